@@ -1,0 +1,82 @@
+"""Every error that nas raises on purpose.
+
+NasError                    one clear line for a person; the command line prints it and exits with 2
+├── TopologyError           a topology breaks a rule; the message names the block
+├── SpaceError              a search space file is wrong; the message names file and key
+├── TaskError               a task does not exist or its data is wrong
+├── RunError                a run exists already, is missing, or cannot be read
+├── ExportError             an exported file would differ from the trained network
+└── CandidateError          a candidate could not be trained to the end; `reason` is what the record says
+    ├── Diverged            the loss is not finite
+    ├── OutOfMemory         it does not fit on the device
+    ├── TimedOut            it took longer than it may
+    └── OverLimits          it costs more than `limits` allow
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NasError(Exception):
+    """The base of all errors below; str(error) is one line."""
+
+
+class TopologyError(NasError, ValueError):
+    """A topology breaks a rule."""
+
+
+class SpaceError(NasError, ValueError):
+    """A search space file is wrong."""
+
+
+class TaskError(NasError, ValueError):
+    """A task does not exist or its data is wrong."""
+
+
+class RunError(NasError):
+    """A run exists already, is missing, or cannot be read."""
+
+
+class ExportError(NasError):
+    """An exported file would differ from the trained network."""
+
+
+class CandidateError(NasError):
+    """A candidate could not be trained to the end."""
+
+    reason = "error"
+
+
+class Diverged(CandidateError):
+    """The loss is not finite."""
+
+    reason = "diverged"
+
+
+class OutOfMemory(CandidateError):
+    """The candidate does not fit on the device."""
+
+    reason = "out of memory"
+
+
+class TimedOut(CandidateError):
+    """The candidate took longer than it may."""
+
+    reason = "timed out"
+
+
+class OverLimits(CandidateError):
+    """The candidate costs more than `limits` allow; it is never trained."""
+
+    reason = "over the limits"
+
+
+def expected(what: str, got: object, allowed: Iterable[str]) -> str:
+    """«what must be one of a, b, c, but got 'x' (did you mean 'a'?)»: the rule first, then what came."""
+    allowed = list(allowed)
+    shown = repr(got) if len(repr(got)) <= 80 else repr(got)[:77] + "..."
+    close = difflib.get_close_matches(got, allowed, n=1) if isinstance(got, str) and len(got) <= 80 else []
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"{what} must be one of {', '.join(allowed)}, but got {shown}{hint}"
