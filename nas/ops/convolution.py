@@ -1,0 +1,117 @@
+"""Convolutional transformations F without a residual unit's structure, and what changes the resolution."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Conv(nn.Module):
+    """F(x) = ReLU(BN(conv(x))), a k×k convolution: a VGG layer with norm (Simonyan & Zisserman 2014)."""
+
+    def __init__(self, in_width: int, width: int, stride: int = 1, kernel: int = 3) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_width, width, kernel, stride, padding=kernel // 2, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.norm(self.conv(x)), inplace=True)
+
+
+class DoubleConv(nn.Module):
+    """F(x) = ReLU(BN(3x3(ReLU(BN(3x3(x)))))): a level of U-Net, with norm (Ronneberger et al. 2015).
+
+    The width between the two convolutions is `middle`; 0 means `width`.
+    """
+
+    def __init__(self, in_width: int, width: int, middle: int = 0) -> None:
+        super().__init__()
+        middle = middle or width
+        self.conv1 = nn.Conv2d(in_width, middle, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(middle)
+        self.conv2 = nn.Conv2d(middle, width, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.norm1(self.conv1(x)), inplace=True)  # (B, middle, H, W)
+        return F.relu(self.norm2(self.conv2(x)), inplace=True)
+
+
+class UpConv(nn.Module):
+    """F(x) = x at `scale` times the resolution: a transposed convolution, or interpolation and a 1×1 convolution.
+
+    The up-convolution of U-Net (Ronneberger et al. 2015, arXiv:1505.04597). An interpolation that keeps the
+    width has no parameters.
+    """
+
+    def __init__(self, in_width: int, width: int, scale: int = 2, up: str = "transposed") -> None:
+        super().__init__()
+        self.up: nn.Module
+        if up == "transposed":
+            self.up = nn.ConvTranspose2d(in_width, width, scale, stride=scale)
+        else:
+            corners = True if up == "bilinear" else None
+            self.up = nn.Upsample(scale_factor=scale, mode=up, align_corners=corners)
+        fits = up == "transposed" or in_width == width
+        self.fit = nn.Identity() if fits else nn.Conv2d(in_width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.up(self.fit(x))  # (B, width, H·scale, W·scale)
+
+
+class MBConv(nn.Module):
+    """F(x) = BN(1x1(a(BN(depthwise k×k(a(BN(1x1(x)))))))): an inverted bottleneck, expansion times wide inside.
+
+    Sandler et al. 2018 (MobileNetV2, arXiv:1801.04381). expansion=1 has no first convolution.
+    """
+
+    def __init__(
+        self,
+        in_width: int,
+        width: int,
+        stride: int = 1,
+        kernel: int = 3,
+        expansion: int = 6,
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        middle = in_width * expansion
+        self.expand: nn.Module = nn.Identity()
+        if expansion != 1:
+            self.expand = nn.Sequential(
+                nn.Conv2d(in_width, middle, 1, bias=False),
+                nn.BatchNorm2d(middle),
+                self._activation(activation),
+            )
+        self.depthwise = nn.Sequential(
+            nn.Conv2d(middle, middle, kernel, stride, padding=kernel // 2, groups=middle, bias=False),
+            nn.BatchNorm2d(middle),
+            self._activation(activation),
+        )
+        self.project = nn.Sequential(nn.Conv2d(middle, width, 1, bias=False), nn.BatchNorm2d(width))
+
+    @staticmethod
+    def _activation(name: str) -> nn.Module:
+        return nn.ReLU6(inplace=True) if name == "relu6" else nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.depthwise(self.expand(x))  # (B, in_width·expansion, H/stride, W/stride)
+        return self.project(x)
+
+
+class ConvNeXt(nn.Module):
+    """F(x) = γ · (W₂ GELU(W₁ LN(depthwise k×k(x)))), W₁ expansion times wide (Liu et al. 2022, arXiv:2201.03545)."""
+
+    def __init__(
+        self, in_width: int, width: int, stride: int = 1, kernel: int = 7, expansion: int = 4
+    ) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(in_width, in_width, kernel, stride, padding=kernel // 2, groups=in_width)
+        self.norm = nn.LayerNorm(in_width, eps=1e-6)
+        self.expand = nn.Linear(in_width, expansion * width)
+        self.project = nn.Linear(expansion * width, width)
+        self.scale = nn.Parameter(torch.full((width,), 1e-6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.depthwise(x).permute(0, 2, 3, 1)  # (B, H/stride, W/stride, in_width)
+        x = self.scale * self.project(F.gelu(self.expand(self.norm(x))))  # (B, H/stride, W/stride, width)
+        return x.permute(0, 3, 1, 2)

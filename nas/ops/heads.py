@@ -1,0 +1,83 @@
+"""Heads: what turns the last features into the outputs."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Classify(nn.Module):
+    """W · mean over the pixels + b: global average pooling and a linear map (Lin et al. 2014)."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.mean((2, 3)))  # (B, outputs)
+
+
+class ClassifySequence(nn.Module):
+    """W · mean over the tokens + b."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.mean(1))  # (B, outputs)
+
+
+class NormClassify(nn.Module):
+    """W · mean over the pixels of ReLU(BN(x)) + b: the head of DenseNet and of pre-activation ResNet."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(width)
+        self.linear = nn.Linear(width, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.norm(x), inplace=True)
+        return self.linear(x.mean((2, 3)))  # (B, outputs)
+
+
+class Conv1x1(nn.Module):
+    """A 1×1 convolution: outputs at every pixel, interpolated to `size` where it is given."""
+
+    def __init__(self, width: int, outputs: int, size: tuple[int, int] | None = None) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, outputs, 1)
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)  # (B, outputs, H, W)
+        return x if self.size is None else F.interpolate(x, self.size, mode="bilinear", align_corners=False)
+
+
+class ClassToken(nn.Module):
+    """W · LN(x)[0] + b: the class token of ViT (Dosovitskiy et al. 2021, arXiv:2010.11929)."""
+
+    def __init__(self, width: int, outputs: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, eps)
+        self.linear = nn.Linear(width, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(self.norm(x[:, 0]))  # (B, outputs)
+
+
+class LanguageModel(nn.Module):
+    """E · LN(x): the next token's logits, E the stem's own embedding (Press & Wolf 2017, arXiv:1608.05859).
+
+    Features that are not as wide as the embedding are first mapped to its width.
+    """
+
+    def __init__(self, width: int, outputs: int, embedding: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, eps)
+        self.fit = nn.Identity() if width == embedding else nn.Linear(width, embedding, bias=False)
+        self.decoder = nn.Linear(embedding, outputs, bias=False)
+
+    def tie(self, weight: nn.Parameter) -> None:
+        self.decoder.weight = weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decoder(self.fit(self.norm(x)))  # (B, T, outputs)

@@ -1,0 +1,16 @@
+"""Fully-connected transformations."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Linear(nn.Module):
+    """F(x) = a(Wx + b): a layer of a perceptron, or H(x) of a highway layer (Srivastava et al. 2015)."""
+
+    def __init__(self, in_width: int, width: int, activation: str = "relu") -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_width, width)
+        self.activation = torch.tanh if activation == "tanh" else torch.relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(self.linear(x))  # (B, ..., width)

@@ -1,0 +1,105 @@
+"""What a bypass goes through (Resize, Project, ZeroPad, PadLast) and how it is joined to F(x)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Resize(nn.Module):
+    """s at the resolution of f: averaged where it shrinks, nearest neighbours where it grows."""
+
+    def forward(self, s: Tensor, f: Tensor) -> Tensor:
+        height, width = f.shape[2:]
+        if s.shape[2] >= height and s.shape[3] >= width:
+            return F.adaptive_avg_pool2d(s, (height, width))
+        return F.interpolate(s, size=(height, width), mode="nearest")
+
+
+class Project(nn.Module):
+    """BN(1x1 convolution(s)) with the block's stride: option B of He et al. 2015 (arXiv:1512.03385)."""
+
+    def __init__(self, in_width: int, width: int, stride: int = 1, norm: bool = True) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_width, width, 1, stride, bias=False)
+        self.norm = nn.BatchNorm2d(width) if norm else nn.Identity()
+
+    def forward(self, s: Tensor) -> Tensor:
+        return self.norm(self.conv(s))  # (B, width, H/stride, W/stride)
+
+
+class ZeroPad(nn.Module):
+    """s at every stride-th pixel, with `extra` channels of zeros behind: option A of He et al. 2015."""
+
+    def __init__(self, extra: int, stride: int = 1) -> None:
+        super().__init__()
+        self.extra, self.stride = extra, stride
+
+    def forward(self, s: Tensor) -> Tensor:
+        s = s[:, :, :: self.stride, :: self.stride]
+        return F.pad(s, (0, 0, 0, 0, 0, self.extra))  # (B, C + extra, H/stride, W/stride)
+
+
+class PadLast(nn.Module):
+    """s with `extra` features of zeros behind: option A for vectors and sequences."""
+
+    def __init__(self, extra: int) -> None:
+        super().__init__()
+        self.extra = extra
+
+    def forward(self, s: Tensor) -> Tensor:
+        return F.pad(s, (0, self.extra))  # (B, ..., D + extra)
+
+
+class Add(nn.Module):
+    """f + s (He et al. 2015, arXiv:1512.03385)."""
+
+    def forward(self, f: Tensor, s: Tensor, x: Tensor) -> Tensor:
+        return f + s
+
+
+class Concat(nn.Module):
+    """[s, f] (Huang et al. 2017, arXiv:1608.06993)."""
+
+    def __init__(self, dim: int = 1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, f: Tensor, s: Tensor, x: Tensor) -> Tensor:
+        return torch.cat((s, f), self.dim)
+
+
+class Mul(nn.Module):
+    """f · s, element by element."""
+
+    def forward(self, f: Tensor, s: Tensor, x: Tensor) -> Tensor:
+        return f * s
+
+
+class Gate(nn.Module):
+    """T·f + (1 − T)·s, T = sigmoid(conv(x) + b), b = −2 at the start: the bypass is open (Srivastava et al. 2015).
+
+    x is the block's input; its T has the resolution of f (arXiv:1505.00387).
+    """
+
+    def __init__(self, in_width: int, width: int, kernel: int = 1, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_width, width, kernel, stride, padding=kernel // 2)
+        nn.init.constant_(self.conv.bias, -2.0)  # type: ignore[arg-type]
+
+    def forward(self, f: Tensor, s: Tensor, x: Tensor) -> Tensor:
+        gate = torch.sigmoid(self.conv(x))  # (B, width, H/stride, W/stride)
+        if gate.shape[2:] != f.shape[2:]:
+            gate = F.interpolate(gate, size=f.shape[2:], mode="nearest")
+        return torch.lerp(s, f, gate)
+
+
+class LinearGate(nn.Module):
+    """T·f + (1 − T)·s, T = sigmoid(Wx + b), b = −2 at the start (Srivastava et al. 2015, arXiv:1505.00387)."""
+
+    def __init__(self, in_width: int, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_width, width)
+        nn.init.constant_(self.linear.bias, -2.0)
+
+    def forward(self, f: Tensor, s: Tensor, x: Tensor) -> Tensor:
+        return torch.lerp(s, f, torch.sigmoid(self.linear(x)))

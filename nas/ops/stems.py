@@ -1,0 +1,84 @@
+"""Stems: what turns the input into the first features, y[0]."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Conv3x3(nn.Module):
+    """ReLU(BN(conv3x3(x))), or the bare convolution with norm=False: the stem of networks for small images."""
+
+    def __init__(self, in_width: int, width: int, stride: int = 1, norm: bool = True) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_width, width, 3, stride, padding=1, bias=False)
+        self.norm = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(inplace=True)) if norm else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.conv(x))  # (B, width, H/stride, W/stride)
+
+
+class Conv7x7Pool(nn.Module):
+    """max pool 3x3/2(ReLU(BN(conv7x7/2(x)))): the stem of ResNet and DenseNet on ImageNet."""
+
+    def __init__(self, in_width: int, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_width, width, 7, 2, padding=3, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.norm(self.conv(x)), inplace=True)  # (B, width, H/2, W/2)
+        return F.max_pool2d(x, 3, stride=2, padding=1)  # (B, width, H/4, W/4)
+
+
+class Patch(nn.Module):
+    """[class token, patches · W] + positions: the stem of ViT (Dosovitskiy et al. 2021, arXiv:2010.11929)."""
+
+    def __init__(self, in_width: int, width: int, patch: int, tokens: int, class_token: bool = True) -> None:
+        super().__init__()
+        self.projection = nn.Conv2d(in_width, width, patch, patch)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, width)) if class_token else None
+        self.position = nn.Parameter(torch.empty(1, tokens, width).normal_(std=0.02))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.projection(x).flatten(2).transpose(1, 2)  # (B, H·W/patch², width)
+        if self.class_token is not None:
+            x = torch.cat((self.class_token.expand(len(x), -1, -1), x), 1)
+        return x + self.position  # (B, T, width)
+
+
+class Token(nn.Module):
+    """embedding(token) + embedding(position): the stem of GPT-2 (Radford et al. 2019)."""
+
+    def __init__(self, vocabulary: int, width: int, context: int) -> None:
+        super().__init__()
+        self.token = nn.Embedding(vocabulary, width)
+        self.position = nn.Parameter(torch.empty(context, width).normal_(std=0.02))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.token(x) + self.position[: x.shape[1]]  # (B, T, width)
+
+
+class LinearStem(nn.Module):
+    """a(Wx + b) of the flattened input: the first layer of a perceptron."""
+
+    def __init__(self, in_width: int, width: int, activation: str = "relu") -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_width, width)
+        self.activation = torch.tanh if activation == "tanh" else torch.relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(self.linear(x.flatten(1)))  # (B, width)
+
+
+class Flatten(nn.Module):
+    """The input as one vector."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1)  # (B, D)
+
+
+class Input(nn.Module):
+    """The input as it is."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
