@@ -118,17 +118,11 @@ def _transform(block: Block, wire: Wire) -> Call:
 def _normed(block: Block, wire: Wire, module: str, options: dict[str, Scalar]) -> Call:
     """A Transformer layer: its own norm comes first, unless it follows the join."""
     given = _given(options, OPS[block.op].options, ("norm", "eps"))
-    norm = (
-        (("norm", False),)
-        if options["norm"] == "post"
-        else _given({"eps": options["eps"]}, OPS[block.op].options)
-    )
+    norm = (("norm", False),) if options["norm"] == "post" else _given({"eps": options["eps"]}, OPS[block.op].options)
     return Call(module, (wire.input.width, wire.transformed.width), given + norm)
 
 
-def _given(
-    options: dict[str, Scalar], known: object, without: tuple[str, ...] = ()
-) -> tuple[tuple[str, Scalar], ...]:
+def _given(options: dict[str, Scalar], known: object, without: tuple[str, ...] = ()) -> tuple[tuple[str, Scalar], ...]:
     """The options that differ from their defaults: what a person would write."""
     assert isinstance(known, dict)
     defaults: dict[str, Option] = known

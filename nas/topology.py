@@ -134,9 +134,7 @@ def _check_ends(input: object, outputs: object) -> None:
     if not isinstance(input, tuple | list) or not 1 <= len(input) <= 3 or len(input) == 2:
         raise TopologyError(f"input must be (C, H, W), (T,) or (D,), but got {input!r}"[:200])
     if not all(type(n) is int and 1 <= n <= MAX_SIZE for n in input):
-        raise TopologyError(
-            f"1 <= size <= {MAX_SIZE} must hold for every size, but got input={input!r}"[:200]
-        )
+        raise TopologyError(f"1 <= size <= {MAX_SIZE} must hold for every size, but got input={input!r}"[:200])
     if type(outputs) is not int or not 1 <= outputs <= max(MAX_WIDTH, 2**20):
         raise TopologyError(f"1 <= outputs must hold for a whole number, but got {outputs!r}"[:200])
 

@@ -283,6 +283,4 @@ def complete(what: str, name: object, table: Mapping[str, Op | StemOp | HeadOp],
     for key in given:
         if key not in known:
             raise TopologyError(expected(f"an option of {name}", key, known or ("(none)",)))
-    return {
-        key: option.check(f"{name}.{key}", given.get(key, option.default)) for key, option in known.items()
-    }
+    return {key: option.check(f"{name}.{key}", given.get(key, option.default)) for key, option in known.items()}

@@ -24,7 +24,4 @@ MODULES: dict[str, type[nn.Module]] = {
         *(Resize, Project, ZeroPad, PadLast, Add, Concat, Mul, Gate, LinearGate),
         *(Classify, ClassifySequence, NormClassify, Conv1x1, ClassToken, LanguageModel),
     )
-} | {
-    f"nn.{module.__name__}": module
-    for module in (nn.Identity, nn.Linear, nn.LayerNorm, nn.MaxPool2d, nn.ReLU)
-}
+} | {f"nn.{module.__name__}": module for module in (nn.Identity, nn.Linear, nn.LayerNorm, nn.MaxPool2d, nn.ReLU)}

@@ -101,9 +101,7 @@ class MBConv(nn.Module):
 class ConvNeXt(nn.Module):
     """F(x) = γ · (W₂ GELU(W₁ LN(depthwise k×k(x)))), W₁ expansion times wide (Liu et al. 2022, arXiv:2201.03545)."""
 
-    def __init__(
-        self, in_width: int, width: int, stride: int = 1, kernel: int = 7, expansion: int = 4
-    ) -> None:
+    def __init__(self, in_width: int, width: int, stride: int = 1, kernel: int = 7, expansion: int = 4) -> None:
         super().__init__()
         self.depthwise = nn.Conv2d(in_width, in_width, kernel, stride, padding=kernel // 2, groups=in_width)
         self.norm = nn.LayerNorm(in_width, eps=1e-6)
