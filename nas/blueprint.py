@@ -6,12 +6,16 @@ One place decides which class computes which part and with which arguments: `net
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nas.block import Block, options_of
 from nas.shapes import Wire
 from nas.topology import Topology
 from nas.vocabulary import HEADS, OPS, STEMS, Option, Scalar, Shape
+
+Kwargs = tuple[tuple[str, Scalar | tuple[int, ...]], ...]
 
 JOIN_MODULES = {"add": "Add", "concat": "Concat", "gate": "Gate", "mul": "Mul"}
 
@@ -22,7 +26,7 @@ class Call:
 
     name: str
     args: tuple[int, ...] = ()
-    kwargs: tuple[tuple[str, Scalar | tuple[int, ...]], ...] = ()
+    kwargs: Kwargs = ()
 
     def __str__(self) -> str:
         words = [*map(repr, self.args), *(f"{key}={value!r}" for key, value in self.kwargs)]
@@ -97,36 +101,25 @@ def _block(block: Block, wire: Wire) -> BlockPlan:
 def _transform(block: Block, wire: Wire) -> Call:
     op, options = OPS[block.op], options_of(block)
     if block.op == "identity":
-        if wire.input == wire.transformed:
-            return Call("nn.Identity")
-        return _project(wire.input, wire.transformed, "conv", block.stride) or Call("nn.Identity")
+        return _project(wire.input, wire.transformed, _change(wire), block.stride) or Call("nn.Identity")
     if block.op == "maxpool":
         kernel = int(options["kernel"])
         return Call("nn.MaxPool2d", (kernel,), (("stride", block.stride), ("padding", (kernel - 1) // 2)))
-    stride = (("stride", block.stride),) if block.stride != 1 else ()
-    return (
-        Call(
-            op.module,
-            (wire.input.width, wire.transformed.width),
-            stride + _given(options, op.options, ("norm",)),
-        )
-        if "norm" not in options
-        else _normed(block, wire, op.module, options)
-    )
+    kwargs: Kwargs = (("stride", block.stride),) if block.stride != 1 else ()
+    if options.pop("norm", "pre") == "post":  # the norm follows the join, with its eps
+        del options["eps"]
+        kwargs += (("norm", False),)
+    return Call(op.module, (wire.input.width, wire.transformed.width), kwargs + _given(options, op.options))
 
 
-def _normed(block: Block, wire: Wire, module: str, options: dict[str, Scalar]) -> Call:
-    """A Transformer layer: its own norm comes first, unless it follows the join."""
-    given = _given(options, OPS[block.op].options, ("norm", "eps"))
-    norm = (("norm", False),) if options["norm"] == "post" else _given({"eps": options["eps"]}, OPS[block.op].options)
-    return Call(module, (wire.input.width, wire.transformed.width), given + norm)
+def _change(wire: Wire) -> str | None:
+    """What makes F(x)'s shape of x's."""
+    return None if wire.input == wire.transformed else "conv"
 
 
-def _given(options: dict[str, Scalar], known: object, without: tuple[str, ...] = ()) -> tuple[tuple[str, Scalar], ...]:
+def _given(options: Mapping[str, Scalar], known: Mapping[str, Option]) -> Kwargs:
     """The options that differ from their defaults: what a person would write."""
-    assert isinstance(known, dict)
-    defaults: dict[str, Option] = known
-    return tuple((k, v) for k, v in options.items() if k not in without and v != defaults[k].default)
+    return tuple((key, value) for key, value in options.items() if value != known[key].default)
 
 
 def _project(source: Shape, target: Shape, how: str | None, stride: int, norm: bool = True) -> Call | None:
@@ -152,7 +145,7 @@ def _join(block: Block, wire: Wire) -> Call:
     if target.layout != "image":
         return Call("LinearGate", (wire.input.width, target.width))
     kernel = int(options_of(block)["kernel"]) if OPS[block.op].gate_kernel else 1
-    kwargs = (("kernel", kernel),) if kernel != 1 else ()
+    kwargs: Kwargs = (("kernel", kernel),) if kernel != 1 else ()
     strided = tuple((n - 1) // block.stride + 1 for n in wire.input.size) == target.size
     if block.stride != 1 and strided:
         kwargs += (("stride", block.stride),)
@@ -164,26 +157,19 @@ def _stem(topology: Topology) -> Call:
     op, options = STEMS[stem.op], options_of(stem)
     args: tuple[int, ...] = () if op.fixed_width else (topology.input[0], shape.width)
     if stem.op == "linear":
-        args = (_count(topology.input), shape.width)
+        args = (math.prod(topology.input), shape.width)
     elif stem.op == "token":
         args = (int(options.pop("vocabulary")), shape.width, topology.input[0])
     elif stem.op == "patch":
         args = (topology.input[0], shape.width, int(options.pop("patch")), shape.size[0])
-    return Call(op.module, args, tuple((k, v) for k, v in options.items() if v != op.options[k].default))
-
-
-def _count(sizes: tuple[int, ...]) -> int:
-    total = 1
-    for n in sizes:
-        total *= n
-    return total
+    return Call(op.module, args, _given(options, op.options))
 
 
 def _head(topology: Topology) -> Call:
     head, last = topology.head, topology.wiring.output
     op, options = HEADS[head.op], options_of(head)
-    args = (last.width, topology.outputs)
-    kwargs: tuple[tuple[str, Scalar | tuple[int, ...]], ...] = _given(options, op.options)
+    args: tuple[int, ...] = (last.width, topology.outputs)
+    kwargs = _given(options, op.options)
     if head.op == "language_model":
         args = (*args, topology.wiring.stem.width)
     elif head.op == "classify" and last.layout != "image":

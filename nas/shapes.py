@@ -105,6 +105,8 @@ def _transformed(block: Block, op: Op, before: Shape) -> Shape:
     """The shape of F(x)."""
     if before.layout not in op.layouts:
         raise TopologyError(f"it reads {' or '.join(op.layouts)} features, but gets {before.layout} {before}")
+    if block.stride != 1 and before.layout != "image":
+        raise TopologyError(f"only images have a stride: stride == 1 must hold, but got {block.stride}")
     width = before.width if block.width is None else block.width
     if op.keeps_width and width != before.width:
         raise TopologyError(f"it keeps its input's width {before.width}, but got width={width}")

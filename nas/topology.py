@@ -83,8 +83,8 @@ class Topology:
     def describe(self) -> str:
         """One readable line: runs of alike blocks, each with one mark a block (`· + & ~ ×`, a long one `&@3`)."""
         parts = [_label(self.stem.op, self.stem.width, 1)]
-        for (op, stride), run in itertools.groupby(self.blocks, lambda block: (block.op, block.stride)):
-            run = list(run)
+        for (op, stride), blocks in itertools.groupby(self.blocks, lambda block: (block.op, block.stride)):
+            run = list(blocks)
             widths = [block.width for block in run if block.width is not None]
             marks = " ".join(_mark(block.skip) for block in run)
             parts.append(f"{_label(op, max(widths, default=None), stride)}: {marks}")
