@@ -1,0 +1,53 @@
+# Everything a person types here sets up what it needs: a private .venv, made by uv.
+PYTHON ?= python3
+UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
+RUN := .venv/bin
+ARGS ?=
+
+.PHONY: help setup search test test-all check format bench-degradation constraints clean
+
+help:  ## what can be typed here
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
+
+setup: .venv/.ready  ## make .venv with everything that the project needs
+
+search: .venv/.ready  ## a real search over skip topologies of handwritten digits (about three minutes)
+	@$(RUN)/nas search digits $(ARGS)
+
+test: .venv/.ready  ## the tests (under ten minutes on two cores)
+	@$(RUN)/pytest $(ARGS)
+
+test-all: .venv/.ready  ## the tests and the slow ones
+	@$(RUN)/pytest -m "slow or not slow" $(ARGS)
+
+check: .venv/.ready  ## lint, format, types, layers
+	@$(RUN)/ruff check .
+	@$(RUN)/ruff format --check .
+	@$(RUN)/mypy
+	@$(RUN)/pytest tests/test_layers.py
+
+format: .venv/.ready  ## lay out the code
+	@$(RUN)/ruff check --fix .
+	@$(RUN)/ruff format .
+
+bench-degradation: .venv/.ready  ## plain nets degrade with depth, residual ones do not: training error of both
+	@$(RUN)/python -m benchmarks.degradation $(ARGS)
+
+constraints: $(UV)  ## resolve the exact versions anew
+	@$(UV) pip compile -q pyproject.toml --group dev --universal --python-version 3.11 --upgrade \
+	  --no-header --no-annotate --no-emit-index-url -o constraints.txt
+
+clean:  ## remove what was installed and cached, never a run
+	@rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+
+.venv/.ready: pyproject.toml constraints.txt $(UV)
+	@echo "setting up .venv (once)" >&2
+	@test -x $(RUN)/python || $(UV) venv -q --python "$$(command -v $(PYTHON))" .venv
+	@VIRTUAL_ENV=.venv $(UV) pip install -q -c constraints.txt --group dev -e .
+	@touch $@
+
+# uv where the PATH has none: into a folder of this checkout, which a system Python that manages itself allows
+.uv/bin/uv:
+	@echo "bringing uv into .uv (once)" >&2
+	@$(PYTHON) -m pip install -q --disable-pip-version-check --no-warn-script-location --target .uv uv 2>/dev/null \
+	  || ($(PYTHON) -m venv .uv/venv && .uv/venv/bin/python -m pip install -q --target .uv uv)
