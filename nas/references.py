@@ -274,7 +274,7 @@ def _parse(name: str) -> tuple[Callable[..., Topology], list[int | str]]:
         return REFERENCES[name], []
     for family in sorted(REFERENCES, key=len, reverse=True):  # the longest prefix is meant: densenet_bc, not densenet
         rest = name.removeprefix(family)
-        if rest != name and len(rest) <= 80 and re.fullmatch(r"\(\w+(, *\w+)*\)|_?[a-z0-9]+(_[a-z0-9]+)*", rest):
+        if rest != name and len(rest) <= 80 and re.fullmatch(r"\(\w+(, *\w+)*\)|(_[a-z]+|_?[0-9]+)(_[a-z0-9]+)*", rest):
             return REFERENCES[family], [_argument(family, word) for word in re.findall(r"[^_(), ]+", rest)]
     known = (*REFERENCES, *(f"resnet{depth}" for depth in RESNETS), *(f"densenet{depth}" for depth in DENSENETS))
     raise TopologyError(expected("a reference", name, known))

@@ -61,18 +61,17 @@ def test_parameters_are_near_the_published_roundings(name: str, millions: float)
 
 
 def randomised(model: nn.Module) -> nn.Module:
-    """No parameter or running statistic at its start value: an exchange of two must show."""
+    """No norm, bias, token or statistic at its start value: an exchange of two must show."""
     generator = torch.Generator().manual_seed(0)
-    for name, value in model.state_dict().items():
-        if value.is_floating_point():
-            noise = torch.rand(value.shape, generator=generator, dtype=value.dtype)
-            scale = 0.5 if name.endswith("running_var") else 0.02 * value.ndim
-            value.copy_(value + scale * noise)
+    for value in model.state_dict().values():
+        if value.is_floating_point() and value.ndim not in (2, 4):
+            value.copy_(value + 0.1 * torch.rand(value.shape, generator=generator))
     return model
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet18", "resnet34", "resnet50", "resnet101", "wide_resnet50_2", "densenet121", "densenet169", "vit_b_16"]
+    "name",
+    ["resnet18", "resnet34", "resnet50", "resnet101", "wide_resnet50_2", "densenet121", "densenet169", "vit_b_16"],
 )
 @torch.no_grad()
 def test_function_is_torchvisions(name: str) -> None:
@@ -139,7 +138,9 @@ def test_what_does_not_exist_is_a_clear_error(name: str, message: str) -> None:
     assert len(str(caught.value)) < 700
 
 
-@pytest.mark.parametrize("name", ["resnet20", "plain20", "densenet40_12", "preact_resnet20", "highway_conv", "unet(8, 2)"])
+@pytest.mark.parametrize(
+    "name", ["resnet20", "plain20", "densenet40_12", "preact_resnet20", "highway_conv", "unet(8, 2)"]
+)
 def test_references_fit_another_task(name: str) -> None:
     topology = references.get(name, input=(1, 16, 16), outputs=7)
     assert build(topology)(torch.zeros(2, 1, 16, 16)).shape[:2] == (2, 7)

@@ -74,7 +74,9 @@ def test_what_matters_is_kept_apart() -> None:
         chain(block, Block("identity", skip=Skip("add"))).key,  # 2y, not y
     }
     assert len(keys) == 9
-    assert chain(Block("basic", 8, skip=Skip("add", shortcut="pad"))).key == chain(Block("basic", 8, skip=Skip("add"))).key
+    assert (
+        chain(Block("basic", 8, skip=Skip("add", shortcut="pad"))).key == chain(Block("basic", 8, skip=Skip("add"))).key
+    )
 
 
 def test_describe_is_one_readable_line() -> None:
@@ -93,7 +95,10 @@ def test_describe_is_one_readable_line() -> None:
     ("blocks", "message"),
     [
         ([Block("conv", 8, skip=Skip("add", 5))], r"block 1 \(conv\): a skip must start before its block.*source=5"),
-        ([Block("conv", 8), Block("attention", 8)], r"block 2 \(attention\): it reads sequence features, but gets image"),
+        (
+            [Block("conv", 8), Block("attention", 8)],
+            r"block 2 \(attention\): it reads sequence features, but gets image",
+        ),
         ([Block("maxpool", 16)], r"block 1 \(maxpool\): it keeps its input's width 8, but got width=16"),
         ([Block("transition", 8, 16)], r"block 1 \(transition\): 1 <= size"),
         ([Block("bottleneck", 10)], r"block 1 \(bottleneck\): expansion must divide the width 10"),
@@ -142,7 +147,23 @@ def test_an_error_suggests_the_closest_name() -> None:
         Block("convv", 8)
 
 
-HOSTILE = (-1, 0, 10**30, 1.5, float("nan"), "8", "x" * 10_000, None, True, [], [1], {}, {"op": "conv"}, b"8", "__class__")
+HOSTILE = (
+    -1,
+    0,
+    10**30,
+    1.5,
+    float("nan"),
+    "8",
+    "x" * 10_000,
+    None,
+    True,
+    [],
+    [1],
+    {},
+    {"op": "conv"},
+    b"8",
+    "__class__",
+)
 
 
 def spoil(data: dict, rng: random.Random) -> int:
