@@ -1,0 +1,52 @@
+"""What a search found: leaderboard, Pareto front, diagrams, report. Reads the study, never torch.
+
+A name is imported when it is first used: `nas show` needs neither pandas nor a template.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nas.analysis.draw_svg import arc_svg
+    from nas.analysis.draw_text import arc_text
+    from nas.analysis.page import report
+    from nas.analysis.pareto import pareto_rank
+    from nas.analysis.ranking import Goals, failures, leaderboard, states
+    from nas.analysis.ranking_table import leaderboard_table
+    from nas.analysis.show import space_table, topology_table
+
+__all__ = [
+    "Goals",
+    "arc_svg",
+    "arc_text",
+    "failures",
+    "leaderboard",
+    "leaderboard_table",
+    "pareto_rank",
+    "report",
+    "space_table",
+    "states",
+    "topology_table",
+]
+
+_HOME = {
+    "arc_svg": "draw_svg",
+    "arc_text": "draw_text",
+    "report": "page",
+    "pareto_rank": "pareto",
+    "leaderboard_table": "ranking_table",
+    "space_table": "show",
+    "topology_table": "show",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME.get(name, 'ranking')}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

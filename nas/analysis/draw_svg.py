@@ -1,0 +1,211 @@
+"""The arc diagram as an SVG: arcs above the chain, resolutions and channels hanging below it.
+
+One file for light and dark pages, no script, no font of its own; every mark carries a <title>.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+
+from nas.analysis.arcs import Arc, Run, arcs, counted, ops, sizes, widths
+from nas.analysis.palette import LOOKS
+from nas.topology import Topology
+
+MARGIN = 28.0
+TALLEST = 230.0  # the highest arc
+LETTER = 0.56  # the mean width of a letter, in ems
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where things stand: x of a node, the height of an arc, the radius of a node."""
+
+    nodes: int
+    longest: int
+
+    @property
+    def step(self) -> float:
+        """The distance of two nodes: wide for few nodes, never too narrow for a dot."""
+        return min(72.0, max(15.0, 920.0 / self.nodes))
+
+    @property
+    def numbered(self) -> bool:
+        """Whether the nodes are large enough to carry their numbers."""
+        return self.step >= 30
+
+    @property
+    def radius(self) -> float:
+        return min(13.0, 0.32 * self.step) if self.numbered else 0.24 * self.step
+
+    @property
+    def width(self) -> float:
+        return max(560.0, self.nodes * self.step + 2 * MARGIN)  # 560: the legend has room for every kind
+
+    def x(self, node: float) -> float:
+        return MARGIN + (node + 0.5) * self.step
+
+    def height(self, span: int) -> float:
+        """Grows like span^0.8: with a power above ½, nested ellipses never touch, also where they share an end."""
+        unit = min(0.62 * self.step, TALLEST / max(1, self.longest) ** 0.8)
+        return unit * span**0.8 + self.radius
+
+
+def arc_svg(topology: Topology, title: str = "") -> str:
+    """The diagram as one <svg> element; a title is written above it."""
+    drawn = arcs(topology)
+    stage = Stage(len(topology) + 1, max((arc.span for arc in drawn), default=0))
+    top = (40.0 if title else 14.0) + (stage.height(stage.longest) if drawn else stage.radius)
+    bands, depth = _bands(topology, stage, top + stage.radius + (10 if stage.numbered else 22))
+    names, depth = _names(topology, stage, depth + 16)
+    legend = list(_legend(drawn, depth + 22))
+    parts = [
+        *([f'<text class="title" x="{MARGIN}" y="28">{escape(title)}</text>'] if title else []),
+        *bands,
+        *names,
+        f'<line class="chain" x1="{stage.x(0):.1f}" y1="{top:.1f}" x2="{stage.x(len(topology)):.1f}" y2="{top:.1f}"/>',
+        *(_arc(arc, stage, top) for arc in sorted(drawn, key=lambda arc: -arc.span)),
+        *_nodes(topology, drawn, stage, top),
+        *legend,
+    ]
+    return _frame(stage.width, depth + 44, title or topology.describe(), parts)
+
+
+def _frame(width: float, height: float, label: str, parts: list[str]) -> str:
+    opening = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="arcs" role="img" aria-label="{escape(label)}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}">'
+    )
+    return "\n".join([opening, _style(), '<rect class="paper" width="100%" height="100%"/>', *parts, "</svg>", ""])
+
+
+def _style() -> str:
+    """Plain rules, no CSS variables: Inkscape and librsvg read them too."""
+    rules = [_SHAPE]
+    for kind, look in LOOKS.items():
+        rules.append(f".arcs path.{kind}{{stroke-dasharray:{look.dash}}}")
+        rules.append(f".arcs path.{kind}.fine{{stroke-dasharray:{_half(look.dash)}}}")
+    rules.append(_colours("#ffffff", "#1b2330", "#6a7485", "#c3cad5", "#eef1f5"))
+    rules += [_kind(kind, look.light) for kind, look in LOOKS.items()]
+    rules.append("@media (prefers-color-scheme: dark){")
+    rules.append(_colours("#14181f", "#e8ecf2", "#97a1b2", "#3c4553", "#212731"))
+    rules += [_kind(kind, look.dark) for kind, look in LOOKS.items()]
+    return "\n".join(["<style>", *rules, "}", "</style>"])
+
+
+_SHAPE = """\
+.arcs text{font:11px ui-sans-serif,system-ui,sans-serif}
+.arcs .small{font-size:10px} .arcs .title{font-size:15px} .arcs .title,.arcs .strong{font-weight:600}
+.arcs .middle{text-anchor:middle} .arcs .chain,.arcs .none{stroke-width:1.5}
+.arcs path{fill:none;stroke-width:2} .arcs path.fine{stroke-width:1.6}"""
+
+
+def _colours(paper: str, ink: str, muted: str, line: str, band: str) -> str:
+    return (
+        f".arcs .paper{{fill:{paper}}} .arcs text{{fill:{muted}}} .arcs .band{{fill:{band}}}\n"
+        f".arcs .title,.arcs .strong,.arcs .outside{{fill:{ink}}} .arcs .inside{{fill:{paper}}}\n"
+        f".arcs .chain,.arcs .rule{{stroke:{line}}} .arcs .none{{fill:{paper};stroke:{muted}}}"
+    )
+
+
+def _kind(kind: str, colour: str) -> str:
+    return f".arcs .{kind}{{stroke:{colour}}} .arcs circle.{kind}{{fill:{colour}}}"
+
+
+def _half(dash: str) -> str:
+    """The same pattern for short arcs: half as long."""
+    return " ".join(f"{float(part) / 2:g}" for part in dash.split()) if dash != "none" else dash
+
+
+def _arc(arc: Arc, stage: Stage, y: float) -> str:
+    left, right = stage.x(arc.source), stage.x(arc.target)
+    path = f"M{left:.1f} {y:.1f}A{(right - left) / 2:.1f} {stage.height(arc.span):.1f} 0 0 1 {right:.1f} {y:.1f}"
+    far = f", over {arc.span} blocks" if arc.span > 1 else ""
+    says = f"block {arc.target}: {arc.kind} from node {arc.source}{far}; aligned: {arc.align}"
+    fine = "" if stage.numbered else " fine"
+    return f'<path class="{arc.kind}{fine}" d="{path}"><title>{escape(says)}</title></path>'
+
+
+def _nodes(topology: Topology, drawn: tuple[Arc, ...], stage: Stage, y: float) -> Iterator[str]:
+    kinds = {arc.target: arc.kind for arc in drawn}
+    says = [f"node 0, the stem: {topology.stem.op}", *(f"block {i}: {b.op}" for i, b in enumerate(topology.blocks, 1))]
+    for node, shape in enumerate(topology.wiring.nodes):
+        kind, x = kinds.get(node, "none"), stage.x(node)
+        label = escape(f"{says[node]} → {shape}" + (f", {kind}" if node in kinds else ""))
+        yield f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{stage.radius:.1f}"><title>{label}</title></circle>'
+        if stage.numbered:
+            inside = "inside" if node in kinds else "outside"
+            yield f'<text class="middle {inside}" x="{x:.1f}" y="{y + 4:.1f}" pointer-events="none">{node}</text>'
+        elif node % 5 == 0:
+            yield f'<text class="middle" x="{x:.1f}" y="{y + stage.radius + 14:.1f}">{node}</text>'
+
+
+def _bands(topology: Topology, stage: Stage, y: float) -> tuple[list[str], float]:
+    """One plate for each run of equal resolution, deeper for a larger one; and where the deepest ends."""
+    runs = [run for run in sizes(topology) if run.label]
+    scales = [math.log2(math.prod(topology.wiring.nodes[run.first].size)) for run in runs]
+    parts, deepest = [], y
+    for run, scale in zip(runs, scales, strict=True):
+        spread = max(scales) - min(scales)
+        depth = 38 + (34 * (scale - min(scales)) / spread if spread else 0)
+        left, right = stage.x(run.first - 0.5) + 1.5, stage.x(run.last + 0.5) - 1.5
+        channels = widths(topology, run)
+        says = escape(f"{run.label} with {channels} channels")
+        parts.append(
+            f'<rect class="band" x="{left:.1f}" y="{y:.1f}" width="{right - left:.1f}" height="{depth:.1f}" rx="4">'
+            f"<title>{says}</title></rect>"
+        )
+        room, middle = right - left - 4, stage.x((run.first + run.last) / 2)
+        for text, style, line in ((_size(run, room), "strong", 16), (_fitting((channels,), room), "", 31)):
+            parts.append(f'<text class="middle {style}" x="{middle:.1f}" y="{y + line:.1f}">{text}</text>')
+        deepest = max(deepest, y + depth)
+    return parts, deepest
+
+
+def _size(run: Run, room: float) -> str:
+    return _fitting((run.label, run.short), room)
+
+
+def _fitting(labels: tuple[str, ...], room: float) -> str:
+    """The first label that fits in `room` pixels, or nothing."""
+    return next((label for label in labels if _extent(label) <= room), "")
+
+
+def _extent(label: str, font: float = 11) -> float:
+    """About how many pixels wide a label is."""
+    return LETTER * font * len(label)
+
+
+def _names(topology: Topology, stage: Stage, y: float) -> tuple[list[str], float]:
+    """The op of every run of alike blocks, turned by a quarter where it has no room; single blocks all alike."""
+    runs = ops(topology)
+    fits = {run: _extent(run.label, 10) <= len(run) * stage.step - 4 for run in runs}
+    level_single = all(fits[run] for run in runs if len(run) == 1)
+    parts, depth = [], y + 6
+    for run in runs:
+        left, right = stage.x(run.first - 0.5) + 3, stage.x(run.last + 0.5) - 3
+        middle = (left + right) / 2
+        parts.append(f'<line class="rule" x1="{left:.1f}" y1="{y - 8:.1f}" x2="{right:.1f}" y2="{y - 8:.1f}"/>')
+        if fits[run] and (level_single or len(run) > 1):
+            parts.append(f'<text class="middle small" x="{middle:.1f}" y="{y + 6:.1f}">{escape(run.label)}</text>')
+        else:
+            turn = f'transform="translate({middle - 4:.1f} {y - 2:.1f}) rotate(90)"'
+            parts.append(f'<text class="small" {turn}>{escape(run.label)}</text>')
+            depth = max(depth, y - 6 + _extent(run.label, 10))
+    return parts, depth
+
+
+def _legend(drawn: tuple[Arc, ...], y: float) -> Iterator[str]:
+    """A stroke, a name and a count for each kind that occurs."""
+    total, far = Counter(arc.kind for arc in drawn), Counter(arc.kind for arc in drawn if arc.span > 1)
+    x = MARGIN
+    if not drawn:
+        yield f'<text x="{x}" y="{y + 4:.1f}">no skips</text>'
+    for kind in (kind for kind in LOOKS if total[kind]):
+        count = counted(total[kind], far[kind])
+        yield f'<path class="{kind}" d="M{x:.1f} {y:.1f}h26"/>'
+        yield f'<text x="{x + 33:.1f}" y="{y + 4:.1f}"><tspan class="strong">{kind}</tspan> {count}</text>'
+        x += 33 + _extent(f"{kind} {count}") + 22

@@ -1,0 +1,169 @@
+"""The arc diagram in a terminal: box-drawn arcs above the chain, wrapped like music where it is wide.
+
+ ╭─────────╮          each node is written with the mark of its join: `+3` adds, `&3` concatenates,
+ │ ╭─╮╔═╗  │          `~3` gates, `×3` multiplies, `3` alone has no skip; below are the resolutions
+─0─+1─&2──+3
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from nas.analysis.arcs import Arc, Run, arcs, counted, levels, sizes, widths
+from nas.analysis.palette import LOOKS
+from nas.topology import SYMBOLS, Topology
+
+UP, DOWN, LEFT, RIGHT = 1, 2, 4, 8
+_MEETING = {  # strokes that meet in one cell, by the vertical's stroke; dashed lines meet as light ones do
+    "║": dict(zip((UP | DOWN | RIGHT, UP | DOWN | LEFT, DOWN | LEFT | RIGHT), "╠╣╦", strict=True)),
+    "┃": dict(zip((UP | DOWN | RIGHT, UP | DOWN | LEFT, DOWN | LEFT | RIGHT), "┣┫┳", strict=True)),
+    "│": dict(zip((UP | DOWN | RIGHT, UP | DOWN | LEFT, DOWN | LEFT | RIGHT), "├┤┬", strict=True)),
+}
+_CROSS = {"║": "╬", "┃": "╋", "│": "┼"}
+
+Cell = tuple[int, str]  # the strokes that leave the cell, and the kind that drew the last of them
+Canvas = dict[tuple[int, int], Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where the nodes of a chain stand: each has `cell` columns, its mark `digits` before the last of its label."""
+
+    nodes: int
+    digits: int
+    gap: int
+
+    @property
+    def cell(self) -> int:
+        return self.gap + 1 + self.digits
+
+    def arrives(self, node: int) -> int:
+        """The column of the mark: where an arc comes down."""
+        return node * self.cell + self.gap
+
+    def leaves(self, node: int) -> int:
+        """The column of the last digit: where an arc goes up."""
+        return (node + 1) * self.cell - 1
+
+    def columns(self, nodes: range) -> range:
+        """The columns of some of the nodes."""
+        return range(nodes.start * self.cell, nodes.stop * self.cell)
+
+    @classmethod
+    def fitting(cls, nodes: int, width: int) -> Grid:
+        """The widest gaps, at most 4, with which all nodes fit side by side; 1 where none does."""
+        digits = len(str(nodes - 1))
+        return cls(nodes, digits, min(4, max(1, width // nodes - 1 - digits)))
+
+
+def arc_text(topology: Topology, width: int = 80) -> Text:
+    """The diagram in lines of at most `width` columns: arcs, chain, resolutions and channels, legend."""
+    drawn, grid = arcs(topology), Grid.fitting(len(topology) + 1, width)
+    canvas, top = _draw(drawn, grid), max(levels(drawn).values(), default=0)
+    lines = math.ceil(grid.nodes / max(1, width // grid.cell))
+    across = math.ceil(grid.nodes / lines)
+    systems = []
+    for first in range(0, grid.nodes, across):
+        nodes = range(first, min(first + across, grid.nodes))
+        rows = [_row(canvas, level, grid.columns(nodes)) for level in range(top, 0, -1)]
+        rows = [row for row in rows if not set(row.plain) <= set(" │║┃╎")]  # nothing turns here, nothing is lost
+        systems.append(Text("\n").join([*rows, _chain(topology, grid, nodes), _below(topology, grid, nodes)]))
+    return Text("\n\n").join([*systems, _legend(drawn)])
+
+
+def _draw(drawn: tuple[Arc, ...], grid: Grid) -> Canvas:
+    """Every arc's strokes: up from its source, across at its height, down to its target."""
+    canvas: Canvas = {}
+    heights = levels(drawn)
+    for arc in sorted(drawn, key=lambda arc: heights[arc]):
+        left, right, height = grid.leaves(arc.source), grid.arrives(arc.target), heights[arc]
+        for column in range(left + 1, right):
+            _stroke(canvas, height, column, LEFT | RIGHT, arc.kind)
+        for column, turn in ((left, RIGHT | DOWN), (right, LEFT | DOWN)):
+            _stroke(canvas, height, column, turn, arc.kind)
+            for level in range(1, height):
+                _stroke(canvas, level, column, UP | DOWN, arc.kind)
+    return canvas
+
+
+def _stroke(canvas: Canvas, level: int, column: int, strokes: int, kind: str) -> None:
+    canvas[level, column] = (canvas.get((level, column), (0, kind))[0] | strokes, kind)
+
+
+def _row(canvas: Canvas, level: int, columns: range) -> Text:
+    row = Text()
+    for column in columns:
+        strokes, kind = canvas.get((level, column), (0, ""))
+        row.append(_character(strokes, kind), LOOKS[kind].terminal if kind else "")
+    row.rstrip()
+    return row
+
+
+def _character(strokes: int, kind: str) -> str:
+    if not strokes:
+        return " "
+    across, down, left, right = LOOKS[kind].strokes
+    plain = {LEFT | RIGHT: across, UP | DOWN: down, DOWN | RIGHT: left, DOWN | LEFT: right}
+    if strokes in plain:
+        return plain[strokes]
+    meeting = down if down in _MEETING else "│"
+    return _MEETING[meeting].get(strokes, _CROSS[meeting])
+
+
+def _chain(topology: Topology, grid: Grid, nodes: range) -> Text:
+    """`─+3`: the mark of the join, then the number of the node."""
+    kinds = {arc.target: arc.kind for arc in arcs(topology)}
+    chain = Text()
+    for node in nodes:
+        kind, label = kinds.get(node), str(node)
+        line = " " if node == 0 else "─"
+        chain.append(line * (grid.gap + (kind is None)), "dim")
+        if kind is not None:
+            chain.append(SYMBOLS[kind], LOOKS[kind].terminal)
+        chain.append(line * (grid.digits - len(label)), "dim").append(label, "bold")
+    return chain
+
+
+def _below(topology: Topology, grid: Grid, nodes: range) -> Text:
+    """The resolution and the channels of every run of nodes, as much of them as has room."""
+    line = Text()
+    for run in sizes(topology):
+        first, last = max(run.first, nodes.start), min(run.last, nodes.stop - 1)
+        if first <= last:
+            over = (grid.gap - 1) // 2  # how far a bracket reaches into the gaps on both sides
+            room = grid.leaves(last) - grid.arrives(first) - 1 + 2 * over
+            line.append(
+                f"╰{_centred(_labels(topology, run), room)}╯".join([" " * (grid.gap - over), " " * over]), "dim"
+            )
+    return line
+
+
+def _labels(topology: Topology, run: Run) -> tuple[str, ...]:
+    """What may be written under a run, the fullest first."""
+    channels = widths(topology, run).replace(" ", "")
+    if not run.label:
+        return (f" {channels} ", channels, "")
+    full, size = f"{run.label} · {channels}", run.label
+    return (f" {full} ", full, f" {size} ", size, f" {run.short} ", run.short, "")
+
+
+def _centred(labels: tuple[str, ...], room: int) -> str:
+    """The first of the labels that fits, in a line of dashes."""
+    return next(label for label in labels if len(label) <= room).center(room, "─")
+
+
+def _legend(drawn: tuple[Arc, ...]) -> Text:
+    """What each stroke means and how often it occurs: only the kinds that do."""
+    if not drawn:
+        return Text("no skips", "dim")
+    total, far = Counter(arc.kind for arc in drawn), Counter(arc.kind for arc in drawn if arc.span > 1)
+    entries = []
+    for kind in (kind for kind in LOOKS if total[kind]):
+        across, _, left, right = LOOKS[kind].strokes
+        entry = Text(f"{left}{across}{right} {kind}", LOOKS[kind].terminal)
+        entries.append(entry.append(f" {counted(total[kind], far[kind])}", "default"))
+    return Text("   ").join(entries)

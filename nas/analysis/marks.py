@@ -1,0 +1,56 @@
+"""The skips of a topology in as few characters as can be read: `++·&³ +~` is one mark a block."""
+
+from __future__ import annotations
+
+import itertools
+
+from rich.text import Text
+
+from nas.analysis.palette import LOOKS
+from nas.topology import SYMBOLS, Topology
+
+LEGEND = "· none, " + ", ".join(f"{SYMBOLS[kind]} {kind}" for kind in LOOKS) + ", &³ from node 3"
+_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_KINDS = {SYMBOLS[kind]: kind for kind in LOOKS}
+
+
+def marks(topology: Topology) -> str:
+    """One mark a block, a space where the resolution changes; a raised number is the node a long skip is from."""
+    written = []
+    for block, wire in zip(topology.blocks, topology.wiring.wires, strict=True):
+        mark = SYMBOLS[block.skip.kind if block.skip else "none"]
+        far = "" if wire.short or wire.source is None else str(wire.source).translate(_RAISED)
+        written.append((wire.output.size, mark + far))
+    stages = itertools.groupby(written, key=lambda pair: pair[0])
+    return " ".join("".join(mark for _, mark in stage) for _, stage in stages)
+
+
+def fitted(written: str, width: int) -> str:
+    """The marks in at most `width` characters: runs are counted (`12&`) where they must be, then cut."""
+    if len(written) <= width:
+        return written
+    runs = [(mark, len(list(run))) for mark, run in itertools.groupby(_split(written))]
+    short = "".join(mark * times if times < 3 or mark == " " else f"{times}{mark}" for mark, times in runs)
+    return short if len(short) <= width else short[: max(0, width - 1)] + "…"
+
+
+def coloured(written: str) -> Text:
+    """The marks, each in the colour of its kind."""
+    text = Text()
+    style = ""
+    for character in written:
+        if character not in "⁰¹²³⁴⁵⁶⁷⁸⁹":
+            style = LOOKS[_KINDS[character]].terminal if character in _KINDS else "dim"
+        text.append(character, style)
+    return text
+
+
+def _split(written: str) -> list[str]:
+    """Every mark with its raised number."""
+    parts: list[str] = []
+    for character in written:
+        if character in "⁰¹²³⁴⁵⁶⁷⁸⁹":
+            parts[-1] += character
+        else:
+            parts.append(character)
+    return parts

@@ -1,0 +1,49 @@
+"""Non-domination: which points nothing beats in every objective at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def pareto_rank(values: ArrayLike, directions: Sequence[str]) -> NDArray[np.int64]:
+    """The front of every point: 1 where nothing dominates it, k where only fronts before k do, 0 unknown.
+
+    a dominates b where it is as good in every objective and better in one; equal points share a front. `values`
+    is (n, m), `directions` m times "minimize" or "maximize". A point with a NaN makes no claim and has rank 0.
+    Non-dominated sorting of Deb et al. 2002, peeled front by front from a lexicographic order.
+    Raises ValueError where values and directions do not fit.
+    """
+    points = np.asarray(values, dtype=np.float64).reshape(-1, len(directions))
+    signs = np.array([{"minimize": 1.0, "maximize": -1.0}[direction] for direction in directions])
+    known = ~np.isnan(points).any(axis=1)
+    ranks = np.zeros(len(points), dtype=np.int64)
+    distinct, back = np.unique(points[known] * signs, axis=0, return_inverse=True)
+    ranks[known] = _ranks_of_distinct(distinct)[back.reshape(-1)]
+    return ranks
+
+
+def _ranks_of_distinct(points: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The fronts of distinct points to be minimised, in lexicographic order: none is dominated by a later one."""
+    ranks = np.zeros(len(points), dtype=np.int64)
+    left, front = np.arange(len(points)), 0
+    while len(left):
+        front += 1
+        dominated = np.empty(0, dtype=np.int64)
+        while len(left):
+            first, rest = left[0], left[1:]
+            ranks[first] = front
+            beaten = (points[rest] >= points[first]).all(axis=1)
+            dominated = np.concatenate([dominated, rest[beaten]])
+            left = rest[~beaten]
+        left = np.sort(dominated)
+    return ranks
+
+
+def pareto_front(x: ArrayLike, y: ArrayLike, directions: Sequence[str]) -> NDArray[np.int64]:
+    """Indices of the points on the front of two objectives, in the order of x: the staircase of a plot."""
+    first, second = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    members = np.flatnonzero(pareto_rank(np.column_stack([first, second]), directions) == 1)
+    return members[np.lexsort((second[members], first[members]))]

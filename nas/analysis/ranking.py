@@ -1,0 +1,158 @@
+"""The leaderboard: every candidate that was trained to the end, best first, beside the baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from nas.analysis import units
+from nas.analysis.marks import marks
+from nas.analysis.pareto import pareto_rank
+from nas.errors import RunError, TopologyError, expected
+from nas.topology import Topology
+
+if TYPE_CHECKING:
+    from nas.study import Run
+
+COSTS = ("params", "memory", "flops", "seconds")  # what every candidate has besides the metric; less is better
+WHOLE = ("params", "memory", "flops")
+TITLES = {"params": "params", "memory": "memory", "flops": "FLOPs", "seconds": "time"}
+ENDS = {  # every state of a trial, in words
+    "COMPLETE": "finished",
+    "PRUNED": "stopped early",
+    "FAIL": "failed",
+    "RUNNING": "running",
+    "WAITING": "waiting",
+}
+
+
+@dataclass(frozen=True)
+class Goals:
+    """What a search was after: the task's metric, and every objective with its direction."""
+
+    metric: str
+    objectives: Mapping[str, str]
+
+    @classmethod
+    def of(cls, run: Run) -> Goals:
+        """The goals of a run; its objective `accuracy` is whatever the task measures."""
+        task = run.space.task
+        names = [task.metric if name == "accuracy" else name for name in run.space.search.objectives]
+        return cls(task.metric, {name: task.direction if name == task.metric else "minimize" for name in names})
+
+    def direction(self, column: str) -> str:
+        return self.objectives.get(column, "maximize" if column == self.metric else "minimize")
+
+
+def leaderboard(
+    run: Run | pd.DataFrame, *, goals: Goals | None = None, by: str | None = None, top: int | None = None
+) -> pd.DataFrame:
+    """The finished candidates, best first, and every baseline whatever became of it.
+
+    Columns: rank, trial, name (of a baseline, else ""), topology, skips, the task's metric, params, memory
+    [bytes], flops (per sample), seconds, pareto (1 is the non-dominated front), state, reason, key. `by` is the
+    metric (the default), a cost or `pareto`; ties go to the smaller front, then to fewer parameters. Only
+    COMPLETE trials have a rank; baselines beyond `top` and baselines that did not finish follow the ranked rows.
+    `goals` are needed where a frame is given. Raises RunError for an unknown `by`.
+    """
+    frame, goals = _frame(run, goals)
+    board = _rows(frame, goals)
+    done = board["state"] == "COMPLETE"
+    ranked = _ranked(board[done], goals, by or goals.metric)
+    unfinished = board[~done & (board["name"] != "") & ~board["name"].isin(ranked["name"])]
+    unfinished = unfinished.drop_duplicates("name", keep="last")
+    if top is not None:
+        ranked = ranked[(ranked["rank"] <= top) | (ranked["name"] != "")]
+    return pd.concat([ranked, unfinished], ignore_index=True)
+
+
+def states(run: Run | pd.DataFrame) -> dict[str, int]:
+    """How many trials ended (or are) in each state, in the order of ENDS, without the states of none."""
+    counts = _frame(run, _ANY)[0]["state"].value_counts()
+    return {state: int(counts[state]) for state in ENDS if state in counts}
+
+
+def failures(run: Run | pd.DataFrame) -> pd.DataFrame:
+    """The candidates that failed: trial, name, topology, reason, in the order of their trials."""
+    frame = _frame(run, _ANY)[0]
+    failed = frame[frame["state"] == "FAIL"]
+    named = {"trial": failed["trial"], "name": _text(failed["baseline"]), "topology": _text(failed["line"])}
+    return pd.DataFrame(named | {"reason": _text(failed["reason"])}).sort_values("trial", ignore_index=True)
+
+
+def formats(board: pd.DataFrame, goals: Goals) -> dict[str, Callable[[float | None], str]]:
+    """How the metric and every cost of a leaderboard are written; a metric within 0 … 1 to maximise is a share."""
+    values = board[goals.metric].dropna()
+    is_share = goals.direction(goals.metric) == "maximize" and bool(values.between(0, 1).all())
+    metric = units.share if is_share else units.number
+    costs = dict(zip(COSTS, (units.count, units.memory, units.count, units.duration), strict=True))
+    return {goals.metric: metric} | costs
+
+
+def best(board: pd.DataFrame, goals: Goals, column: str) -> float:
+    """The best value that a finished candidate reached in a column; NaN where there is none."""
+    values = board.loc[board["state"] == "COMPLETE", column].astype("float64")
+    return float(values.max() if goals.direction(column) == "maximize" else values.min())
+
+
+_ANY = Goals("accuracy", {})
+
+
+def _frame(run: Run | pd.DataFrame, goals: Goals | None) -> tuple[pd.DataFrame, Goals]:
+    if isinstance(run, pd.DataFrame):
+        if goals is None:
+            raise TypeError("a frame does not know its goals: leaderboard(frame, goals=...)")
+        return run, goals
+    return run.frame(), goals or Goals.of(run)
+
+
+def _rows(frame: pd.DataFrame, goals: Goals) -> pd.DataFrame:
+    """The columns of a leaderboard for all trials, in the order of the record."""
+    numbers: dict[str, pd.Series] = {
+        column: pd.to_numeric(frame[column]).astype("float64") for column in (goals.metric, *COSTS)
+    }
+    numbers |= {column: numbers[column].round().astype("Int64") for column in WHOLE}
+    return pd.DataFrame(
+        {
+            "rank": pd.Series(pd.NA, index=frame.index, dtype="Int64"),
+            "trial": frame["trial"].astype("int64"),
+            "name": _text(frame["baseline"]),
+            "topology": _text(frame["line"]),
+            "skips": pd.Series([_marks(data) for data in frame["topology"]], index=frame.index, dtype="str"),
+            **numbers,
+            "pareto": pd.Series(pd.NA, index=frame.index, dtype="Int64"),
+            "state": frame["state"].astype("str"),
+            "reason": _text(frame["reason"]),
+            "key": _text(frame["key"]),
+        }
+    )
+
+
+def _ranked(board: pd.DataFrame, goals: Goals, by: str) -> pd.DataFrame:
+    columns = (goals.metric, *COSTS, "pareto")
+    if by not in columns:
+        raise RunError(expected("--by", by, columns))
+    objectives = {name: way for name, way in goals.objectives.items() if name in board}
+    fronts = pd.Series(
+        pareto_rank(board[[*objectives]].astype("float64"), [*objectives.values()]), board.index, dtype="Int64"
+    )
+    board = board.assign(pareto=fronts.where(fronts > 0))
+    keys = dict.fromkeys([by, goals.metric, "pareto", "params", "trial"])
+    rising = [goals.direction(key) == "minimize" for key in keys]
+    board = board.sort_values([*keys], ascending=rising, na_position="last", ignore_index=True)
+    return board.assign(rank=pd.array(range(1, len(board) + 1), dtype="Int64"))
+
+
+def _text(column: pd.Series[Any]) -> pd.Series[str]:
+    return column.astype("object").where(column.notna(), "").astype("str")
+
+
+def _marks(data: object) -> str:
+    """The skips of a recorded topology; nothing where the record holds none that can be read."""
+    try:
+        return marks(Topology.from_dict(data))
+    except TopologyError:
+        return ""

@@ -1,0 +1,94 @@
+"""The leaderboard in a terminal: readable at 80 columns, more of it where there is room."""
+
+from __future__ import annotations
+
+import pandas as pd
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from nas.analysis import units
+from nas.analysis.marks import LEGEND, coloured, fitted
+from nas.analysis.ranking import ENDS, TITLES, Goals, best, formats
+
+FRONT = "◆"
+ENOUGH = 24  # columns for the skips before a cost has to leave
+LESS_NEEDED = ("flops", "seconds", "memory")  # the costs that leave, the first first
+STATE_COLOURS = {"FAIL": "red", "PRUNED": "yellow"}
+
+Cells = dict[str, list[Text]]  # title → the texts of a column
+
+
+def leaderboard_table(board: pd.DataFrame, goals: Goals, *, width: int = 100) -> Table:
+    """A leaderboard (see `leaderboard`) in at most `width` columns: the best value of each column is bold.
+
+    Baselines are named, members of the Pareto front carry ◆; baselines that did not finish say what became of
+    them. Topologies are written out where all of them have room, else with one mark a block; where even those
+    have none, costs are left out.
+    """
+    gap = 1 if width < 100 else 2  # the box itself puts one space between columns
+    cells = _cells(board, goals)
+    wanted = min(ENOUGH, max(map(len, board["skips"]), default=0))
+    for column in LESS_NEEDED:
+        if _room(cells, width, gap) < wanted:
+            del cells[TITLES[column]]
+    room = max(8, _room(cells, width, gap))
+    whole = max(map(len, board["topology"]), default=0) <= room
+    cells = _with_topologies(cells, board, room, whole)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap - 1, 0, 0), caption_justify="left")
+    for title in cells:
+        table.add_column(title, justify="left" if title in ("baseline", "topology", "skips") else "right")
+    last = int((board["rank"] == range(1, len(board) + 1)).sum())  # below it are baselines alone
+    for number, row in enumerate(zip(*cells.values(), strict=True), 1):
+        table.add_row(*row, end_section=number == last)
+    table.caption = _caption(board, goals, whole)
+    return table
+
+
+def _cells(board: pd.DataFrame, goals: Goals) -> Cells:
+    """Every column but the topology's, as texts."""
+    cells = {
+        "#": [Text(units.MISSING if pd.isna(rank) else str(rank), "dim") for rank in board["rank"]],
+        "trial": [Text(str(trial), "dim") for trial in board["trial"]],
+    }
+    if (board["name"] != "").any():
+        cells["baseline"] = [Text(name, "bold bright_blue") for name in board["name"]]
+    for column, shown in formats(board, goals).items():
+        top = best(board, goals, column)
+        cells[TITLES.get(column, column)] = [
+            Text(shown(value), "bold" if value == top and state == "COMPLETE" else "")
+            for value, state in zip(board[column].astype(float), board["state"], strict=True)
+        ]
+    cells["front"] = [_front(rank) for rank in board["pareto"]]
+    return cells
+
+
+def _front(rank: int | None) -> Text:
+    if rank is None or pd.isna(rank):
+        return Text(units.MISSING, "dim")
+    return Text(FRONT, "bold green") if rank == 1 else Text(str(rank), "dim")
+
+
+def _room(cells: Cells, width: int, gap: int) -> int:
+    """The columns of the terminal that are left for the topology."""
+    taken = [max(len(title), *(text.cell_len for text in texts), 0) + gap for title, texts in cells.items()]
+    return width - sum(taken) - 1 - gap  # the box begins with one space, too
+
+
+def _with_topologies(cells: Cells, board: pd.DataFrame, room: int, whole: bool) -> Cells:
+    """The cells with the topology before the task's metric."""
+    texts = []
+    for line, skips, state, reason in zip(*(board[c] for c in ("topology", "skips", "state", "reason")), strict=True):
+        text = Text(line) if whole else coloured(fitted(skips, room))
+        if state != "COMPLETE":
+            ended = f"{ENDS[state]}: {reason}" if reason else ENDS[state]
+            text.append(f"\n{ended[:200]}", STATE_COLOURS.get(state, "dim"))
+        texts.append(text)
+    first = [title for title in ("#", "trial", "baseline") if title in cells]
+    placed = {title: cells[title] for title in first} | {"topology" if whole else "skips": texts}
+    return placed | {title: texts for title, texts in cells.items() if title not in first}
+
+
+def _caption(board: pd.DataFrame, goals: Goals, whole: bool) -> Text:
+    front = f"{FRONT} nothing is better in {', '.join(TITLES.get(name, name) for name in goals.objectives)} at once"
+    return Text(front if whole else f"{front}\n{LEGEND}", "dim")

@@ -1,0 +1,138 @@
+"""What `nas show` prints of a topology: every part in a row, and what it costs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from nas.analysis import units
+from nas.analysis.palette import LOOKS
+from nas.block import Block, Head, Stem, options_of
+from nas.shapes import Wire
+from nas.topology import Topology
+from nas.vocabulary import HEADS, OPS, STEMS, Scalar, Shape
+
+Costs = Sequence[tuple[int, int]]  # parameters and FLOPs of the stem, of every block, of the head
+
+
+def topology_table(topology: Topology, costs: Costs | None = None, *, width: int = 100) -> Table:
+    """One row a part: number, op, in → out, skip, alignment, and its parameters and FLOPs where `costs` are given.
+
+    costs: (parameters, FLOPs) of the stem, of every block and of the head; the last row is their sum. A line
+    parts the resolutions; options that all blocks of an op share are said once, below. Under 100 columns shapes
+    are written shorter. Raises ValueError where there are not len(topology) + 2 costs.
+    """
+    if costs is not None and len(costs) != len(topology) + 2:
+        raise ValueError(f"{len(topology) + 2} costs must be given, one a part, but got {len(costs)}")
+    shared = _shared_options(topology)
+    table = _empty(costs is not None)
+    table.caption = _caption(shared)
+    nodes = topology.wiring.nodes
+    priced = _priced(costs) if costs is not None else [[]] * (len(nodes) + 1)
+    brief = width < 100
+    table.add_row("0", _op(topology.stem), _shapes(None, nodes[0], brief), "", "", *priced[0])
+    for number, (block, wire) in enumerate(zip(topology.blocks, topology.wiring.wires, strict=True), 1):
+        if wire.output.size != nodes[number - 1].size:
+            table.add_section()
+        row = (
+            _op(block, shared.get(block.op, {})),
+            _shapes(wire.input, wire.output, brief),
+            _skip(block, wire),
+            _align(wire),
+        )
+        table.add_row(str(number), *row, *priced[number])
+    table.add_section()
+    head = Text(str(topology.outputs), "default")
+    table.add_row("", _op(topology.head), _shapes(nodes[-1], None, brief).append_text(head), "", "", *priced[-1])
+    if costs is not None:
+        table.add_section()
+        totals = [(sum(params for params, _ in costs), sum(flops for _, flops in costs))]
+        table.add_row("", f"{len(topology)} blocks", "", "", "", *_priced(totals)[0], style="bold")
+    return table
+
+
+def _priced(costs: Costs) -> list[list[str]]:
+    return [[units.count(params), units.count(flops)] for params, flops in costs]
+
+
+def _empty(priced: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("#", justify="right", style="dim", no_wrap=True)
+    table.add_column("block", overflow="fold")
+    table.add_column("in → out", no_wrap=True)
+    table.add_column("skip", no_wrap=True)
+    table.add_column("aligned by", overflow="fold")
+    for name in ("params", "FLOPs") if priced else ():
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _shared_options(topology: Topology) -> dict[str, dict[str, Scalar]]:
+    """op → its options other than the defaults that all of its blocks share, for ops with several blocks."""
+    blocks = sorted(topology.blocks, key=lambda block: block.op)
+    shared = {}
+    for op, group in itertools.groupby(blocks, key=lambda block: block.op):
+        each = [_unusual(block) for block in group]
+        if len(each) > 1:
+            same = {name: value for name, value in each[0].items() if all(o.get(name) == value for o in each)}
+            shared[op] = same
+    return shared
+
+
+def _unusual(part: Stem | Block | Head) -> dict[str, Scalar]:
+    """The options of a part that differ from its op's defaults."""
+    known = (STEMS if isinstance(part, Stem) else HEADS if isinstance(part, Head) else OPS)[part.op].options
+    return {name: value for name, value in options_of(part).items() if value != known[name].default}
+
+
+def _caption(shared: dict[str, dict[str, Scalar]]) -> Text | None:
+    lines = [f"every {op}: " + _written(options) for op, options in shared.items() if options]
+    return Text("\n".join(lines), "dim", justify="left") if lines else None
+
+
+def _written(options: Mapping[str, Scalar]) -> str:
+    return " ".join(f"{name}={value}" for name, value in options.items())
+
+
+def _op(part: Stem | Block | Head, said: Mapping[str, Scalar] = MappingProxyType({})) -> Text:
+    """`basic/2 32 kernel=5`: op, stride, width and the options that are neither the default nor `said` already."""
+    text = Text(part.op)
+    if isinstance(part, Block) and part.stride != 1:
+        text.append(f"/{part.stride}")
+    if not isinstance(part, Head) and part.width is not None:
+        text.append(f" {part.width}")
+    own = {name: value for name, value in _unusual(part).items() if name not in said}
+    return text.append(" " + _written(own), "dim") if own else text
+
+
+def _shapes(before: Shape | None, after: Shape | None, brief: bool) -> Text:
+    text = Text()
+    if before is not None:
+        text.append(_shape(before, brief) + " → ", "dim")
+    return text.append(_shape(after, brief) if after is not None else "")
+
+
+def _shape(shape: Shape, brief: bool) -> str:
+    """`64×56×56`, in brief `64×56²`."""
+    if brief and shape.layout == "image" and shape.size[0] == shape.size[1]:
+        return f"{shape.width}×{shape.size[0]}²"
+    return str(shape)
+
+
+def _skip(block: Block, wire: Wire) -> Text:
+    if block.skip is None or wire.source is None:
+        return Text("·", "dim")
+    look = LOOKS[block.skip.kind]
+    return Text(block.skip.kind, look.terminal).append("" if wire.short else f" ← {wire.source}")
+
+
+def _align(wire: Wire) -> Text:
+    if wire.align is None:
+        return Text("")
+    plain = wire.align.resize is None and wire.align.project is None
+    return Text(str(wire.align), "dim" if plain else "")

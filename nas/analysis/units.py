@@ -1,0 +1,66 @@
+"""Numbers as people read them: 12.3k, 1.20 MiB, 1m 20s. What is missing (None, NaN, infinite) is a dash."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+
+MISSING = "–"
+
+
+def _or_dash(show: Callable[[float], str]) -> Callable[[float | None], str]:
+    @functools.wraps(show)
+    def shown(value: float | None) -> str:
+        return MISSING if value is None or not math.isfinite(value) else show(value)
+
+    return shown
+
+
+@_or_dash
+def count(value: float) -> str:
+    """980, 12.3k, 4.56M, 1.20G: three digits and a power of 1000."""
+    return _scaled(value, 1000, ("", "k", "M", "G", "T", "P"))
+
+
+@_or_dash
+def memory(value_bytes: float) -> str:
+    """812 B, 1.20 MiB, 3.45 GiB: three digits and a power of 1024."""
+    return _scaled(value_bytes, 1024, (" B", " KiB", " MiB", " GiB", " TiB"))
+
+
+@_or_dash
+def share(value: float) -> str:
+    """0.9722 is 97.22%."""
+    return f"{100 * value:.2f}%"
+
+
+@_or_dash
+def number(value: float) -> str:
+    """Four significant digits."""
+    return f"{value:.4g}"
+
+
+@_or_dash
+def duration(seconds: float) -> str:
+    """4.2s, 1m 20s, 2h 05m, 3d 04h."""
+    if seconds < 59.95:
+        return f"{seconds:.1f}s"
+    if seconds < 3599.5:
+        return "{}m {:02}s".format(*divmod(round(seconds), 60))
+    if seconds < 86370:
+        return "{}h {:02}m".format(*divmod(round(seconds / 60), 60))
+    return "{}d {:02}h".format(*divmod(round(seconds / 3600), 24))
+
+
+def _scaled(value: float, base: int, units: tuple[str, ...]) -> str:
+    """`value` in the smallest unit that leaves fewer than `base` before the point."""
+    unit = units[0]
+    for unit in units:
+        if abs(value) < base - 0.5:
+            break
+        value = value if unit == units[-1] else value / base
+    digits = (
+        0 if unit == units[0] and value == int(value) else 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
+    )
+    return f"{value:.{digits}f}{unit}"
