@@ -90,7 +90,7 @@ class Gate(nn.Module):
         gate = torch.sigmoid(self.conv(x))  # (B, width, H/stride, W/stride)
         if gate.shape[2:] != f.shape[2:]:
             gate = F.interpolate(gate, size=f.shape[2:], mode="nearest")
-        return torch.lerp(s, f, gate)
+        return torch.lerp(s, f.to(s.dtype), gate.to(s.dtype))
 
 
 class LinearGate(nn.Module):
@@ -102,4 +102,5 @@ class LinearGate(nn.Module):
         nn.init.constant_(self.linear.bias, -2.0)
 
     def forward(self, f: Tensor, s: Tensor, x: Tensor) -> Tensor:
-        return torch.lerp(s, f, torch.sigmoid(self.linear(x)))
+        gate = torch.sigmoid(self.linear(x))
+        return torch.lerp(s, f.to(s.dtype), gate.to(s.dtype))
