@@ -15,7 +15,7 @@ from nas.analysis.arcs import Arc, Run, arcs, counted, ops, sizes, widths
 from nas.analysis.palette import LOOKS
 from nas.topology import Topology
 
-MARGIN = 28.0
+MARGIN = 16.0
 TALLEST = 230.0  # the highest arc
 LETTER = 0.56  # the mean width of a letter, in ems
 

@@ -1,8 +1,12 @@
 """The arc diagram in a terminal: box-drawn arcs above the chain, wrapped like music where it is wide.
 
- ╭─────────╮          each node is written with the mark of its join: `+3` adds, `&3` concatenates,
- │ ╭─╮╔═╗  │          `~3` gates, `×3` multiplies, `3` alone has no skip; below are the resolutions
-─0─+1─&2──+3
+```
+          ╭╌╌╌╌╌╌╌╌╌╌╮
+  ╭───────┼──╮       ╎      each node carries the mark of its join: `+3` adds, `&2` concatenates, `~5` gates,
+  ├──╮╔══╗╎  │       ╎      `×3` multiplies, `4` alone has no skip
+  0──+1──&2──+3───4──~5
+ ╰─── 8×8 · 16–32 ────╯     the resolution and the channels of the nodes above
+```
 """
 
 from __future__ import annotations
@@ -18,12 +22,8 @@ from nas.analysis.palette import LOOKS
 from nas.topology import SYMBOLS, Topology
 
 UP, DOWN, LEFT, RIGHT = 1, 2, 4, 8
-_MEETING = {  # strokes that meet in one cell, by the vertical's stroke; dashed lines meet as light ones do
-    "║": dict(zip((UP | DOWN | RIGHT, UP | DOWN | LEFT, DOWN | LEFT | RIGHT), "╠╣╦", strict=True)),
-    "┃": dict(zip((UP | DOWN | RIGHT, UP | DOWN | LEFT, DOWN | LEFT | RIGHT), "┣┫┳", strict=True)),
-    "│": dict(zip((UP | DOWN | RIGHT, UP | DOWN | LEFT, DOWN | LEFT | RIGHT), "├┤┬", strict=True)),
-}
-_CROSS = {"║": "╬", "┃": "╋", "│": "┼"}
+_FORK = {"║": "╠", "┃": "┣"}  # two arcs leave one node; dashed lines meet as light ones do
+_CROSS = {"║": "╬", "┃": "╋"}
 
 Cell = tuple[int, str]  # the strokes that leave the cell, and the kind that drew the last of them
 Canvas = dict[tuple[int, int], Cell]
@@ -72,7 +72,7 @@ def arc_text(topology: Topology, width: int = 80) -> Text:
         rows = [_row(canvas, level, grid.columns(nodes)) for level in range(top, 0, -1)]
         rows = [row for row in rows if not set(row.plain) <= set(" │║┃╎")]  # nothing turns here, nothing is lost
         systems.append(Text("\n").join([*rows, _chain(topology, grid, nodes), _below(topology, grid, nodes)]))
-    return Text("\n\n").join([*systems, _legend(drawn)])
+    return Text("\n\n").join([*systems, _legend(drawn, width)])
 
 
 def _draw(drawn: tuple[Arc, ...], grid: Grid) -> Canvas:
@@ -110,8 +110,7 @@ def _character(strokes: int, kind: str) -> str:
     plain = {LEFT | RIGHT: across, UP | DOWN: down, DOWN | RIGHT: left, DOWN | LEFT: right}
     if strokes in plain:
         return plain[strokes]
-    meeting = down if down in _MEETING else "│"
-    return _MEETING[meeting].get(strokes, _CROSS[meeting])
+    return _FORK.get(down, "├") if not strokes & LEFT else _CROSS.get(down, "┼")
 
 
 def _chain(topology: Topology, grid: Grid, nodes: range) -> Text:
@@ -130,16 +129,15 @@ def _chain(topology: Topology, grid: Grid, nodes: range) -> Text:
 
 def _below(topology: Topology, grid: Grid, nodes: range) -> Text:
     """The resolution and the channels of every run of nodes, as much of them as has room."""
-    line = Text()
+    offset, over = nodes.start * grid.cell, (grid.gap - 1) // 2  # a bracket reaches a little into both gaps
+    line = ""
     for run in sizes(topology):
         first, last = max(run.first, nodes.start), min(run.last, nodes.stop - 1)
         if first <= last:
-            over = (grid.gap - 1) // 2  # how far a bracket reaches into the gaps on both sides
-            room = grid.leaves(last) - grid.arrives(first) - 1 + 2 * over
-            line.append(
-                f"╰{_centred(_labels(topology, run), room)}╯".join([" " * (grid.gap - over), " " * over]), "dim"
-            )
-    return line
+            start, end = grid.arrives(first) - over - offset, grid.leaves(last) + over - offset
+            end = min(end, len(nodes) * grid.cell - 1)
+            line = line.ljust(start) + f"╰{_centred(_labels(topology, run), end - start - 1)}╯"
+    return Text(line, "dim")
 
 
 def _labels(topology: Topology, run: Run) -> tuple[str, ...]:
@@ -156,8 +154,8 @@ def _centred(labels: tuple[str, ...], room: int) -> str:
     return next(label for label in labels if len(label) <= room).center(room, "─")
 
 
-def _legend(drawn: tuple[Arc, ...]) -> Text:
-    """What each stroke means and how often it occurs: only the kinds that do."""
+def _legend(drawn: tuple[Arc, ...], width: int) -> Text:
+    """What each stroke means and how often it occurs: only the kinds that do, in one line if it has room."""
     if not drawn:
         return Text("no skips", "dim")
     total, far = Counter(arc.kind for arc in drawn), Counter(arc.kind for arc in drawn if arc.span > 1)
@@ -166,4 +164,5 @@ def _legend(drawn: tuple[Arc, ...]) -> Text:
         across, _, left, right = LOOKS[kind].strokes
         entry = Text(f"{left}{across}{right} {kind}", LOOKS[kind].terminal)
         entries.append(entry.append(f" {counted(total[kind], far[kind])}", "default"))
-    return Text("   ").join(entries)
+    together = sum(len(entry) + 3 for entry in entries) - 3 <= width
+    return Text("   " if together else "\n").join(entries)

@@ -7,11 +7,11 @@ import itertools
 from rich.text import Text
 
 from nas.analysis.palette import LOOKS
+from nas.analysis.units import RAISED
 from nas.topology import SYMBOLS, Topology
 
 LEGEND = "· none, " + ", ".join(f"{SYMBOLS[kind]} {kind}" for kind in LOOKS) + ", &³ from node 3"
-_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-_KINDS = {SYMBOLS[kind]: kind for kind in LOOKS}
+_KINDS = {symbol: kind for kind, symbol in SYMBOLS.items()}
 
 
 def marks(topology: Topology) -> str:
@@ -19,7 +19,7 @@ def marks(topology: Topology) -> str:
     written = []
     for block, wire in zip(topology.blocks, topology.wiring.wires, strict=True):
         mark = SYMBOLS[block.skip.kind if block.skip else "none"]
-        far = "" if wire.short or wire.source is None else str(wire.source).translate(_RAISED)
+        far = "" if wire.short or wire.source is None else str(wire.source).translate(RAISED)
         written.append((wire.output.size, mark + far))
     stages = itertools.groupby(written, key=lambda pair: pair[0])
     return " ".join("".join(mark for _, mark in stage) for _, stage in stages)
@@ -34,15 +34,14 @@ def fitted(written: str, width: int) -> str:
     return short if len(short) <= width else short[: max(0, width - 1)] + "…"
 
 
+def kinds(written: str) -> list[tuple[str, str]]:
+    """The marks one by one, each with its raised number and its kind (`none` for dots, `""` for spaces and counts)."""
+    return [(part, _KINDS.get(part[0], "")) for part in _split(written)]
+
+
 def coloured(written: str) -> Text:
     """The marks, each in the colour of its kind."""
-    text = Text()
-    style = ""
-    for character in written:
-        if character not in "⁰¹²³⁴⁵⁶⁷⁸⁹":
-            style = LOOKS[_KINDS[character]].terminal if character in _KINDS else "dim"
-        text.append(character, style)
-    return text
+    return Text.assemble(*((part, LOOKS[kind].terminal if kind in LOOKS else "dim") for part, kind in kinds(written)))
 
 
 def _split(written: str) -> list[str]:

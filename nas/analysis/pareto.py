@@ -7,6 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nas.errors import expected
+
+SIGNS = {"maximize": -1.0, "minimize": 1.0}
+
 
 def pareto_rank(values: ArrayLike, directions: Sequence[str]) -> NDArray[np.int64]:
     """The front of every point: 1 where nothing dominates it, k where only fronts before k do, 0 unknown.
@@ -16,8 +20,13 @@ def pareto_rank(values: ArrayLike, directions: Sequence[str]) -> NDArray[np.int6
     Non-dominated sorting of Deb et al. 2002, peeled front by front from a lexicographic order.
     Raises ValueError where values and directions do not fit.
     """
-    points = np.asarray(values, dtype=np.float64).reshape(-1, len(directions))
-    signs = np.array([{"minimize": 1.0, "maximize": -1.0}[direction] for direction in directions])
+    points = np.asarray(values, dtype=np.float64)
+    points = points.reshape(0, len(directions)) if points.size == 0 else points
+    if points.ndim != 2 or points.shape[1] != len(directions):
+        raise ValueError(f"values.shape == (n, {len(directions)}) must hold, but got {points.shape}")
+    if not set(directions) <= set(SIGNS):
+        raise ValueError(expected("a direction", next(d for d in directions if d not in SIGNS), SIGNS))
+    signs = np.array([SIGNS[direction] for direction in directions])
     known = ~np.isnan(points).any(axis=1)
     ranks = np.zeros(len(points), dtype=np.int64)
     distinct, back = np.unique(points[known] * signs, axis=0, return_inverse=True)

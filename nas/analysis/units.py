@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 
 MISSING = "–"
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def _or_dash(show: Callable[[float], str]) -> Callable[[float | None], str]:
@@ -64,3 +65,14 @@ def _scaled(value: float, base: int, units: tuple[str, ...]) -> str:
         0 if unit == units[0] and value == int(value) else 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
     )
     return f"{value:.{digits}f}{unit}"
+
+
+def large(value: int) -> str:
+    """531,441; from a million on 1.2 million, from a thousand millions on 3.4 × 10⁹."""
+    if value < 10**6:
+        return f"{value:,}"
+    if value < 10**9:
+        return f"{value / 10**6:.3g} million"
+    power = len(str(value)) - 1
+    lead = value // 10 ** (power - 1) / 10  # by whole numbers: a space may hold more than a float can
+    return f"{lead} × 10{str(power).translate(RAISED)}"

@@ -1,0 +1,178 @@
+"""The plots of the report as plotly figures: plain dicts of what plotly.js draws; colours come from the page.
+
+A colour is the name of one of the page's own (`ink`, `accent` …): its script fills in the light or the dark one.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from nas.analysis import units
+from nas.analysis.pareto import pareto_front
+from nas.analysis.ranking import TITLES, Goals, formats
+
+LOG_FROM = 4  # the largest cost over the smallest from which on an axis is logarithmic
+
+Figure = dict[str, Any]
+
+
+def against(board: pd.DataFrame, goals: Goals, cost: str) -> Figure:
+    """The task's metric over a cost: finished candidates, their Pareto front as a staircase, baselines by name.
+
+    What both axes show first is the better nine tenths of the candidates and every baseline; the rest is one
+    zoom away, so that a network at chance level does not press all others into a line.
+    """
+    done = board[(board["state"] == "COMPLETE") & board[goals.metric].notna() & board[cost].notna()]
+    sampled, named = done[done["name"] == ""], done[done["name"] != ""]
+    directions = (goals.direction(cost), goals.direction(goals.metric))
+    front = done.iloc[pareto_front(done[cost].astype(float), done[goals.metric], directions)]
+    data = [
+        _points(sampled, board, goals, cost, "candidates", {"color": "muted", "size": 8, "opacity": 0.55}),
+        _points(front, board, goals, cost, "Pareto front", {"color": "accent", "size": 10})
+        | {"mode": "lines+markers", "line": {"color": "accent", "width": 2, "shape": "hv"}},
+        _points(named, board, goals, cost, "baselines", {"color": "warm", "size": 12, "symbol": "diamond"})
+        | {"mode": "markers+text", "text": [_text(name) for name in named["name"]], "textposition": "bottom center"}
+        | {"textfont": {"color": "warm", "weight": 600}, "cliponaxis": False},
+    ]
+    x = {"title": _title(TITLES[cost])} | _axis(done[cost].astype(float), cost)
+    y = {"title": _title(goals.metric), "tickformat": _tickformat(board, goals)} | _shown(done, goals)
+    return _figure(data, x, y)
+
+
+def curves(frame: pd.DataFrame, board: pd.DataFrame, goals: Goals) -> Figure:
+    """The metric over epochs: every candidate in grey (one line with gaps), baselines and the best in colour."""
+    by_trial = dict(zip(frame["trial"], frame["curve"], strict=True))
+    best = int(board["trial"].iloc[0]) if len(board) and board["state"].iloc[0] == "COMPLETE" else None
+    named = {
+        trial: name for trial, name in zip(frame["trial"], frame["baseline"], strict=True) if isinstance(name, str)
+    }
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for trial, curve in by_trial.items():
+        if trial != best and trial not in named:
+            epochs, values = _curve(curve, goals.metric)
+            x, y = [*x, *epochs, None], [*y, *values, None]
+    data = [_line(x, y, "candidates", "muted", 1) | {"opacity": 0.35, "hoverinfo": "skip"}]
+    dashes = ("solid", "dash", "dot", "dashdot", "longdash")
+    for number, (trial, name) in enumerate(named.items()):
+        if trial != best:
+            data.append(_line(*_curve(by_trial[trial], goals.metric), name, "warm", 2, dashes[number % len(dashes)]))
+    if best is not None:
+        title = f"best: trial {best}" + (f" ({named[best]})" if best in named else "")
+        data.append(_line(*_curve(by_trial[best], goals.metric), title, "accent", 3))
+    axis = {"title": _title(goals.metric), "tickformat": _tickformat(board, goals)}
+    return _figure([line for line in data if line["x"]], {"title": _title("epoch")}, axis)
+
+
+def _figure(data: list[Figure], x: Figure, y: Figure) -> Figure:
+    axis = {"gridcolor": "line", "linecolor": "line", "zeroline": False, "automargin": True, "tickcolor": "line"}
+    return {
+        "data": [trace for trace in data if trace["x"]],
+        "layout": {
+            "xaxis": axis | x,
+            "yaxis": axis | y,
+            "font": {"color": "muted", "family": "ui-sans-serif, system-ui, sans-serif", "size": 13},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "margin": {"l": 8, "r": 28, "t": 8, "b": 8},
+            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+            "hoverlabel": {"bgcolor": "paper", "bordercolor": "line", "font": {"color": "ink"}, "align": "left"},
+            "hovermode": "closest",
+        },
+    }
+
+
+def _title(text: str) -> Figure:
+    return {"text": _text(text), "font": {"size": 13}, "standoff": 12}
+
+
+def _points(some: pd.DataFrame, board: pd.DataFrame, goals: Goals, cost: str, name: str, marker: Figure) -> Figure:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "x": [float(value) for value in some[cost]],
+        "y": [float(value) for value in some[goals.metric]],
+        "marker": marker,
+        "hovertext": hovers(some, board, goals),
+        "hoverinfo": "text",
+    }
+
+
+def hovers(some: pd.DataFrame, board: pd.DataFrame, goals: Goals) -> list[str]:
+    """What is told of each candidate under the pointer; plotly reads HTML there, so all of it is escaped."""
+    shows = formats(board, goals)
+    told = []
+    for row in some.astype(dict.fromkeys(shows, "float64")).to_dict("records"):
+        figures = [f"{show(row[column])} {TITLES.get(column, column)}" for column, show in shows.items()]
+        title = f"<b>trial {row['trial']}</b> {_text(row['name'])}"
+        line = "<br>".join(_text(part) for part in textwrap.wrap(row["topology"], 64)[:6])
+        told.append(f"{title}<br>{_text(' · '.join(figures[:3]))}<br>{_text(' · '.join(figures[3:]))}<br>{line}")
+    return told
+
+
+def _text(text: object) -> str:
+    return escape(str(text))
+
+
+def _line(x: Sequence[Any], y: Sequence[Any], name: str, colour: str, width: int, dash: str = "solid") -> Figure:
+    line = {"color": colour, "width": width, "dash": dash}
+    return {"type": "scatter", "mode": "lines", "name": _text(name), "x": list(x), "y": list(y), "line": line}
+
+
+def _curve(curve: object, metric: str) -> tuple[list[float], list[float]]:
+    records = [record for record in curve if record.get(metric) is not None] if isinstance(curve, list) else []
+    return [float(record["epoch"]) for record in records], [float(record[metric]) for record in records]
+
+
+def _axis(values: pd.Series[float], cost: str) -> Figure:
+    """Logarithmic where the largest is more than four times the smallest; bytes get their ticks at powers of two."""
+    if values.empty:
+        return {}
+    low, high = float(values.min()), float(values.max())
+    logarithmic = low > 0 and high / low > LOG_FROM
+    axis: Figure = {"type": "log" if logarithmic else "linear"}
+    if cost != "memory":
+        return axis | {"tickformat": "~s"} | ({"dtick": "D2"} if logarithmic else {})
+    ticks = _powers(low, high) if logarithmic else _multiples(low, high)
+    return axis | {"tickvals": ticks, "ticktext": [_bytes(tick) for tick in ticks]}
+
+
+def _powers(low: float, high: float) -> list[int]:
+    """At most seven powers of two around low … high, evenly apart."""
+    first, last = math.floor(math.log2(low)), math.ceil(math.log2(high))
+    return [2**power for power in range(first, last + 1, 1 + (last - first) // 7)]
+
+
+def _multiples(low: float, high: float) -> list[int]:
+    """At most nine multiples of a power of two around low … high."""
+    step = 2 ** max(0, math.ceil(math.log2(max(high - low, high / 8, 1) / 7)))
+    return [step * k for k in range(math.floor(low / step), math.ceil(high / step) + 1)]
+
+
+def _bytes(tick: int) -> str:
+    """`4 MiB`, `1.5 GiB`: a tick needs no digits that say nothing."""
+    value, unit = units.memory(tick).split(" ")
+    return f"{float(value):g} {unit}"
+
+
+def _tickformat(board: pd.DataFrame, goals: Goals) -> str:
+    return "~%" if formats(board, goals)[goals.metric] is units.share else ""
+
+
+def _shown(done: pd.DataFrame, goals: Goals) -> Figure:
+    """The range of the metric's axis: all baselines and the better nine tenths, with a little air."""
+    values = done[goals.metric]
+    if len(values) < 10:
+        return {}
+    named = values[done["name"] != ""]
+    rising = goals.direction(goals.metric) == "maximize"
+    worst = float(min(values.quantile(0.1), named.min()) if rising else max(values.quantile(0.9), named.max()))
+    best = float(values.max() if rising else values.min())
+    return {"range": sorted((worst - 0.08 * (best - worst), best + 0.06 * (best - worst)))} if best != worst else {}

@@ -1,0 +1,190 @@
+"""report.html: what a search found, on one page that needs nothing but itself.
+
+Everything is inside, plotly.js too. The page's own policy (a Content-Security-Policy with the hashes of its two
+scripts) forbids the browser to load anything and to run any other script, so that no name, reason or setting that
+found its way into a study can do more than be read.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from nas.analysis import units
+from nas.analysis.draw_svg import arc_svg
+from nas.analysis.figures import against, curves
+from nas.analysis.marks import LEGEND, kinds
+from nas.analysis.palette import LOOKS
+from nas.analysis.ranking import COSTS, ENDS, TITLES, Goals, best, failures, formats, leaderboard, states
+from nas.analysis.words import in_words, listed
+from nas.errors import TopologyError
+from nas.topology import Topology
+
+if TYPE_CHECKING:
+    from nas.study import Run
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the page says of a run besides its trials.
+
+    size      how many topologies the space holds
+    saved     trainings that a recorded result made needless
+    settings  the resolved configuration (run.yaml), shown as it is
+    """
+
+    name: str
+    task: str
+    goals: Goals
+    size: int | None = None
+    saved: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def report(run: Run) -> Path:
+    """Write report.html into the folder of the run, in one step; returns its path."""
+    facts = Facts(run.name, run.space.task.name, Goals.of(run), run.space.size(), settings=run.config)
+    path = run.path / "report.html"
+    write_whole(path, page(run.frame(), facts))
+    return path
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Whoever reads `path` sees the old file or the new one, never half of one."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def page(frame: pd.DataFrame, facts: Facts) -> str:
+    """The HTML of the report on the trials in `frame` (see `Run.frame`)."""
+    goals = facts.goals
+    board = leaderboard(frame, goals=goals)
+    candidates = _candidates(board, frame, goals)
+    plots = {"params": against(board, goals, "params"), "memory": against(board, goals, "memory")}
+    plots["curves"] = curves(frame, board, goals)
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("report.html.j2").render(
+        facts=facts,
+        states=states(frame),
+        winner=candidates[0] if candidates and candidates[0]["rank"] else None,
+        lead=_lead(board, goals),
+        candidates=candidates,
+        failures=failures(frame).to_dict("records"),
+        columns={column: TITLES.get(column, column) for column in (goals.metric, *COSTS)},
+        took=_took(frame),
+        settings=_sections(facts.settings),
+        plots=plots,
+        words={"ends": ENDS, "objectives": listed([TITLES.get(name, name) for name in goals.objectives])},
+        looks=LOOKS,
+        legend=LEGEND,
+        large=units.large,
+        **_own_files(),
+    )
+
+
+def _own_files() -> dict[str, Any]:
+    """The page's style and scripts, and the hashes by which its policy knows them: files of packages, not data."""
+    from plotly.offline import get_plotlyjs
+
+    scripts = {"plotly": get_plotlyjs().replace("\r\n", "\n"), "script": (HERE / "report.js").read_text("utf-8")}
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts.values()]
+    trusted = {name: Markup(text) for name, text in scripts.items()}
+    return trusted | {"style": Markup((HERE / "report.css").read_text("utf-8")), "hashes": hashes}
+
+
+def _candidates(board: pd.DataFrame, frame: pd.DataFrame, goals: Goals) -> list[dict[str, Any]]:
+    """The rows of the leaderboard as the page writes them; the winner and the baselines with their diagrams."""
+    shows = formats(board, goals)
+    tops = {column: best(board, goals, column) for column in shows}
+    topologies = dict(zip(frame["trial"], frame["topology"], strict=True))
+    return [
+        {name: row[name] for name in ("trial", "name", "topology", "state", "reason")}
+        | {name: None if pd.isna(row[name]) else int(row[name]) for name in ("rank", "pareto")}
+        | {"skips": kinds(row["skips"]), "cells": [_cell(row, column, shows[column], tops[column]) for column in shows]}
+        | (_portrait(topologies[row["trial"]]) if row["name"] or not number else {"svg": "", "words": ""})
+        for number, row in enumerate(board.astype(dict.fromkeys(shows, "float64")).to_dict("records"))
+    ]
+
+
+def _cell(row: Mapping[Any, Any], column: str, show: Callable[[float], str], top: float) -> dict[str, Any]:
+    value = row[column]
+    is_best = row["state"] == "COMPLETE" and value == top
+    return {"text": show(value), "sort": None if math.isnan(value) else value, "best": is_best}
+
+
+def _portrait(data: object) -> dict[str, Any]:
+    """Diagram and description of a recorded topology, where the record holds one that can be read."""
+    try:
+        topology = Topology.from_dict(data)
+    except TopologyError:
+        return {"svg": "", "words": ""}
+    return {"svg": Markup(arc_svg(topology)), "words": in_words(topology)}
+
+
+def _lead(board: pd.DataFrame, goals: Goals) -> dict[str, str] | None:
+    """How far the winner is ahead: a sampled one of the best baseline, a baseline of the best sampled one."""
+    done = board[board["state"] == "COMPLETE"]
+    others = done[(done["name"] == "") != (done["name"].head(1) == "").all()]
+    if others.empty:
+        return None
+    show, other = formats(board, goals)[goals.metric], others.iloc[0]
+    ahead = abs(float(done[goals.metric].iloc[0]) - float(other[goals.metric]))
+    points = f"{100 * ahead:.2f} points" if show is units.share else units.number(ahead)
+    return {"name": other["name"] or f"trial {other['trial']}", "metric": show(other[goals.metric]), "ahead": points}
+
+
+def _took(frame: pd.DataFrame) -> dict[str, str] | None:
+    """When the search began and ended, and how long that was; None where nothing has begun."""
+    started, ended = pd.to_datetime(frame["started"]).min(), pd.to_datetime(frame["ended"]).max()
+    if pd.isna(started) or pd.isna(ended):
+        return None
+    return {"day": f"{started:%-d %B %Y, %H:%M}", "time": units.duration((ended - started).total_seconds())}
+
+
+def _sections(settings: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """The configuration as titled lists: nested keys are written with dots, single values come first."""
+    sections: dict[str, dict[str, str]] = {"run": {}}
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            sections[str(key)] = _flat(value)
+        else:
+            sections["run"][str(key)] = _written(value)
+    return {title: section for title, section in sections.items() if section}
+
+
+def _flat(settings: Mapping[Any, Any], before: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in settings.items():
+        found |= (
+            _flat(value, f"{before}{key}.")
+            if isinstance(value, Mapping) and value
+            else {f"{before}{key}": _written(value)}
+        )
+    return found
+
+
+def _written(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

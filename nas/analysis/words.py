@@ -1,0 +1,39 @@
+"""A topology in words, as one would tell it to a colleague."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from nas.analysis.arcs import arcs, sizes
+from nas.analysis.palette import LOOKS
+from nas.topology import Topology
+
+
+def in_words(topology: Topology) -> str:
+    """`12 basic blocks at 8×8, 4×4 and 2×2. 10 of them have a skip: 5 add (2 long), 2 concat (2 long), 3 gate.`"""
+    names = list(dict.fromkeys(block.op for block in topology.blocks))
+    kind = f"{names[0]} " if len(names) == 1 else ""
+    what = f"{len(topology)} {kind}{'block' if len(topology) == 1 else 'blocks'}"
+    places = list(dict.fromkeys(run.label for run in sizes(topology) if run.label))
+    where = f" at {listed(places)}" if 0 < len(places) <= 6 else f" at {len(places)} resolutions" if places else ""
+    made_of = f" ({listed(names)})" if 1 < len(names) <= 5 else ""
+    return f"{what}{made_of}{where}. {_skips(topology)}"
+
+
+def listed(words: list[str]) -> str:
+    """`a, b and c`."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _skips(topology: Topology) -> str:
+    drawn = arcs(topology)
+    if not drawn:
+        return "None has a skip."
+    total, far = Counter(arc.kind for arc in drawn), Counter(arc.kind for arc in drawn if arc.span > 1)
+    each = [f"{total[kind]} {kind}{_far(far[kind], total[kind])}" for kind in LOOKS if total[kind]]
+    whose = "Every block has a skip" if len(drawn) == len(topology) else f"{len(drawn)} of them have a skip"
+    return f"{whose}: {listed(each)}."
+
+
+def _far(far: int, total: int) -> str:
+    return "" if not far else " (long)" if far == total else f" ({far} long)"
