@@ -152,7 +152,7 @@ def _powers(low: float, high: float) -> list[int]:
 
 def _multiples(low: float, high: float) -> list[int]:
     """At most nine multiples of a power of two around low … high."""
-    step = 2 ** max(0, math.ceil(math.log2(max(high - low, high / 8, 1) / 7)))
+    step = 2 ** max(0, math.ceil(math.log2(max((high - low) / 6, high / 256, 1))))  # below, labels would be alike
     return [step * k for k in range(math.floor(low / step), math.ceil(high / step) + 1)]
 
 
