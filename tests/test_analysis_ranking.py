@@ -94,6 +94,22 @@ def test_failures_carry_their_reasons() -> None:
     assert len(told) == states(frame())["FAIL"]
 
 
+def test_what_was_over_the_limits_did_not_fail_in_training() -> None:
+    topology = chain([None])
+    trials = pd.DataFrame(
+        [trial(0, topology), failed(1, topology, "over the limits: 3.1M params"), failed(2, topology, "diverged")]
+    )
+    assert states(trials) == {"COMPLETE": 1, "FAIL": 1, "REFUSED": 1}
+    assert failures(trials)["trial"].tolist() == [2]
+
+
+def test_ties_go_to_fewer_parameters_then_to_the_earlier_trial() -> None:
+    small, large = chain([None]), chain([None] * 6)
+    rows = [trial(0, large), trial(1, small), trial(2, small)]
+    trials = pd.DataFrame([row | {"accuracy": 0.9} for row in rows])
+    assert leaderboard(trials, goals=GOALS)["trial"].tolist() == [1, 2, 0]
+
+
 def test_csv_and_json_hold_plain_numbers() -> None:
     board = leaderboard(frame(), goals=GOALS)
     back = pd.read_csv(io.StringIO(board.to_csv(index=False)))

@@ -44,7 +44,7 @@ class Facts:
 
     size      how many topologies the space holds
     saved     trainings that a recorded result made needless
-    settings  the resolved configuration (run.yaml), shown as it is
+    settings  the resolved configuration (run.yaml)
     """
 
     name: str
@@ -57,7 +57,8 @@ class Facts:
 
 def report(run: Run) -> Path:
     """Write report.html into the folder of the run, in one step; returns its path."""
-    facts = Facts(run.name, run.space.task.name, Goals.of(run), run.space.size(), settings=run.config)
+    about = {key: value for key, value in run.config.items() if key not in ("storage", "space")}  # a URL has passwords
+    facts = Facts(run.name, run.space.task.name, Goals.of(run), run.space.size(), settings=about | run.config["space"])
     path = run.path / "report.html"
     write_whole(path, page(run.frame(), facts))
     return path
@@ -80,7 +81,7 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
     """The HTML of the report on the trials in `frame` (see `Run.frame`)."""
     goals = facts.goals
     board = leaderboard(frame, goals=goals)
-    candidates = _candidates(board, frame, goals)
+    candidates, tally = _candidates(board, frame, goals), states(frame)
     plots = {"params": against(board, goals, "params"), "memory": against(board, goals, "memory")}
     plots["curves"] = curves(frame, board, goals)
     environment = Environment(
@@ -88,7 +89,8 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
     )
     return environment.get_template("report.html.j2").render(
         facts=facts,
-        states=states(frame),
+        states=tally,
+        trained=sum(tally.values()) - tally.get("REFUSED", 0),
         winner=candidates[0] if candidates and candidates[0]["rank"] else None,
         lead=_lead(board, goals),
         candidates=candidates,

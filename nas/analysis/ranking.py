@@ -11,7 +11,7 @@ import pandas as pd
 from nas.analysis import units
 from nas.analysis.marks import marks
 from nas.analysis.pareto import pareto_rank
-from nas.errors import RunError, TopologyError, expected
+from nas.errors import OverLimits, RunError, TopologyError, expected
 from nas.topology import Topology
 
 if TYPE_CHECKING:
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 COSTS = ("params", "memory", "flops", "seconds")  # what every candidate has besides the metric; less is better
 WHOLE = ("params", "memory", "flops")
 TITLES = {"params": "params", "memory": "memory", "flops": "FLOPs", "seconds": "time"}
-ENDS = {  # every state of a trial, in words
+ENDS = {  # every state of a trial in words; REFUSED is a FAIL that the limits kept from being trained
     "COMPLETE": "finished",
     "PRUNED": "stopped early",
     "FAIL": "failed",
+    "REFUSED": "over the limits",
     "RUNNING": "running",
     "WAITING": "waiting",
 }
@@ -39,9 +40,11 @@ class Goals:
     @classmethod
     def of(cls, run: Run) -> Goals:
         """The goals of a run; its objective `accuracy` is whatever the task measures."""
-        task = run.space.task
-        names = [task.metric if name == "accuracy" else name for name in run.space.search.objectives]
-        return cls(task.metric, {name: task.direction if name == task.metric else "minimize" for name in names})
+        from nas.study import directions
+
+        metric = run.space.task.metric
+        ways = directions(run.space)
+        return cls(metric, {metric if name == "accuracy" else name: way for name, way in ways.items()})
 
     def direction(self, column: str) -> str:
         return self.objectives.get(column, "maximize" if column == self.metric else "minimize")
@@ -54,7 +57,7 @@ def leaderboard(
 
     Columns: rank, trial, name (of a baseline, else ""), topology, skips, the task's metric, params, memory
     [bytes], flops (per sample), seconds, pareto (1 is the non-dominated front), state, reason, key. `by` is the
-    metric (the default), a cost or `pareto`; ties go to the smaller front, then to fewer parameters. Only
+    metric (the default), a cost or `pareto`; ties go to fewer parameters, then to the earlier trial. Only
     COMPLETE trials have a rank; baselines beyond `top` and baselines that did not finish follow the ranked rows.
     `goals` are needed where a frame is given. Raises RunError for an unknown `by`.
     """
@@ -70,17 +73,25 @@ def leaderboard(
 
 
 def states(run: Run | pd.DataFrame) -> dict[str, int]:
-    """How many trials ended (or are) in each state, in the order of ENDS, without the states of none."""
-    counts = _frame(run, _ANY)[0]["state"].value_counts()
+    """How many trials ended (or are) in each state, in the order of ENDS, without the states of none.
+
+    A FAIL that was over the limits, and so was never trained, is counted as REFUSED.
+    """
+    frame = _frame(run, _ANY)[0]
+    counts = frame["state"].where(~_refused(frame), "REFUSED").value_counts()
     return {state: int(counts[state]) for state in ENDS if state in counts}
 
 
 def failures(run: Run | pd.DataFrame) -> pd.DataFrame:
-    """The candidates that failed: trial, name, topology, reason, in the order of their trials."""
+    """The candidates whose training failed: trial, name, topology, reason, in the order of their trials."""
     frame = _frame(run, _ANY)[0]
-    failed = frame[frame["state"] == "FAIL"]
+    failed = frame[(frame["state"] == "FAIL") & ~_refused(frame)]
     named = {"trial": failed["trial"], "name": _text(failed["baseline"]), "topology": _text(failed["line"])}
     return pd.DataFrame(named | {"reason": _text(failed["reason"])}).sort_values("trial", ignore_index=True)
+
+
+def _refused(frame: pd.DataFrame) -> pd.Series[bool]:
+    return (frame["state"] == "FAIL") & _text(frame["reason"]).str.startswith(OverLimits.reason)
 
 
 def formats(board: pd.DataFrame, goals: Goals) -> dict[str, Callable[[float | None], str]]:
@@ -140,7 +151,7 @@ def _ranked(board: pd.DataFrame, goals: Goals, by: str) -> pd.DataFrame:
         pareto_rank(board[[*objectives]].astype("float64"), [*objectives.values()]), board.index, dtype="Int64"
     )
     board = board.assign(pareto=fronts.where(fronts > 0))
-    keys = dict.fromkeys([by, goals.metric, "pareto", "params", "trial"])
+    keys = dict.fromkeys([by, goals.metric, "params", "trial"])
     rising = [goals.direction(key) == "minimize" for key in keys]
     board = board.sort_values([*keys], ascending=rising, na_position="last", ignore_index=True)
     return board.assign(rank=pd.array(range(1, len(board) + 1), dtype="Int64"))
