@@ -268,6 +268,15 @@ def get(name: str, *, input: tuple[int, ...] | None = None, outputs: int | None 
     return function(*arguments, **ends)
 
 
+def known(name: str) -> bool:
+    """Whether `get` would know the family of this name."""
+    try:
+        _parse(name)
+    except TopologyError:
+        return False
+    return True
+
+
 def _parse(name: str) -> tuple[Callable[..., Topology], list[int | str]]:
     """`family`, `family18`, `family_18_10`, `family(18, 10)` → the function and its positional arguments."""
     if name in REFERENCES:

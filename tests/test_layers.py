@@ -11,7 +11,7 @@ NAS = Path(__file__).parent.parent / "nas"
 
 # from the ground up: a module may import the layers below its own, and modules of its own package
 LAYERS = (
-    ("errors",),
+    ("errors", "files"),
     ("vocabulary",),
     ("block",),
     ("shapes",),
@@ -22,7 +22,9 @@ LAYERS = (
     ("study",),
     ("ops",),
     ("network",),
-    ("cost", "metrics", "pretrained"),
+    ("probe",),
+    ("metrics", "pretrained", "probe"),
+    ("cost",),
     ("train",),
     ("evaluate",),
     ("search", "analysis", "export"),
@@ -31,7 +33,7 @@ LAYERS = (
 HEAVY = {"torch", "ray", "optuna", "pandas", "plotly", "sklearn", "torchvision", "sqlalchemy"}
 # where a framework may be imported at all, however late
 MAY_IMPORT = {
-    "torch": {"ops", "network", "cost", "metrics", "train", "evaluate", "search", "export", "pretrained"},
+    "torch": {"ops", "network", "probe", "cost", "metrics", "probe", "train", "evaluate", "search", "export", "pretrained"},
     "ray": {"search"},
     "optuna": {"study", "search"},
 }

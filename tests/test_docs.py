@@ -1,0 +1,52 @@
+"""What a person may use is documented, and what is documented exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer.main
+
+import nas
+from nas.cli import app
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", sorted(nas.PUBLIC))
+def test_public_names_exist_and_are_documented(name: str) -> None:
+    assert (getattr(nas, name).__doc__ or "").strip()
+    assert name in dir(nas)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'serach'"):
+        nas.serach  # noqa: B018
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_in_the_readme_and_has_an_example(command: str) -> None:
+    assert f"nas {command}" in README
+    help = typer.main.get_command(app).commands[command].help or ""  # type: ignore[attr-defined]
+    assert "Example: " in help
+
+
+def test_the_readme_names_no_command_that_is_not_there() -> None:
+    named = set(re.findall(r"`nas ([a-z]+)", README))
+    assert named <= set(COMMANDS)
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z-]+)", README)) - {"and"}
+    assert named <= targets
+
+
+def test_the_readmes_space_is_valid(tmp_path: Path) -> None:
+    from nas.space import SearchSpace
+
+    (text,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    path = tmp_path / "readme.yaml"
+    path.write_text(text)
+    assert SearchSpace.load(str(path)).size() > 10**6
