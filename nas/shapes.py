@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from nas.block import Block, Head, Skip, Stem, options_of
 from nas.errors import TopologyError
-from nas.vocabulary import HEADS, MAX_SIZE, MAX_WIDTH, OPS, STEMS, Op, Shape
+from nas.vocabulary import HEADS, MAX_SIZE, MAX_WIDTH, OPS, STEMS, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ def infer(input: tuple[int, ...], stem: Stem, blocks: Sequence[Block], head: Hea
 
 
 def _wire(number: int, block: Block, nodes: Sequence[Shape], same: Sequence[int]) -> Wire:
-    before, op = nodes[-1], OPS[block.op]
-    after = _transformed(block, op, before)
+    before = nodes[-1]
+    after = transformed(block, before)
     if block.skip is None:
         vanishes = block.op == "identity" and after == before
         return Wire(before, after, after, vanishes=vanishes)
@@ -101,8 +101,9 @@ def _wire(number: int, block: Block, nodes: Sequence[Shape], same: Sequence[int]
     return Wire(before, after, joined, number - 1 if short else source, bypass, align, short)
 
 
-def _transformed(block: Block, op: Op, before: Shape) -> Shape:
-    """The shape of F(x)."""
+def transformed(block: Block, before: Shape) -> Shape:
+    """The shape of F(x) for x of shape `before`. Raises TopologyError where F cannot read it."""
+    op = OPS[block.op]
     if before.layout not in op.layouts:
         raise TopologyError(f"it reads {' or '.join(op.layouts)} features, but gets {before.layout} {before}")
     if block.stride != 1 and before.layout != "image":

@@ -1,0 +1,85 @@
+"""What is wrong with a space, and where: everything that can be wrong becomes one line of one form.
+
+    digits.yaml:7: network.stages[2].op: must be one of conv, basic, …, but got 'basik' (did you mean 'basic'?)
+
+Stages, and all that is listed, are numbered from 1, as in the names of parameters (`stage2.op`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from nas.errors import expected
+
+Path = tuple[str | int, ...]
+
+
+class Fault(ValueError):
+    """A rule that a space breaks; `path` leads to the key from where the fault was seen."""
+
+    def __init__(self, message: str, *path: str | int) -> None:
+        super().__init__(message)
+        self.path: Path = path
+
+    def below(self, *path: str | int) -> Fault:
+        """The same fault as seen from further up."""
+        return Fault(str(self), *path, *self.path)
+
+
+def must_be_one_of(got: object, allowed: Any) -> str:
+    """«must be one of a, b, but got 'x' (did you mean …?)»"""
+    return expected("it", got, allowed).removeprefix("it ")
+
+
+def shown(value: object) -> str:
+    """A value as an error quotes it: one line, never long."""
+    try:
+        text = repr(list(value) if isinstance(value, tuple) else value)
+    except ValueError:  # a whole number with more digits than Python prints
+        text = "a number of thousands of digits"
+    text = " ".join(text.split())
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+# the kinds of error that pydantic reports, in our words; `context` are the bounds that a field declares
+RULES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "int_type": lambda context: "must be a whole number",
+    "int_parsing": lambda context: "must be a whole number",
+    "int_from_float": lambda context: "must be a whole number",
+    "float_type": lambda context: "must be a number",
+    "float_parsing": lambda context: "must be a number",
+    "finite_number": lambda context: "must be a finite number",
+    "string_type": lambda context: "must be a word",
+    "bool_type": lambda context: "must be true or false",
+    "tuple_type": lambda context: "must be a list",
+    "list_type": lambda context: "must be a list",
+    "dict_type": lambda context: "must be a mapping of keys to values",
+    "model_type": lambda context: "must be a mapping of keys to values",
+    "greater_than": lambda context: f"must be more than {context['gt']:g}",
+    "greater_than_equal": lambda context: f"must be at least {context['ge']:g}",
+    "less_than": lambda context: f"must be less than {context['lt']:g}",
+    "less_than_equal": lambda context: f"must be at most {context['le']:g}",
+    "too_short": lambda context: f"must have at least {context['min_length']} value",
+    "too_long": lambda context: f"must have at most {context['max_length']} values",
+}
+
+
+def first_fault(error: ValidationError) -> Fault:
+    """The first error that pydantic found, in our words."""
+    found = error.errors(include_url=False)[0]
+    context = found.get("ctx", {})
+    cause = context.get("error")
+    if isinstance(cause, Fault):
+        return Fault(str(cause), *found["loc"], *cause.path)
+    if found["type"] == "missing":
+        return Fault("is missing", *found["loc"])
+    if found["type"] == "literal_error":
+        return Fault(must_be_one_of(found["input"], re.findall(r"'([^']*)'", context["expected"])), *found["loc"])
+    if found["type"] in RULES:
+        return Fault(f"{RULES[found['type']](context)}, but got {shown(found['input'])}", *found["loc"])
+    message = str(cause) if cause is not None else f"{found['msg']}, but got {shown(found['input'])}"
+    return Fault(message, *found["loc"])

@@ -1,0 +1,199 @@
+"""SearchSpace: a set of topologies for a task, and how to search it. YAML in, topologies out."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from nas import tasks
+from nas.errors import SpaceError, TaskError, TopologyError, expected
+from nas.recipe import Recipe
+from nas.space import points
+from nas.space.chain import Chain
+from nas.space.check import check
+from nas.space.decisions import Choice, Decision, drive, explore
+from nas.space.document import Document, read
+from nas.space.faults import Fault, first_fault, must_be_one_of
+from nas.space.language import Definition, Limits, SearchSettings, check_keys
+from nas.tasks import Task
+from nas.topology import Topology
+from nas.vocabulary import Scalar
+
+SKIPPED_BY = {"plain": "none", "resnet": "add", "densenet": "concat", "highway": "gate"}
+FOLDERS = (Path(__file__).parents[1] / "search_spaces", Path(__file__).parents[2] / "search_spaces")  # wheel, checkout
+
+
+class Trial(Protocol):
+    """What a space asks of a trial: an Optuna trial, a FixedTrial, or anything that can decide."""
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any: ...
+
+    def suggest_int(self, name: str, low: int, high: int) -> int: ...
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A set of topologies for a task, and how to search it.
+
+    task, recipe    what candidates are trained for, and how
+    definition      the file, as the models of nas.space.language
+    source          the file that it was read from
+    Raises SpaceError, of one line with file, key and rule, unless every topology in it can be built.
+    """
+
+    definition: Definition
+    task: Task
+    recipe: Recipe
+    source: str | None = field(default=None, compare=False)
+
+    @classmethod
+    def load(cls, name: str | Path) -> SearchSpace:
+        """The space in the file `name`, or the one of that name that comes with nas. Raises SpaceError."""
+        return cls._of(read(_locate(name)))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], source: str = "") -> SearchSpace:
+        """The space that `to_dict` wrote. Raises SpaceError."""
+        return cls._of(Document(data, source))
+
+    @classmethod
+    def _of(cls, document: Document) -> SearchSpace:
+        try:
+            definition = _definition(document.data)
+            task = _task(definition.task)
+            recipe = _recipe(task, definition.train)
+            resolved = definition.model_copy(update={"train": recipe.model_dump()})
+            space = cls(resolved, task, recipe, document.source or None)
+            check(space._chain, task.input, task.outputs)
+            space._check_baselines()
+        except Fault as fault:
+            raise document.error(fault) from None
+        return space
+
+    @functools.cached_property
+    def _chain(self) -> Chain:
+        """The walk through the space."""
+        return Chain(self.definition.network, self.definition.skips, self.task.input)
+
+    @property
+    def limits(self) -> Limits:
+        return self.definition.limits
+
+    @property
+    def search(self) -> SearchSettings:
+        return self.definition.search
+
+    def sample(self, trial: Trial) -> Topology:
+        """The topology that a trial decides on, by its suggest_categorical and suggest_int."""
+
+        def decide(decision: Decision) -> Scalar:
+            if isinstance(decision, Choice):
+                value: Scalar = trial.suggest_categorical(decision.name, list(decision.values))
+            else:
+                value = trial.suggest_int(decision.name, decision.low, decision.high)
+            if value not in decision.values:
+                raise SpaceError(f"{decision.name}: {must_be_one_of(value, map(str, decision.values))}")
+            return value
+
+        return self._topology(*drive(self._chain.walk(), decide))
+
+    def encode(self, topology: Topology) -> dict[str, Scalar]:
+        """The parameters with which a trial samples the topology: sample ∘ encode is the identity.
+
+        A topology that says the same in other words (a width written out that is kept anyway, a shortcut that
+        aligns nothing) has the parameters of its equal. Raises SpaceError where it is no point of the space.
+        """
+        ends_fit = topology.input == self.task.input and topology.outputs == self.task.outputs
+        params = points.find(self._chain, topology) if ends_fit else None
+        if params is None:
+            raise SpaceError(f"{self.source or 'space'}: does not hold the topology {topology.describe()}"[:400])
+        return params
+
+    def size(self) -> int:
+        """How many points the space has: the number of different parameters that a trial can have."""
+        return points.size(self._chain)
+
+    def points(self) -> Iterator[tuple[dict[str, Scalar], Topology]]:
+        """Every point, its parameters and its topology: lazily, in a fixed order, what is listed first comes first."""
+        for trail, ends in explore(self._chain.walk):
+            yield {decision.name: value for decision, value in trail}, self._topology(*ends)
+
+    def enumerate(self) -> Iterator[Topology]:
+        """The topology of every point, in the order of `points`."""
+        return (topology for _, topology in self.points())
+
+    def baselines(self) -> dict[str, Topology]:
+        """name → topology of every baseline that the space asks for.
+
+        plain, resnet, densenet and highway are the space's own chain (of every choice the value that is listed
+        first), with no skip, add, concat or gate around every block that has a choice of skips: the idea of the
+        paper at the scale of the task. Other names are those of nas.references. A baseline need not be a point.
+        """
+        return {name: self._baseline(name) for name in self.search.baselines}
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain data, defaults written out; `from_dict` reads it back."""
+        data: dict[str, Any] = self.definition.model_dump(mode="json")
+        return data
+
+    def _topology(self, stem: Any, blocks: Any, head: Any) -> Topology:
+        return Topology(self.task.input, stem, blocks, head, self.task.outputs)
+
+    def _baseline(self, name: str) -> Topology:
+        if name in SKIPPED_BY:
+            return self._topology(*self._chain.uniform(SKIPPED_BY[name]))
+        from nas import references
+
+        return references.get(name, input=self.task.input, outputs=self.task.outputs)
+
+    def _check_baselines(self) -> None:
+        for place, name in enumerate(self.search.baselines):
+            try:
+                self._baseline(name)
+            except TopologyError as error:
+                raise Fault(f"baseline {name!r}: {error}", "search", "baselines", place) from None
+
+
+def _definition(data: object) -> Definition:
+    try:
+        return Definition.model_validate(data)
+    except ValidationError as error:
+        raise first_fault(error) from None
+
+
+def _task(name: str) -> Task:
+    try:
+        return tasks.get(name)
+    except TaskError as error:
+        raise Fault(str(error), "task") from None
+
+
+def _recipe(task: Task, changes: Mapping[str, Any]) -> Recipe:
+    """The recipe of the task with the changes of the file."""
+    try:
+        check_keys(changes, Recipe.model_fields)
+        return Recipe.model_validate(task.recipe.model_dump() | dict(changes))
+    except ValidationError as error:
+        raise first_fault(error).below("train") from None
+    except Fault as fault:
+        raise fault.below("train") from None
+
+
+def available() -> dict[str, Path]:
+    """name → file of the spaces that come with nas."""
+    return {path.stem: path for folder in reversed(FOLDERS) for path in sorted(folder.glob("*.yaml"))}
+
+
+def _locate(name: str | Path) -> Path:
+    """A word is the name of a space that comes with nas, unless a file is called so; all else is a path."""
+    path, known = Path(name), available()
+    if path.is_file() or len(path.parts) > 1 or path.suffix in (".yaml", ".yml"):
+        return path
+    if str(name) not in known:
+        raise SpaceError(expected("a search space that is no YAML file", str(name), known))
+    return known[str(name)]

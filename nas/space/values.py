@@ -1,0 +1,71 @@
+"""The types of the values in a space file. One rule: wherever a value may stand, a list is a choice."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WrapValidator
+
+from nas.space import quantities
+from nas.space.faults import Fault, shown
+from nas.vocabulary import MAX_WIDTH, Scalar
+
+FAR = 10**6  # farther than any block
+T = TypeVar("T")
+
+
+def _listed(value: object) -> object:
+    """One value is a list of one."""
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise Fault(f"must be given once, but {shown(value)} is there twice", place)
+    return values
+
+
+def _option(value: object) -> Scalar:
+    if isinstance(value, int | float | str):
+        return value
+    raise Fault(f"must be a number, a word, true or false, but got {shown(value)}")
+
+
+def _growth(value: object) -> int | float:
+    """A whole number is a number of channels, a fraction a share of the stage's width."""
+    if (type(value) is int and 1 <= value <= MAX_WIDTH) or (isinstance(value, float) and 0 < value <= 16):
+        return value
+    raise Fault(f"must be a number of channels (12) or a share of the width (0.5), but got {shown(value)}")
+
+
+def _reach(value: object) -> tuple[int, int | None]:
+    """[nearest, farthest], both inclusive; null is as far as there is; one number is that distance and no other."""
+    pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
+    if len(pair) == 2 and type(pair[0]) is int and (pair[1] is None or type(pair[1]) is int):
+        nearest, farthest = pair
+        if 2 <= nearest <= (FAR if farthest is None else farthest) <= FAR:
+            return nearest, farthest
+    rule = "[nearest, farthest] in blocks, with 2 <= nearest <= farthest: a skip around one block is a short one"
+    raise Fault(f"must be {rule}, but got {shown(value)}")
+
+
+Choices = Annotated[
+    tuple[T, ...],
+    AfterValidator(_distinct),
+    Field(min_length=1, max_length=1000),
+    BeforeValidator(_listed),
+    PlainSerializer(lambda values: values[0] if len(values) == 1 else list(values)),
+]
+Names = Annotated[  # a list that is no choice
+    tuple[T, ...], AfterValidator(_distinct), Field(max_length=1000), BeforeValidator(_listed), PlainSerializer(list)
+]
+
+OptionValue = Annotated[Scalar, WrapValidator(lambda value, _: _option(value))]
+Width = Annotated[int, Field(ge=1, le=MAX_WIDTH)]
+Growth = Annotated[int | float, WrapValidator(lambda value, _: _growth(value))]
+Reach = Annotated[tuple[int, int | None], WrapValidator(lambda value, _: _reach(value)), PlainSerializer(list)]
+
+Count = Annotated[int, BeforeValidator(quantities.count)]
+Bytes = Annotated[int, BeforeValidator(quantities.memory)]
+Seconds = Annotated[float, BeforeValidator(quantities.duration)]
