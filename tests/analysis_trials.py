@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from nas.analysis.ranking import Goals
+from nas.analysis.goals import Goals
 from nas.block import Block, Head, Skip, Stem
 from nas.topology import Topology
 

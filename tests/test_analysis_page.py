@@ -19,8 +19,9 @@ import pytest
 from analysis_trials import BASELINES, GOALS, chain, failed, frame, trial
 
 from nas.analysis.figures import against, curves
+from nas.analysis.goals import Goals
 from nas.analysis.page import Facts, page, write_whole
-from nas.analysis.ranking import Goals, leaderboard
+from nas.analysis.ranking import leaderboard
 
 SETTINGS = {
     "seed": 0,

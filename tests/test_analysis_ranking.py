@@ -13,7 +13,8 @@ from analysis_trials import BASELINES, GOALS, chain, failed, frame, trial
 from rich.cells import cell_len
 from rich.console import Console
 
-from nas.analysis.ranking import Goals, failures, leaderboard, states
+from nas.analysis.goals import Goals
+from nas.analysis.ranking import failures, leaderboard, states
 from nas.analysis.ranking_table import leaderboard_table
 from nas.errors import RunError
 

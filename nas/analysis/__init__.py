@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nas.analysis.draw_svg import arc_svg
     from nas.analysis.draw_text import arc_text
+    from nas.analysis.goals import Goals
     from nas.analysis.page import report
     from nas.analysis.pareto import pareto_rank
-    from nas.analysis.ranking import Goals, failures, leaderboard, states
+    from nas.analysis.ranking import failures, leaderboard, states
     from nas.analysis.ranking_table import leaderboard_table
-    from nas.analysis.show import space_table, topology_table
+    from nas.analysis.show import topology_table
+    from nas.analysis.show_space import space_table
 
 __all__ = [
     "Goals",
@@ -32,12 +34,13 @@ __all__ = [
 ]
 
 _HOME = {
+    "Goals": "goals",
     "arc_svg": "draw_svg",
     "arc_text": "draw_text",
     "report": "page",
     "pareto_rank": "pareto",
     "leaderboard_table": "ranking_table",
-    "space_table": "show",
+    "space_table": "show_space",
     "topology_table": "show",
 }
 

@@ -14,8 +14,9 @@ from typing import Any
 import pandas as pd
 
 from nas.analysis import units
+from nas.analysis.goals import Goals
 from nas.analysis.pareto import pareto_front
-from nas.analysis.ranking import TITLES, Goals, formats
+from nas.analysis.ranking import TITLES, formats
 
 LOG_FROM = 4  # the largest cost over the smallest from which on an axis is logarithmic
 

@@ -25,9 +25,10 @@ from markupsafe import Markup
 from nas.analysis import units
 from nas.analysis.draw_svg import arc_svg
 from nas.analysis.figures import against, curves
+from nas.analysis.goals import Goals
 from nas.analysis.marks import LEGEND, kinds
 from nas.analysis.palette import LOOKS
-from nas.analysis.ranking import COSTS, ENDS, TITLES, Goals, best, failures, formats, leaderboard, states
+from nas.analysis.ranking import COSTS, ENDS, TITLES, best, failures, formats, leaderboard, states
 from nas.analysis.words import in_words, listed
 from nas.errors import TopologyError
 from nas.topology import Topology
@@ -57,8 +58,9 @@ class Facts:
 
 def report(run: Run) -> Path:
     """Write report.html into the folder of the run, in one step; returns its path."""
-    about = {key: value for key, value in run.config.items() if key not in ("storage", "space")}  # a URL has passwords
-    facts = Facts(run.name, run.space.task.name, Goals.of(run), run.space.size(), settings=about | run.config["space"])
+    space, config = run.space, run.config
+    settings = {key: value for key, value in config.items() if key not in ("storage", "space")}  # a URL has passwords
+    facts = Facts(run.name, space.task.name, Goals.of(space), space.size(), settings=settings | config["space"])
     path = run.path / "report.html"
     write_whole(path, page(run.frame(), facts))
     return path

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from nas.analysis import units
+from nas.analysis.goals import Goals
 from nas.analysis.marks import marks
 from nas.analysis.pareto import pareto_rank
 from nas.errors import OverLimits, RunError, TopologyError, expected
@@ -28,26 +28,6 @@ ENDS = {  # every state of a trial in words; REFUSED is a FAIL that the limits k
     "RUNNING": "running",
     "WAITING": "waiting",
 }
-
-
-@dataclass(frozen=True)
-class Goals:
-    """What a search was after: the task's metric, and every objective with its direction."""
-
-    metric: str
-    objectives: Mapping[str, str]
-
-    @classmethod
-    def of(cls, run: Run) -> Goals:
-        """The goals of a run; its objective `accuracy` is whatever the task measures."""
-        from nas.study import directions
-
-        metric = run.space.task.metric
-        ways = directions(run.space)
-        return cls(metric, {metric if name == "accuracy" else name: way for name, way in ways.items()})
-
-    def direction(self, column: str) -> str:
-        return self.objectives.get(column, "maximize" if column == self.metric else "minimize")
 
 
 def leaderboard(
@@ -117,7 +97,7 @@ def _frame(run: Run | pd.DataFrame, goals: Goals | None) -> tuple[pd.DataFrame, 
         if goals is None:
             raise TypeError("a frame does not know its goals: leaderboard(frame, goals=...)")
         return run, goals
-    return run.frame(), goals or Goals.of(run)
+    return run.frame(), goals or Goals.of(run.space)
 
 
 def _rows(frame: pd.DataFrame, goals: Goals) -> pd.DataFrame:

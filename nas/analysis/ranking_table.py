@@ -8,8 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.analysis import units
+from nas.analysis.goals import Goals
 from nas.analysis.marks import LEGEND, coloured, fitted
-from nas.analysis.ranking import ENDS, TITLES, Goals, best, formats
+from nas.analysis.ranking import ENDS, TITLES, best, formats
 
 FRONT = "◆"
 ENOUGH = 24  # columns for the skips before a cost has to leave

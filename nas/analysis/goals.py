@@ -1,0 +1,30 @@
+"""What a search was after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nas.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class Goals:
+    """The task's metric, and every objective with what is better: "maximize" or "minimize"."""
+
+    metric: str
+    objectives: Mapping[str, str]
+
+    @classmethod
+    def of(cls, space: SearchSpace) -> Goals:
+        """The goals of a search of `space`; its objective `accuracy` is whatever the task measures."""
+        from nas.study import directions
+
+        metric = space.task.metric
+        return cls(metric, {metric if name == "accuracy" else name: way for name, way in directions(space).items()})
+
+    def direction(self, column: str) -> str:
+        """What is better in a column of a leaderboard, objective or not."""
+        return self.objectives.get(column, "maximize" if column == self.metric else "minimize")

@@ -1,0 +1,75 @@
+"""What ran: one row a run, for `nas list`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from nas.analysis import units
+from nas.analysis.goals import Goals
+from nas.analysis.ranking import formats, leaderboard, states
+from nas.errors import NasError
+
+if TYPE_CHECKING:
+    from nas.study import Run
+
+STATES = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running"}
+COLUMNS = ("run", "task", "started", "asked", *STATES.values(), "trial", "metric", "best", "written", "trouble")
+
+
+def runs_frame(runs: Iterable[Run]) -> pd.DataFrame:
+    """What each run asked, how its trials ended, and the best trial with its metric; the latest run comes last.
+
+    Columns: run, task, started, asked (trials), finished, pruned, failed, running, trial (the best one's number),
+    metric (its name), best (its value), written (the same for a person), trouble (why a run cannot be read).
+    """
+    frame = pd.DataFrame([_row(run) for run in runs], columns=list(COLUMNS))
+    whole = dict.fromkeys(("asked", *STATES.values(), "trial"), "Int64")
+    return frame.astype(whole | {"best": "float64"})
+
+
+def runs_table(frame: pd.DataFrame) -> Table:
+    """The same for a terminal."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("run", overflow="fold")
+    table.add_column("task")
+    table.add_column("started", style="dim")
+    for title in ("finished", *list(STATES.values())[1:], "best"):
+        table.add_column(title, justify="right")
+    for row in frame.astype("object").to_dict("records"):
+        if row["trouble"]:
+            table.add_row(str(row["run"]), Text(str(row["trouble"]), "red"))
+            continue
+        finished = f"{row['finished']} of {row['asked']}"
+        others = (str(row[title]) if row[title] else "·" for title in list(STATES.values())[1:])
+        started = str(row["started"])[:16].replace("T", " ")
+        table.add_row(Text(str(row["run"]), "bold"), str(row["task"]), started, finished, *others, str(row["written"]))
+    return table
+
+
+def _row(run: Run) -> dict[str, Any]:
+    try:
+        trials, goals = run.frame(), Goals.of(run.space)
+    except NasError as error:
+        return dict.fromkeys(COLUMNS) | {"run": run.name, "trouble": str(error)}
+    board, tally = leaderboard(trials, goals=goals), states(trials)
+    done = not board.empty and not pd.isna(board["rank"].iloc[0])
+    first = board.iloc[0] if done else None
+    value = float(first[goals.metric]) if first is not None else None
+    return {
+        "run": run.name,
+        "task": run.space.task.name,
+        "started": run.created,
+        "asked": run.space.search.trials,
+        **{title: tally.get(state, 0) for state, title in STATES.items()},
+        "trial": int(first["trial"]) if first is not None else None,
+        "metric": goals.metric,
+        "best": value,
+        "written": f"{formats(board, goals)[goals.metric](value)} {goals.metric}" if done else units.MISSING,
+        "trouble": "",
+    }

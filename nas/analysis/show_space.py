@@ -1,0 +1,118 @@
+"""What `nas show` prints of a search space: what may be chosen where, how many topologies that makes, and the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from nas.analysis import units
+from nas.analysis.goals import Goals
+from nas.analysis.marks import LEGEND, coloured, fitted, marks
+from nas.analysis.palette import LOOKS
+
+if TYPE_CHECKING:
+    from nas.space import SearchSpace
+    from nas.space.language import HeadPart, Skips, Stage, StemPart
+
+EXACT = 10**30  # a larger size is written with its power of ten
+ARROWS = {"maximize": "↑", "minimize": "↓"}
+
+
+def space_table(space: SearchSpace, *, width: int = 100) -> Group:
+    """The choices of every part in a table; below it the task, the size, the objectives, limits and baselines."""
+    return Group(_choices(space), _facts(space, width))
+
+
+def _choices(space: SearchSpace) -> Table:
+    """One row a part; what stands between bars is a choice, once for a stage or (*) once for each block."""
+    network = space.definition.network
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for title in ("part", "blocks", "op", "width", "stride", "skips"):
+        table.add_column(title, overflow="fold", no_wrap=title == "part")
+    table.add_row("stem", "", _ops(network.stem), _either(network.stem.width or ()), "", "")
+    before: Skips | None = None
+    for number, stage in enumerate(network.stages, 1):
+        skips = space.definition.skips.changed(stage.skips)
+        told = Text(f"as stage {number - 1}", "dim") if skips == before else _skips(skips)
+        before, each = skips, "*" if stage.choose == "block" else ""
+        shape = (_either(stage.blocks), _ops(stage, each), _either(stage.width or (), each), _either(stage.stride))
+        table.add_row(f"stage {number}", *shape, told)
+    table.add_row("head", "", _ops(network.head), "", "", "")
+    if any(stage.choose == "block" for stage in network.stages):
+        table.caption = Text("* chosen for each block anew\n", "dim")
+        table.caption_justify = "left"
+    return table
+
+
+def _ops(part: StemPart | Stage | HeadPart, each: str = "") -> Text:
+    text = _either(part.labels, each)
+    for name, values in part.options.items():
+        text.append(f"\n{name}: ", "dim").append_text(_either(values, each))
+    return text
+
+
+def _either(values: Sequence[Any], each: str = "") -> Text:
+    """`16` or `16 | 32`: a value that is given, or a choice."""
+    text = Text(" | ", "dim").join(Text(str(value)) for value in values)
+    return text.append(each, "dim") if len(values) > 1 else text
+
+
+def _skips(skips: Skips) -> Text:
+    """The kinds that a block may choose from, and what is said of concat and long ones."""
+    text = Text(" | ", "dim").join(Text(kind, _style(kind)) for kind in skips.kinds)
+    if "concat" in skips.kinds:
+        text.append("\nconcat: growth ", "dim").append_text(_either(skips.concat.growth))
+    if "long" in skips.kinds:
+        nearest, farthest = skips.long.reach
+        reach = f"{nearest} … {farthest} blocks back" if farthest else f"{nearest} or more blocks back"
+        joins = Text(" | ", "dim").join(Text(join, _style(join)) for join in skips.long.join)
+        text.append("\nlong: ", "dim").append_text(joins).append(f", {reach}", "dim")
+    if skips.where != "any":
+        text.append(f"\nwhere: {skips.where}", "dim")
+    return text
+
+
+def _style(kind: str) -> str:
+    return LOOKS[kind].terminal if kind in LOOKS else ""
+
+
+def _facts(space: SearchSpace, width: int) -> Table:
+    task, search, size = space.task, space.search, space.size()
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="bold")
+    grid.add_column(overflow="fold")
+    grid.add_row("task", f"{task.name}: {'×'.join(map(str, task.input))} → {task.outputs}")
+    grid.add_row("topologies", f"{size:,}" if size < EXACT else units.large(size))
+    grid.add_row("objectives", ", ".join(f"{name} {ARROWS[way]}" for name, way in Goals.of(space).objectives.items()))
+    grid.add_row("limits", _listed(_limits(space)) or "none")
+    grid.add_row("training", _listed(f"{name} {value}" for name, value in space.recipe.model_dump().items() if value))
+    grid.add_row(
+        "search", f"{search.trials} trials, sampler {search.sampler}, early stopping {search.early_stopping.rule}"
+    )
+    grid.add_row("", "")
+    baselines = {name: marks(topology) for name, topology in space.baselines().items()}
+    for number, (name, written) in enumerate(baselines.items()):
+        line = Text(f"{name}  ".ljust(2 + max(map(len, baselines))))
+        grid.add_row(
+            "baselines" if not number else "", line.append_text(coloured(fitted(written, max(20, width - 30))))
+        )
+    if baselines:
+        grid.add_row("", Text(LEGEND, "dim"))
+    return grid
+
+
+def _limits(space: SearchSpace) -> Iterable[str]:
+    limits = space.limits
+    shown = {"params": units.count, "memory": units.memory, "flops": units.count}
+    for name, show in shown.items():
+        if (value := getattr(limits, name)) is not None:
+            yield f"{name} ≤ {show(value)}"
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words)
