@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+from optuna.trial import FixedTrial
 from torch import nn
 
 from nas import references
+from nas.cost import measure
 from nas.errors import TopologyError
 from nas.network import build
 from nas.pretrained import from_torchvision
+from nas.space import SearchSpace
 
 TABLE = Path(__file__).parents[2] / "shared" / "data" / "nas-bench-macro_cifar10.json"
 
@@ -98,17 +101,18 @@ def test_gradients_are_torchvisions(name: str) -> None:
 
 
 @pytest.mark.skipif(not TABLE.exists(), reason="the table of NAS-Bench-Macro is not at ../shared/data")
-def test_nas_bench_macro_has_its_parameters_and_classes() -> None:
+def test_nas_bench_macro_has_its_parameters_flops_and_classes() -> None:
     table = json.loads(TABLE.read_text())
     classes: dict[str, list[str]] = {}
-    for code in table:
-        classes.setdefault(references.nas_bench_macro(code).key, []).append(code)
+    for code, row in table.items():
+        topology = references.nas_bench_macro(code)
+        classes.setdefault(topology.key, []).append(code)
+        cost = measure(topology)
+        assert (code, cost.params, cost.flops) == (code, row["params"], row["flops"])
     assert len(table) == 6561
     assert len(classes) == 3969
     for codes in classes.values():
         assert len({(table[code]["params"], table[code]["flops"], table[code]["mean_acc"]) for code in codes}) == 1
-    for code in sorted(table)[::101]:
-        assert parameters(f"nas_bench_macro_{code}") == table[code]["params"]
 
 
 def test_bilinear_unet_is_the_known_one() -> None:
@@ -149,3 +153,12 @@ def test_references_fit_another_task(name: str) -> None:
 def test_every_reference_cites_its_paper() -> None:
     for name, function in references.REFERENCES.items():
         assert "et al. 20" in (function.__doc__ or "") or "Komodakis 2016" in (function.__doc__ or ""), name
+
+
+def test_the_space_of_nas_bench_macro_is_the_published_one() -> None:
+    space = SearchSpace.load("nas_bench_macro")
+    assert space.size() == 6561
+    assert len({topology.key for topology in space.enumerate()}) == 3969
+    for code in ("22212220", "00000000", "12012012"):
+        topology = references.nas_bench_macro(code)
+        assert space.sample(FixedTrial(space.encode(topology))).key == topology.key

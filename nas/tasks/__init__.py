@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nas.errors import TaskError, expected
-from nas.tasks import digits
+from nas.tasks import cifar, digits
 from nas.tasks.task import Split, Splits, Task
 
 __all__ = ["TASKS", "Split", "Splits", "Task", "get"]
 
 TASKS: dict[str, Callable[[], Task]] = {
     "digits": digits.task,
+    "cifar10": cifar.cifar10,
 }
 
 
