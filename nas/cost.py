@@ -1,0 +1,149 @@
+"""The price of a topology before anyone pays it: parameters, FLOPs, and the memory of a training step.
+
+Each distinct part of a network is measured once (`probe`); the peak of the whole follows by walking the chain
+forward and backward with the parts' figures. Nothing is allocated.
+
+Conventions. One multiply-add is one FLOP; what torch has no formula for (norms, activations, sums) is named in
+`uncounted`. Memory is what tensors occupy: weights, gradients, momentum, one batch, the activations saved for the
+backward pass (once per storage) and the temporaries between ops. Not in it: the data set, what an allocator rounds
+up and a convolution library takes as scratch space.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from nas.blueprint import Call, blueprint
+from nas.probe import Part, Spec, probe
+from nas.topology import Topology
+
+if TYPE_CHECKING:
+    from nas.recipe import Recipe
+
+LOGITS = Call("nn.Identity")  # what the loss reads
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a topology costs under a recipe.
+
+    params     parameters
+    flops      multiply-adds of the forward pass of one sample
+    memory     bytes at the peak of a training step, for the recipe's batch size, precision and momentum
+    inference  bytes at the peak of a forward pass without gradients, for the same batch size
+    uncounted  ops of the forward pass that `flops` has no formula for
+    """
+
+    params: int
+    flops: int
+    memory: int
+    inference: int
+    uncounted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A part and its place: the tensors that it reads and makes, by number (0 is the batch, 1 the stem's output)."""
+
+    part: Part
+    tensors: dict[str, int]  # "x", "y" and, for a long skip, "s"
+
+
+def measure(topology: Topology, recipe: Recipe | None = None) -> Cost:
+    """The price of training `topology` by `recipe` (the default one if None)."""
+    if recipe is None:
+        from nas.recipe import Recipe
+
+        recipe = Recipe()
+    batch = Spec((recipe.batch_size, *topology.input), _dtype(topology), grad=False)
+    steps = _steps(topology, batch, recipe)
+    parts = [step.part for step in steps]
+    weights, gradients = sum(part.weights for part in parts), sum(part.gradients for part in parts)
+    still = weights + batch.bytes
+    return Cost(
+        params=sum(part.params for part in parts),
+        flops=sum(part.flops for part in parts) // recipe.batch_size,
+        memory=still + (gradients if recipe.momentum else 0) + max(gradients, _training(steps)),
+        inference=still + _inference(steps),
+        uncounted=tuple(sorted(frozenset().union(*(part.uncounted for part in parts[:-1])))),
+    )
+
+
+def _dtype(topology: Topology) -> torch.dtype:
+    return torch.int64 if topology.stem.op == "token" else torch.float32
+
+
+def _steps(topology: Topology, batch: Spec, recipe: Recipe) -> list[Step]:
+    """Every part of the network in its place."""
+    plan = blueprint(topology)
+    tied = ("token.weight",) if topology.head.op == "language_model" else ()  # the head's decoder is the same tensor
+    outputs, places = [batch], [0]  # places: identity passes its input on, under the same number
+
+    def add(part: Part, source: int | None = None) -> Step:
+        tensors = {"x": places[-1], "y": len(outputs) if part.size else places[-1]}
+        if source is not None:
+            tensors["s"] = places[source + 1]
+        outputs.append(part.output)
+        places.append(tensors["y"])
+        return Step(part, tensors)
+
+    steps = [add(probe(plan.stem, batch, precision=recipe.precision, without=tied))]
+    for block in plan.blocks:
+        source = None if block.short else block.source
+        s = None if source is None else outputs[source + 1]
+        part = probe(replace(block, source=None), outputs[-1], s, precision=recipe.precision)
+        steps.append(add(part, source))
+    steps.append(add(probe(plan.head, outputs[-1], precision=recipe.precision)))
+    steps.append(add(probe(LOGITS, outputs[-1], smoothing=recipe.label_smoothing)))
+    return steps
+
+
+def _released(steps: list[Step]) -> list[list[int]]:
+    """What the forward pass lets go of after each step: the tensors that no later one reads."""
+    last: dict[int, int] = {}
+    for number, step in enumerate(steps):
+        last |= {tensor: number for name, tensor in step.tensors.items() if name != "y"}
+    released: list[list[int]] = [[] for _ in steps]
+    for tensor, number in last.items():
+        released[number].append(tensor)
+    return released
+
+
+def _inference(steps: list[Step]) -> int:
+    """High water of a forward pass that saves nothing, above the weights and the batch."""
+    sizes = {0: 0} | {step.tensors["y"]: step.part.size for step in steps if step.part.size}
+    live = peak = 0
+    for step, released in zip(steps, _released(steps), strict=True):
+        peak = max(peak, live + step.part.inference)
+        live += step.part.size - sum(sizes[tensor] for tensor in released)
+    return peak
+
+
+def _training(steps: list[Step]) -> int:
+    """High water of a forward and a backward pass, above the weights, their momentum and the batch."""
+    sizes = {0: 0} | {step.tensors["y"]: step.part.size for step in steps if step.part.size}
+    holders: Counter[int] = Counter()  # how many parts have saved each tensor
+    live = peak = 0
+    for step, released in zip(steps, _released(steps), strict=True):
+        peak = max(peak, live + step.part.forward)
+        live += step.part.saved + step.part.size
+        holders.update(step.tensors[name] for name in step.part.holds)
+        live -= sum(sizes[tensor] for tensor in released if not holders[tensor])
+    waiting: dict[int, int] = {}  # gradients of the sources of long skips, until the source's own turn
+    for step in reversed(steps):
+        part, tensors = step.part, step.tensors
+        if part.size:
+            live -= waiting.pop(tensors["y"], 0)
+        own = [tensors[name] for name in part.holds]
+        holders.subtract(own)
+        others = holders[tensors["x"]] > 0, "s" in tensors and holders[tensors["s"]] > 0
+        peak = max(peak, live + part.backward[others])
+        live += part.gradients - part.saved - sum(sizes[tensor] for tensor in own if not holders[tensor])
+        if "s" in tensors and tensors["s"] not in waiting:
+            waiting[tensors["s"]] = part.waits
+            live += part.waits
+    return peak
