@@ -20,7 +20,7 @@ from analysis_trials import BASELINES, GOALS, chain, failed, frame, trial
 
 from nas.analysis.figures import against, curves
 from nas.analysis.goals import Goals
-from nas.analysis.page import Facts, page, write_whole
+from nas.analysis.page import Facts, page
 from nas.analysis.ranking import leaderboard
 
 SETTINGS = {
@@ -192,16 +192,6 @@ def test_baselines_are_in_sight_at_first() -> None:
 )
 def test_a_young_or_unlucky_run_has_a_page_too(trials: pd.DataFrame) -> None:
     assert "</html>" in page(trials, FACTS)
-
-
-def test_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "report.html"
-    write_whole(path, "old")
-    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        write_whole(path, "new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -8,11 +8,12 @@ from typing import Any
 
 import optuna
 import pytest
-from analysis_trials import frame
+from analysis_trials import WINNER, frame
 from rich.console import Console
 
 from nas.analysis import Goals, leaderboard, report
-from nas.analysis.overview import runs_frame, runs_table
+from nas.analysis.marks import marks
+from nas.analysis.overview import running_table, runs_frame, runs_table
 from nas.space import SearchSpace
 from nas.study import Run
 
@@ -48,7 +49,7 @@ def run(tmp_path: Path) -> Run:
 
 def test_the_leaderboard_of_a_run(run: Run) -> None:
     board = leaderboard(run)
-    assert Goals.of(run.space).objectives == {"accuracy": "maximize", "params": "minimize"}
+    assert Goals.of(run).objectives == {"accuracy": "maximize", "params": "minimize"}
     assert board["accuracy"].tolist()[:9] == sorted(board["accuracy"].dropna(), reverse=True)[:9]
     assert board["trial"].iloc[0] == run.winner
     assert board["reason"].iloc[-1] == "diverged"
@@ -88,6 +89,17 @@ def test_the_overview_tells_of_every_run(run: Run, tmp_path: Path) -> None:
     console.print(runs_table(rows))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "9 of 12" in text and "% accuracy" in text and "cannot be read" in text
+
+
+def test_what_is_being_trained(run: Run) -> None:
+    assert "nothing" in str(running_table(run))
+    trial = run.study.ask()
+    for name, value in {"topology": WINNER.to_dict(), "line": WINNER.describe(), "baseline": "resnet"}.items():
+        trial.set_user_attr(name, value)
+    console = Console(width=100, file=io.StringIO(), color_system=None)
+    console.print(running_table(run))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert f"{trial.number}  resnet" in text and marks(WINNER) in text and "0 of 8" in text
 
 
 def test_no_run_yet() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nas.space import SearchSpace
+    from nas.study import Run
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,12 @@ class Goals:
     objectives: Mapping[str, str]
 
     @classmethod
-    def of(cls, space: SearchSpace) -> Goals:
+    def of(cls, run: Run) -> Goals:
+        """The goals of a run."""
+        return cls.of_space(run.space)
+
+    @classmethod
+    def of_space(cls, space: SearchSpace) -> Goals:
         """The goals of a search of `space`; its objective `accuracy` is whatever the task measures."""
         from nas.study import directions
 

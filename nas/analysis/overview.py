@@ -12,7 +12,8 @@ from rich.text import Text
 
 from nas.analysis import units
 from nas.analysis.goals import Goals
-from nas.analysis.ranking import formats, leaderboard, states
+from nas.analysis.marks import coloured
+from nas.analysis.ranking import formats, leaderboard, leaderboard_rows, states
 from nas.errors import NasError
 
 if TYPE_CHECKING:
@@ -52,9 +53,28 @@ def runs_table(frame: pd.DataFrame) -> Table:
     return table
 
 
+def running_table(run: Run) -> Table | Text:
+    """What is being trained now: each candidate, how far it is, and since when."""
+    frame, metric = run.frame(), run.space.task.metric
+    running = frame[frame["state"] == "RUNNING"]
+    if running.empty:
+        return Text("nothing is being trained", "dim")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for title in ("trial", "baseline", "skips", "params", "epoch", metric, "for"):
+        table.add_column(title, justify="left" if title in ("baseline", "skips") else "right", overflow="fold")
+    rows = leaderboard_rows(running, Goals.of(run)).astype({"params": "float64"})
+    for row, curve, started in zip(rows.to_dict("records"), running["curve"], running["started"], strict=True):
+        last = curve[-1] if curve else {}
+        so_far = units.number(last.get(metric))
+        seconds = (pd.Timestamp.now() - started).total_seconds() if not pd.isna(started) else None
+        facts = (coloured(row["skips"]), units.count(row["params"]), f"{len(curve)} of {run.space.recipe.epochs}")
+        table.add_row(str(row["trial"]), str(row["name"]), *facts, so_far, units.duration(seconds))
+    return table
+
+
 def _row(run: Run) -> dict[str, Any]:
     try:
-        trials, goals = run.frame(), Goals.of(run.space)
+        trials, goals = run.frame(), Goals.of(run)
     except NasError as error:
         return dict.fromkeys(COLUMNS) | {"run": run.name, "trouble": str(error)}
     board, tally = leaderboard(trials, goals=goals), states(trials)

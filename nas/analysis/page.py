@@ -11,8 +11,6 @@ import base64
 import hashlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +29,7 @@ from nas.analysis.palette import LOOKS
 from nas.analysis.ranking import COSTS, ENDS, TITLES, best, failures, formats, leaderboard, states
 from nas.analysis.words import in_words, listed
 from nas.errors import TopologyError
+from nas.files import write_whole
 from nas.topology import Topology
 
 if TYPE_CHECKING:
@@ -60,23 +59,8 @@ def report(run: Run) -> Path:
     """Write report.html into the folder of the run, in one step; returns its path."""
     space, config = run.space, run.config
     settings = {key: value for key, value in config.items() if key not in ("storage", "space")}  # a URL has passwords
-    facts = Facts(run.name, space.task.name, Goals.of(space), space.size(), settings=settings | config["space"])
-    path = run.path / "report.html"
-    write_whole(path, page(run.frame(), facts))
-    return path
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Whoever reads `path` sees the old file or the new one, never half of one."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    facts = Facts(run.name, space.task.name, Goals.of(run), space.size(), settings=settings | config["space"])
+    return write_whole(run.path / "report.html", page(run.frame(), facts))
 
 
 def page(frame: pd.DataFrame, facts: Facts) -> str:

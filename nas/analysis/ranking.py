@@ -42,7 +42,7 @@ def leaderboard(
     `goals` are needed where a frame is given. Raises RunError for an unknown `by`.
     """
     frame, goals = _frame(run, goals)
-    board = _rows(frame, goals)
+    board = leaderboard_rows(frame, goals)
     done = board["state"] == "COMPLETE"
     ranked = _ranked(board[done], goals, by or goals.metric)
     unfinished = board[~done & (board["name"] != "") & ~board["name"].isin(ranked["name"])]
@@ -97,10 +97,10 @@ def _frame(run: Run | pd.DataFrame, goals: Goals | None) -> tuple[pd.DataFrame, 
         if goals is None:
             raise TypeError("a frame does not know its goals: leaderboard(frame, goals=...)")
         return run, goals
-    return run.frame(), goals or Goals.of(run.space)
+    return run.frame(), goals or Goals.of(run)
 
 
-def _rows(frame: pd.DataFrame, goals: Goals) -> pd.DataFrame:
+def leaderboard_rows(frame: pd.DataFrame, goals: Goals) -> pd.DataFrame:
     """The columns of a leaderboard for all trials, in the order of the record."""
     numbers: dict[str, pd.Series] = {
         column: pd.to_numeric(frame[column]).astype("float64") for column in (goals.metric, *COSTS)

@@ -88,7 +88,9 @@ def _facts(space: SearchSpace, width: int) -> Table:
     grid.add_column(overflow="fold")
     grid.add_row("task", f"{task.name}: {'×'.join(map(str, task.input))} → {task.outputs}")
     grid.add_row("topologies", f"{size:,}" if size < EXACT else units.large(size))
-    grid.add_row("objectives", ", ".join(f"{name} {ARROWS[way]}" for name, way in Goals.of(space).objectives.items()))
+    grid.add_row(
+        "objectives", ", ".join(f"{name} {ARROWS[way]}" for name, way in Goals.of_space(space).objectives.items())
+    )
     grid.add_row("limits", _listed(_limits(space)) or "none")
     grid.add_row("training", _listed(f"{name} {value}" for name, value in space.recipe.model_dump().items() if value))
     grid.add_row(
