@@ -221,18 +221,19 @@ def show(
     """
     topology = _topology(what)
     if topology is None:
-        topology = _reference_or_none(what)
-    if topology is not None:
-        _show_topology(what, topology, out, json)
-    else:
         _show_space(what, json)
+    else:
+        _show_topology(what, topology, out, json)
 
 
 # ------------------------------------------------------------------------------------------- what a word means
 
 
 def _topology(what: str) -> Topology | None:
-    """The topology in a file, of a trial RUN/12, or of a reference; None where `what` is none of them."""
+    """The topology in a file, of a trial RUN/12, or of a reference; None where `what` may be a space or a run."""
+    from nas import references
+    from nas.space import available
+
     path = Path(what)
     if path.suffix in (".json", ".py") and path.is_file():
         return _topology_of_file(path)
@@ -241,13 +242,7 @@ def _topology(what: str) -> Topology | None:
         from nas.study import Run
 
         return Run.open(name or None).topology(int(number))
-    return _reference_or_none(what)
-
-
-def _reference_or_none(what: str) -> Topology | None:
-    from nas import references
-
-    return references.get(what) if references.known(what) else None
+    return references.get(what) if references.known(what) and what not in available() else None
 
 
 def _topology_of_file(path: Path) -> Topology:
@@ -294,7 +289,8 @@ def _show_space(what: str, json: bool) -> None:
     if json:
         typer.echo(_dumps(space.to_dict() | {"size": space.size()}))
     else:
-        _console().print(space_table(space))
+        console = _console()
+        console.print(space_table(space, width=console.width))
 
 
 def _print_leaderboard(run: Run, by: str | None, top: int | None, csv: bool = False, json: bool = False) -> None:
