@@ -54,12 +54,9 @@ class Step:
 
 
 def measure(topology: Topology, recipe: Recipe | None = None) -> Cost:
-    """The price of training `topology` by `recipe` (the default one if None)."""
-    if recipe is None:
-        from nas.recipe import Recipe
-
-        recipe = Recipe()
-    batch = Spec((recipe.batch_size, *topology.input), _dtype(topology), grad=False)
+    """The price of training `topology` by `recipe` (the default one if None). 1 ms, once its parts are known."""
+    recipe = recipe or _default()
+    batch = _batch(topology, recipe)
     steps = _steps(topology, batch, recipe)
     parts = [step.part for step in steps]
     weights, gradients = sum(part.weights for part in parts), sum(part.gradients for part in parts)
@@ -73,12 +70,26 @@ def measure(topology: Topology, recipe: Recipe | None = None) -> Cost:
     )
 
 
-def _dtype(topology: Topology) -> torch.dtype:
-    return torch.int64 if topology.stem.op == "token" else torch.float32
+def itemised(topology: Topology, recipe: Recipe | None = None) -> list[tuple[int, int]]:
+    """(params, flops) of the stem, of every block with its skip, and of the head; they add up to `measure`'s."""
+    recipe = recipe or _default()
+    steps = _steps(topology, _batch(topology, recipe), recipe)[:-1]
+    return [(step.part.params, step.part.flops // recipe.batch_size) for step in steps]
+
+
+def _default() -> Recipe:
+    from nas.recipe import Recipe  # late: with a recipe of one's own, pydantic is not needed here
+
+    return Recipe()
+
+
+def _batch(topology: Topology, recipe: Recipe) -> Spec:
+    dtype = torch.int64 if topology.stem.op == "token" else torch.float32
+    return Spec((recipe.batch_size, *topology.input), dtype, grad=False)
 
 
 def _steps(topology: Topology, batch: Spec, recipe: Recipe) -> list[Step]:
-    """Every part of the network in its place."""
+    """Every part of the network in its place, and the loss behind the head."""
     plan = blueprint(topology)
     tied = ("token.weight",) if topology.head.op == "language_model" else ()  # the head's decoder is the same tensor
     outputs, places = [batch], [0]  # places: identity passes its input on, under the same number
@@ -102,6 +113,11 @@ def _steps(topology: Topology, batch: Spec, recipe: Recipe) -> list[Step]:
     return steps
 
 
+def _sizes(steps: list[Step]) -> dict[int, int]:
+    """Bytes of each tensor; none for the batch, which is there all the time."""
+    return {0: 0} | {step.tensors["y"]: step.part.size for step in steps if step.part.size}
+
+
 def _released(steps: list[Step]) -> list[list[int]]:
     """What the forward pass lets go of after each step: the tensors that no later one reads."""
     last: dict[int, int] = {}
@@ -115,7 +131,7 @@ def _released(steps: list[Step]) -> list[list[int]]:
 
 def _inference(steps: list[Step]) -> int:
     """High water of a forward pass that saves nothing, above the weights and the batch."""
-    sizes = {0: 0} | {step.tensors["y"]: step.part.size for step in steps if step.part.size}
+    sizes = _sizes(steps)
     live = peak = 0
     for step, released in zip(steps, _released(steps), strict=True):
         peak = max(peak, live + step.part.inference)
@@ -125,20 +141,20 @@ def _inference(steps: list[Step]) -> int:
 
 def _training(steps: list[Step]) -> int:
     """High water of a forward and a backward pass, above the weights, their momentum and the batch."""
-    sizes = {0: 0} | {step.tensors["y"]: step.part.size for step in steps if step.part.size}
+    sizes = _sizes(steps)
     holders: Counter[int] = Counter()  # how many parts have saved each tensor
     live = peak = 0
     for step, released in zip(steps, _released(steps), strict=True):
         peak = max(peak, live + step.part.forward)
         live += step.part.saved + step.part.size
-        holders.update(step.tensors[name] for name in step.part.holds)
+        holders.update({step.tensors[name] for name in step.part.holds})
         live -= sum(sizes[tensor] for tensor in released if not holders[tensor])
     waiting: dict[int, int] = {}  # gradients of the sources of long skips, until the source's own turn
     for step in reversed(steps):
         part, tensors = step.part, step.tensors
         if part.size:
             live -= waiting.pop(tensors["y"], 0)
-        own = [tensors[name] for name in part.holds]
+        own = {tensors[name] for name in part.holds}
         holders.subtract(own)
         others = holders[tensors["x"]] > 0, "s" in tensors and holders[tensors["s"]] > 0
         peak = max(peak, live + part.backward[others])
