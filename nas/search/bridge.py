@@ -1,0 +1,208 @@
+"""Ray Tune ↔ session: Tune asks a Searcher for configurations and tells callbacks what became of them.
+
+Tune's own record is thrown away. What it cannot tell apart (trained to the end or stopped by a scheduler), loses (a
+missing metric), or does not know (a candidate that hangs) is told apart, caught and ended here.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.tune import Callback, Stopper
+from ray.tune.experiment import Trial
+from ray.tune.search import Searcher
+
+from nas.errors import OutOfMemory, RunError, TimedOut
+from nas.search.proposals import Candidate
+from nas.search.session import Outcome, Session
+from nas.search.trainable import Slot
+
+
+@dataclass(eq=False)
+class Training:
+    """A candidate on a slot: since when, what it reported, and, if we ended it, why."""
+
+    candidate: Candidate
+    began: float = 0.0
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    busy: float = 0.0
+    trial: Trial | None = None
+    killed: str | None = None
+
+
+class Unwritten:
+    """Tune pickles whatever it is given into its folder, which is thrown away: of this there is nothing to write."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class Bridge(Unwritten, Searcher):
+    """Asks a session, never for more than there are slots.
+
+    session  asked and told
+    slots    trainings at a time
+    timeout  seconds that a candidate may take
+    stop     asked after every event: why everything is to stop now, or None
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        slots: int,
+        timeout: float | None = None,
+        stop: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        super().__init__()
+        self.session, self.slots, self.timeout, self.stop = session, slots, timeout, stop
+        self.trainings: dict[str, Training] = {}
+        self.stopped: str | None = None
+        self.error: Exception | None = None
+
+    def suggest(self, trial_id: str) -> Any:
+        if self.stopped is not None:
+            return Searcher.FINISHED
+        if len(self.trainings) >= self.slots:
+            return None
+        candidate = self.session.ask()
+        if candidate is None:
+            return None if self.trainings else Searcher.FINISHED
+        self.trainings[trial_id] = Training(candidate)
+        return {"topology": json.dumps(candidate.topology.to_dict()), "seed": candidate.seed}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Told to the callback as well, which knows more."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """The study is the record."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """The study is the record."""
+
+    # ------------------------------------------------------------------------------------------ what the callback hears
+
+    def began(self, trial: Trial) -> None:
+        training = self.trainings[trial.trial_id]
+        training.trial, training.began = trial, time.monotonic()
+
+    def stepped(self, trial: Trial, result: dict[str, Any]) -> None:
+        training = self.trainings[trial.trial_id]
+        training.busy += result["busy"]
+        if result["record"] is not None:
+            training.curve.append(result["record"])
+            for watcher in self.session.watchers:
+                watcher.epoch(training.candidate, result["record"], result["busy"])
+
+    def ended(self, trial: Trial) -> None:
+        """It returned a last result, or a scheduler stopped it."""
+        training, last = self.trainings[trial.trial_id], trial.last_result
+        if last["end"] == Slot.BROKEN:
+            raise RunError(f"no candidate can be trained: {last['reason']}")
+        del self.trainings[trial.trial_id]
+        outcome = Outcome(
+            curve=training.curve,
+            whole=last["end"] == Slot.WHOLE,
+            failed=last.get("reason") if last["end"] == Slot.FAILED else None,
+            measured={"busy": training.busy} | last.get("measured", {}),
+        )
+        self.session.tell(training.candidate, outcome, lambda: _weights(trial))
+
+    def crashed(self, trial: Trial) -> None:
+        """Its process died, or the candidate broke it."""
+        training = self.trainings[trial.trial_id]
+        if self.stopped is not None:
+            return  # the session queues it again
+        del self.trainings[trial.trial_id]
+        failed = training.killed or _crash(trial)
+        self.session.tell(training.candidate, Outcome(training.curve, failed=failed, measured={"busy": training.busy}))
+
+    def look(self) -> None:
+        """After every event, ten times a second at least: has somebody asked to stop, does a candidate hang?"""
+        if self.stopped is None:
+            self.stopped = self.stop()
+        for training in self.trainings.values():
+            late = self.timeout is not None and training.began and time.monotonic() - training.began > self.timeout
+            if late and training.killed is None:
+                training.killed = f"{TimedOut.reason}: more than {self.timeout:g} s"
+            if training.killed or self.stopped:
+                _kill(training)
+
+    def fail(self, error: Exception) -> None:
+        """Something is wrong with the search itself: it ends, and the driver raises the error."""
+        self.error = self.error or error
+        self.stopped = self.stopped or str(error)
+
+
+class Halt(Unwritten, Stopper):
+    """Stops Tune when the bridge has stopped."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self.bridge = bridge
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self.bridge.stopped is not None
+
+
+class Events(Unwritten, Callback):
+    """Tune's events, passed on to the bridge. Tune would take an error in here for one of the candidate's."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self.bridge = bridge
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._pass_on(self.bridge.began, trial)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        self._pass_on(self.bridge.stepped, trial, result)
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._pass_on(self.bridge.ended, trial)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._pass_on(self.bridge.crashed, trial)
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        self._pass_on(self.bridge.look)
+
+    def _pass_on(self, hear: Callable[..., None], *what: Any) -> None:
+        try:
+            hear(*what)
+        except Exception as error:  # noqa: BLE001  # raised again by the driver, once Tune has stopped
+            self.bridge.fail(error)
+
+
+def _kill(training: Training) -> None:
+    actor = training.trial.temporary_state.ray_actor if training.trial else None
+    if actor is not None:
+        ray.kill(actor)
+
+
+def _weights(trial: Trial) -> bytes | None:
+    """Of the candidate that the actor has just finished: it holds them until it takes up the next one."""
+    actor: Any = trial.temporary_state.ray_actor
+    try:
+        content: bytes | None = ray.get(actor.weights.remote(), timeout=300)
+    except RayError as error:
+        raise RunError(f"the weights of a leader are lost: {' '.join(str(error).split())[:200]}") from error
+    return content
+
+
+def _crash(trial: Trial) -> str:
+    """What the record says of a process that died under a candidate."""
+    said = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
+    if "OUT_OF_MEMORY" in said or "running low on memory" in said:
+        return f"{OutOfMemory.reason}: the machine had none left"
+    said = " ".join(said.rpartition("Worker exit detail:")[2].split())
+    return f"error: its process died: {said[:200]}"

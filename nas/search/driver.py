@@ -1,0 +1,237 @@
+"""search(): from a space to a run."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import math
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time as clock
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from nas.errors import RunError
+from nas.recipe import Recipe
+from nas.search.machine import Machine, machine
+from nas.space import SearchSpace
+from nas.study import ROOT, Run
+from nas.tasks import Task
+from nas.topology import Topology
+
+if TYPE_CHECKING:
+    from nas.search.bridge import Bridge
+    from nas.search.trainable import Evaluator, MakeEvaluator
+
+
+def search(
+    space: SearchSpace | None = None,
+    *,
+    name: str | None = None,
+    resume: str | Path | None = None,
+    trials: int | None = None,
+    time: float | str | None = None,
+    slots: int | None = None,
+    sampler: str | None = None,
+    seed: int | None = None,
+    storage: str | None = None,
+    root: Path | str = ROOT,
+    address: str | None = None,
+    evaluate: MakeEvaluator | None = None,
+    quiet: bool = False,
+) -> Run:
+    """Train candidates of `space` until `trials` of them have finished; everything is kept in the run.
+
+    name, root   the run is root/name
+    resume       a run to go on with, instead of a space: what has finished is kept, what was running starts again
+    trials       in all, over every session of the run
+    time         seconds, or 90s, 30m, 2h; then the search stops as with Ctrl-C
+    slots        candidates at a time; the default follows from the machine
+    sampler      a name of nas.search.samplers.SAMPLERS
+    seed         of the sampler and of every candidate
+    storage      the URL of an Optuna storage; the default is SQLite in the run's folder
+    address      of a Ray cluster; the default is this machine alone
+    evaluate     what trains instead of nas.evaluate.Evaluator: called with device= and threads= in every slot
+    quiet        no display
+
+    Ctrl-C stops the search: what is running waits in the record for the next session.
+    Raises RunError, SpaceError.
+    """
+    changes = {"trials": trials, "sampler": sampler, "time": time, "seed": seed}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if (space is None) == (resume is None):
+        raise RunError("a search takes a space, or a run to resume: one of the two")
+    with _quiet_libraries():
+        if space is not None:
+            run = Run.create(_changed(space, changes), name, root, storage)
+        else:
+            run = Run.open(resume, root)
+            if storage is not None and storage != run.storage_url:
+                raise RunError(f"run {run.name!r} has its storage already: storage is only for a new run")
+            run.update(_changed(run.space, changes))
+        with run.lock():
+            _search(run, slots, address, evaluate, quiet)
+    return run
+
+
+def _changed(space: SearchSpace, changes: dict[str, Any]) -> SearchSpace:
+    """The space with other search settings, checked as those of a file are."""
+    if not changes:
+        return space
+    data = space.to_dict()
+    return dataclasses.replace(SearchSpace.from_dict(data | {"search": data["search"] | changes}), source=space.source)
+
+
+def _search(run: Run, slots: int | None, address: str | None, evaluate: MakeEvaluator | None, quiet: bool) -> None:
+    """One session of a run."""
+    from nas.search.bridge import Bridge
+    from nas.search.display import display
+    from nas.search.progress import Progress
+    from nas.search.session import Session
+
+    space, settings = run.space, run.space.search
+    session = Session(run, functools.partial(_price, recipe=space.recipe), settings.trials)
+    try:
+        if session.finished >= settings.trials:
+            return
+        with _interrupts() as interrupted, machine(address, slots, settings.trials) as place:
+            progress = Progress(space, settings.trials, session.finished, place.slots)
+            screen = display(progress, run.name, None if quiet else sys.stderr)
+            session.watchers = (progress, screen)
+            bridge = Bridge(session, place.slots, settings.timeout, _reason_to_stop(settings.time, interrupted))
+            with screen:
+                _tune(bridge, place, space, evaluate or functools.partial(_evaluator, space.task, space.recipe))
+                screen.why = _ending(bridge, run)
+    finally:
+        session.close()
+    if bridge.error is not None:
+        raise bridge.error
+
+
+def _ending(bridge: Bridge, run: Run) -> str:
+    """Why the search is over, and what to do where it is not."""
+    if bridge.stopped is None:
+        return bridge.session.over or "all trials are finished"
+    return f"{bridge.stopped}; nas search --resume {run.name} goes on"
+
+
+def _price(topology: Topology, recipe: Recipe) -> dict[str, int]:
+    from nas.cost import measure
+
+    cost = measure(topology, recipe)
+    return {"params": cost.params, "flops": cost.flops, "memory": cost.memory}
+
+
+def _evaluator(task: Task, recipe: Recipe, *, device: str, threads: int) -> Evaluator:
+    """Made in the process of a slot."""
+    from nas.evaluate import Evaluator
+
+    return Evaluator(task, recipe, device=device, threads=threads)
+
+
+def _tune(bridge: Bridge, place: Machine, space: SearchSpace, evaluate: MakeEvaluator) -> None:
+    """Ray Tune as the dispatcher and no more: its files go to a folder that is removed."""
+    from ray import tune
+
+    from nas.search.bridge import Events, Halt
+    from nas.search.trainable import Slot
+
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(place.slots)  # all slots start at once, not one after the other
+    slot = tune.with_parameters(Slot, evaluate=evaluate, threads=place.threads)
+    with tempfile.TemporaryDirectory(prefix="nas-") as scratch:
+        tune.Tuner(
+            tune.with_resources(slot, dict(place.resources)),
+            tune_config=tune.TuneConfig(
+                search_alg=bridge,
+                scheduler=_scheduler(space),
+                num_samples=-1,
+                reuse_actors=True,
+                trial_name_creator=_trial_id,
+                trial_dirname_creator=_trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name="search",
+                storage_path=scratch,
+                stop=Halt(bridge),
+                callbacks=[Events(bridge)],
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                verbose=0,
+            ),
+        ).fit()
+
+
+def _trial_id(trial: Any) -> str:
+    return str(trial.trial_id)
+
+
+def _scheduler(space: SearchSpace) -> Any:
+    """Who stops candidates early: nobody, or ASHA (Li et al. 2020) on the metric of the task."""
+    from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
+
+    rule = space.search.early_stopping
+    if rule.rule == "none":
+        return FIFOScheduler()
+    return ASHAScheduler(
+        time_attr="epoch",
+        metric=space.task.metric,
+        mode="max" if space.task.direction == "maximize" else "min",
+        max_t=max(space.recipe.epochs, rule.grace),
+        grace_period=rule.grace,
+        reduction_factor=rule.reduction,
+    )
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Set by the first SIGINT or SIGTERM; the second interrupts whatever runs."""
+    interrupted = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        interrupted.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _reason_to_stop(seconds: float | None, interrupted: threading.Event) -> Callable[[], str | None]:
+    """Asked again and again: why to stop now, or None."""
+    end = math.inf if seconds is None else clock.monotonic() + seconds
+
+    def reason() -> str | None:
+        if interrupted.is_set():
+            return "interrupted"
+        return f"the time is up ({seconds:g} s)" if clock.monotonic() > end else None
+
+    return reason
+
+
+@contextlib.contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Optuna and Ray say nothing that the display does not say better."""
+    import optuna
+
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"(ray|optuna)\.")
+        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+        try:
+            yield
+        finally:
+            optuna.logging.set_verbosity(level)

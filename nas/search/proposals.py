@@ -1,0 +1,243 @@
+"""What to train next: a sampler proposes, the canonical key forbids to train anything twice, the price refuses.
+
+A sampler reads and writes its study dozens of times for one proposal. So it works on a copy of the record in memory,
+and the record itself is written once, when a candidate is decided on: a suggestion takes as long on a database
+across the ocean as on none.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+
+from nas import study as record
+from nas.errors import NasError, OverLimits, TopologyError
+from nas.search.record import Entry, settled
+from nas.space import SearchSpace
+from nas.topology import Topology
+
+SAMPLED, DRAWN = 20, 200  # proposals in a row that may be known: of the sampler, then at random, then all in turn
+
+Price = Callable[[Topology], Mapping[str, int]]  # → {params, flops, memory}
+
+
+@dataclass(eq=False)
+class Candidate:
+    """A topology that is to be trained, or, with a refusal, is not.
+
+    draft    its trial in the sampler's memory; None for what is no point of the space
+    entry    its trial in the record
+    """
+
+    topology: Topology
+    seed: int
+    predicted: Mapping[str, int] = field(default_factory=dict)
+    baseline: str | None = None
+    refusal: str | None = None
+    draft: Trial | None = None
+    entry: Future[Entry] = field(default_factory=Future)
+
+    @property
+    def number(self) -> int:
+        """Of its trial in the record."""
+        return self.entry.result().number
+
+    def trial(self, state: TrialState, notes: Mapping[str, Any] | None = None) -> FrozenTrial:
+        """What the record says of it before it is trained; `notes` are the sampler's."""
+        known = {
+            record.TOPOLOGY: self.topology.to_dict(),
+            record.LINE: self.topology.describe(),
+            record.KEY: self.topology.key,
+            record.SEED: self.seed,
+        }
+        if self.predicted:
+            known[record.PREDICTED] = dict(self.predicted)
+        if self.baseline:
+            known[record.BASELINE] = self.baseline
+        if self.refusal:
+            known[record.REASON] = self.refusal
+        params, distributions = (self.draft.params, self.draft.distributions) if self.draft else ({}, {})
+        return create_trial(
+            state=state, params=params, distributions=distributions, user_attrs=known, system_attrs=dict(notes or {})
+        )
+
+
+class Memory:
+    """The study that a sampler thinks with: every trial of the record that has parameters, and what is under way.
+
+    A trial that was refused for its price is, here, one that breaks a constraint: Optuna's samplers learn from it.
+    """
+
+    def __init__(self, space: SearchSpace, sampler: BaseSampler) -> None:
+        self.space = space
+        self.study = optuna.create_study(directions=list(record.directions(space).values()), sampler=sampler)
+
+    def draw(self, params: Mapping[str, Any] | None = None) -> tuple[Trial, Topology]:
+        """The sampler's next point, or the one with these parameters."""
+        if params is not None:
+            self.study.enqueue_trial(dict(params))
+        trial = self.study.ask()
+        try:
+            return trial, self.space.sample(trial)
+        except NasError:
+            self.forget(trial)
+            raise
+
+    def forget(self, draft: Trial) -> None:
+        self.study.tell(draft, state=TrialState.FAIL)
+
+    def tell(
+        self, draft: Trial, state: TrialState, values: Sequence[float] | None, predicted: Mapping[str, int]
+    ) -> None:
+        """How a trial ended."""
+        for name, value in excess(self.space, predicted).items():
+            draft.set_constraint(name, value)
+        self.study.tell(draft, values, state)
+
+    def recall(self, trial: FrozenTrial) -> None:
+        """A finished trial of the record."""
+        if not trial.params:
+            return
+        constraints = excess(self.space, trial.user_attrs.get(record.PREDICTED) or {})
+        state = _seen_as(trial.state, constraints)
+        self.study.add_trial(
+            create_trial(
+                state=state,
+                values=trial.values if state == TrialState.COMPLETE else None,
+                params=trial.params,
+                distributions=trial.distributions,
+                system_attrs=trial.system_attrs,
+                constraints=constraints,
+            )
+        )
+
+    def notes(self, candidate: Candidate) -> dict[str, Any]:
+        """What the sampler noted about its own trial (a generation, say), but for its scratch work."""
+        if candidate.draft is None:
+            return {}
+        noted = self.study.get_trials(deepcopy=False)[candidate.draft.number].system_attrs
+        return {
+            name: value for name, value in noted.items() if "relative_params" not in name and name != "fixed_params"
+        }
+
+
+class Dice:
+    """A trial that decides everything uniformly, without a study; `params` is what it decided."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng, self.params = rng, dict[str, Any]()
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        return self.params.setdefault(name, self.rng.choice(choices))
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        return int(self.params.setdefault(name, self.rng.randint(low, high)))
+
+
+class Proposer:
+    """The next candidate, never one whose key is known.
+
+    space, sampler  where from
+    price           a topology's cost before training
+    trials          the record so far
+    seed            of every candidate
+    """
+
+    def __init__(
+        self, space: SearchSpace, sampler: BaseSampler, price: Price, trials: Sequence[FrozenTrial], seed: int
+    ) -> None:
+        self.space, self.price, self.seed = space, price, seed
+        self.memory = Memory(space, sampler)
+        self.known: set[str] = set()
+        for trial in trials:
+            if trial.state.is_finished():
+                self.known.add(trial.user_attrs.get(record.KEY, ""))
+                self.memory.recall(trial)
+        self._rng = random.Random(seed + len(trials))
+        self._points = space.points()
+
+    def next(self) -> Candidate | None:
+        """A new candidate, priced; None when every topology of the space is known."""
+        for draft, topology in self._draws():
+            if topology.key in self.known:
+                self.memory.forget(draft)
+                continue
+            return self._priced(Candidate(topology, self.seed, draft=draft))
+        return None
+
+    def queued(self, entry: Entry, trial: FrozenTrial) -> Candidate:
+        """The candidate that waits in the record: a baseline, what a search left behind, what a person enqueued.
+
+        Raises NasError where it is no topology.
+        """
+        params = trial.system_attrs.get("fixed_params") or trial.params
+        draft, topology = self.memory.draw(params) if params else (None, None)
+        if record.TOPOLOGY in trial.user_attrs:
+            topology = Topology.from_dict(trial.user_attrs[record.TOPOLOGY])
+        if topology is None:
+            raise TopologyError("a queued trial must have parameters or a topology, but has neither")
+        seed, baseline = trial.user_attrs.get(record.SEED, self.seed), trial.user_attrs.get(record.BASELINE)
+        candidate = Candidate(topology, seed, baseline=baseline, draft=draft, entry=settled(entry))
+        if topology.key in self.known:
+            candidate.refusal = "known: the same topology was tried before"
+            return candidate
+        return self._priced(candidate)
+
+    def release(self, candidate: Candidate) -> None:
+        """It was not trained and may be proposed again."""
+        self.known.discard(candidate.topology.key)
+        if candidate.draft is not None:
+            self.memory.forget(candidate.draft)
+
+    def tell(self, candidate: Candidate, state: TrialState, values: Sequence[float] | None) -> None:
+        """The sampler learns how a candidate ended."""
+        if candidate.draft is not None:
+            state = _seen_as(state, excess(self.space, candidate.predicted))
+            self.memory.tell(candidate.draft, state, values, candidate.predicted)
+
+    def _priced(self, candidate: Candidate) -> Candidate:
+        self.known.add(candidate.topology.key)
+        candidate.predicted = self.price(candidate.topology)
+        limits = self.space.limits.model_dump()
+        over = [
+            f"{candidate.predicted[name]:,} {name}, {limits[name]:,} allowed"
+            for name, share in excess(self.space, candidate.predicted).items()
+            if share > 0
+        ]
+        if over:
+            candidate.refusal = f"{OverLimits.reason}: {'; '.join(over)}"
+        return candidate
+
+    def _draws(self) -> Iterator[tuple[Trial, Topology]]:
+        for _ in range(SAMPLED):
+            yield self.memory.draw()
+        for params, topology in self._without_sampler():
+            if topology.key not in self.known:
+                yield self.memory.draw(params)
+
+    def _without_sampler(self) -> Iterator[tuple[dict[str, Any], Topology]]:
+        """At random, then in turn. The turn goes on where it stopped: what it has passed is known for good."""
+        for _ in range(DRAWN):
+            dice = Dice(self._rng)
+            topology = self.space.sample(dice)
+            yield dice.params, topology
+        yield from self._points
+
+
+def excess(space: SearchSpace, predicted: Mapping[str, int]) -> dict[str, float]:
+    """cost / limit − 1 for everything that is limited and priced: positive is over the limits."""
+    limits = space.limits.model_dump(exclude_none=True)
+    return {name: predicted[name] / limit - 1 for name, limit in limits.items() if name in predicted}
+
+
+def _seen_as(state: TrialState, constraints: Mapping[str, float]) -> TrialState:
+    """The state in which a sampler looks at a trial: what was refused for its price is not worth nothing to it."""
+    over = state == TrialState.FAIL and any(share > 0 for share in constraints.values())
+    return TrialState.PRUNED if over else state
