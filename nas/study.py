@@ -190,6 +190,11 @@ class Run:
         """The Optuna storage, as `optuna --storage` and `optuna-dashboard` take it."""
         return self.config.get("storage") or _sqlite(self.path)
 
+    @property
+    def study_name(self) -> str:
+        """In the storage: the name that the run was made with, whatever its folder is called now."""
+        return str(self.config.get("name", self.name))
+
     @cached_property
     def storage(self) -> RDBStorage:
         """The Optuna storage, open. Raises RunError."""
@@ -202,9 +207,9 @@ class Run:
         import optuna
 
         try:
-            return optuna.load_study(study_name=self.name, storage=self.storage)
+            return optuna.load_study(study_name=self.study_name, storage=self.storage)
         except KeyError:
-            raise RunError(f"the storage of run {self.name!r} holds no study of that name") from None
+            raise RunError(f"the storage of run {self.name!r} holds no study {self.study_name!r}") from None
 
     def _create_study(self, space: SearchSpace, storage: str | None) -> None:
         import optuna

@@ -24,6 +24,8 @@ from nas.search.proposals import Candidate
 from nas.search.session import Outcome, Session
 from nas.search.trainable import Slot
 
+PATIENCE_S = 0.02
+
 
 @dataclass(eq=False)
 class Training:
@@ -67,11 +69,17 @@ class Bridge(Unwritten, Searcher):
         self.error: Exception | None = None
 
     def suggest(self, trial_id: str) -> Any:
+        """{"topology", "seed"} of the next candidate; None for "not now"."""
         if self.stopped is not None:
             return Searcher.FINISHED
         if len(self.trainings) >= self.slots:
             return None
-        candidate = self.session.ask()
+        try:
+            # a slot is free: Tune may wait a moment, but not longer than the others can do without it
+            candidate = self.session.ask(PATIENCE_S if self.trainings else None)
+        except Exception as error:  # noqa: BLE001  # raised again by the driver, once Tune has stopped
+            self.fail(error)
+            return Searcher.FINISHED
         if candidate is None:
             return None if self.trainings else Searcher.FINISHED
         self.trainings[trial_id] = Training(candidate)

@@ -33,7 +33,8 @@ class Candidate:
     """A topology that is to be trained, or, with a refusal, is not.
 
     draft    its trial in the sampler's memory; None for what is no point of the space
-    entry    its trial in the record
+    notes    what the sampler noted about it
+    entry    its trial in the record; it has one already where it `waited` there
     """
 
     topology: Topology
@@ -42,6 +43,8 @@ class Candidate:
     baseline: str | None = None
     refusal: str | None = None
     draft: Trial | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    waited: bool = False
     entry: Future[Entry] = field(default_factory=Future)
 
     @property
@@ -49,8 +52,8 @@ class Candidate:
         """Of its trial in the record."""
         return self.entry.result().number
 
-    def trial(self, state: TrialState, notes: Mapping[str, Any] | None = None) -> FrozenTrial:
-        """What the record says of it before it is trained; `notes` are the sampler's."""
+    def trial(self, state: TrialState) -> FrozenTrial:
+        """What the record says of it before it is trained."""
         known = {
             record.TOPOLOGY: self.topology.to_dict(),
             record.LINE: self.topology.describe(),
@@ -64,8 +67,9 @@ class Candidate:
         if self.refusal:
             known[record.REASON] = self.refusal
         params, distributions = (self.draft.params, self.draft.distributions) if self.draft else ({}, {})
+        notes = dict(self.notes)
         return create_trial(
-            state=state, params=params, distributions=distributions, user_attrs=known, system_attrs=dict(notes or {})
+            state=state, params=params, distributions=distributions, user_attrs=known, system_attrs=notes
         )
 
 
@@ -118,14 +122,11 @@ class Memory:
             )
         )
 
-    def notes(self, candidate: Candidate) -> dict[str, Any]:
+    def notes(self, draft: Trial) -> dict[str, Any]:
         """What the sampler noted about its own trial (a generation, say), but for its scratch work."""
-        if candidate.draft is None:
-            return {}
-        noted = self.study.get_trials(deepcopy=False)[candidate.draft.number].system_attrs
-        return {
-            name: value for name, value in noted.items() if "relative_params" not in name and name != "fixed_params"
-        }
+        noted = self.study.get_trials(deepcopy=False)[draft.number].system_attrs
+        scratch = ("tpe:", "gp:", "fixed_params")
+        return {name: value for name, value in noted.items() if not name.startswith(scratch)}
 
 
 class Dice:
@@ -169,7 +170,7 @@ class Proposer:
             if topology.key in self.known:
                 self.memory.forget(draft)
                 continue
-            return self._priced(Candidate(topology, self.seed, draft=draft))
+            return self._priced(Candidate(topology, self.seed, draft=draft, notes=self.memory.notes(draft)))
         return None
 
     def queued(self, entry: Entry, trial: FrozenTrial) -> Candidate:
@@ -184,17 +185,11 @@ class Proposer:
         if topology is None:
             raise TopologyError("a queued trial must have parameters or a topology, but has neither")
         seed, baseline = trial.user_attrs.get(record.SEED, self.seed), trial.user_attrs.get(record.BASELINE)
-        candidate = Candidate(topology, seed, baseline=baseline, draft=draft, entry=settled(entry))
+        candidate = Candidate(topology, seed, baseline=baseline, draft=draft, waited=True, entry=settled(entry))
         if topology.key in self.known:
             candidate.refusal = "known: the same topology was tried before"
             return candidate
         return self._priced(candidate)
-
-    def release(self, candidate: Candidate) -> None:
-        """It was not trained and may be proposed again."""
-        self.known.discard(candidate.topology.key)
-        if candidate.draft is not None:
-            self.memory.forget(candidate.draft)
 
     def tell(self, candidate: Candidate, state: TrialState, values: Sequence[float] | None) -> None:
         """The sampler learns how a candidate ended."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy
@@ -21,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.errors import RunError
 from nas.files import write_whole
+from nas.search.worker import Worker
 from nas.study import Run
 
 T = TypeVar("T")
@@ -41,16 +41,15 @@ def settled(entry: Entry) -> Future[Entry]:
 
 
 class Record:
-    """The writer of a run. Every method but `close` and `requeue` returns at once.
+    """The writer of a run. Only `take`, `requeue`, `flush` and `close` wait for the storage.
 
-    An error of the storage is raised by the call after the one that it happened in, as a RunError.
+    What the storage refuses is raised, as a RunError, by a later call.
     """
 
     def __init__(self, run: Run) -> None:
         self.run, self.storage = run, run.storage
-        self._study = self.storage.get_study_id_from_name(run.name)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="record")
-        self._unchecked: deque[Future[Any]] = deque()
+        self._study = self.storage.get_study_id_from_name(run.study_name)
+        self._worker = Worker("record")
 
     def trials(self, *states: TrialState) -> dict[Entry, FrozenTrial]:
         """What the record holds now, but for what is still being written."""
@@ -59,18 +58,18 @@ class Record:
 
     def add(self, trial: FrozenTrial) -> Future[Entry]:
         """A new trial with everything that is known of it."""
-        return self._submit(self._add, trial)
+        return self._write(self._add, trial)
 
     def take(self, entry: Entry) -> bool:
-        """A queued trial, WAITING until now, is RUNNING; False where somebody else took it. Waits for the storage."""
-        return _checked(self._submit(self.storage.set_trial_state_values, entry.id, TrialState.RUNNING))
+        """A queued trial, WAITING until now, is RUNNING; False where somebody else took it."""
+        return self._write(self.storage.set_trial_state_values, entry.id, TrialState.RUNNING).result()
 
     def complete(self, entry: Entry, trial: FrozenTrial, known: FrozenTrial) -> None:
         """The parameters and attributes of `known` that the queued `trial` lacks."""
         params = {name: value for name, value in known.params.items() if name not in trial.params}
         attributes = {name: value for name, value in known.user_attrs.items() if trial.user_attrs.get(name) != value}
-        self._submit(self._decide, entry, params, known.distributions)
-        self._submit(self._describe, entry, attributes)
+        self._write(self._decide, entry, params, known.distributions)
+        self._write(self._describe, entry, attributes)
 
     def finish(
         self,
@@ -80,43 +79,34 @@ class Record:
         values: Sequence[float] | None = None,
     ) -> None:
         """The trial has ended."""
-        self._submit(self._finish, entry, state, attributes, values)
+        self._write(self._finish, entry, state, attributes, values)
+
+    def requeue(self, entries: Sequence[Entry]) -> None:
+        """Trials that began and did not end are WAITING again, with their parameters."""
+        for entry in entries:
+            self._write(self.storage.set_trial_state_values, entry.id, TrialState.WAITING)
+        self.flush()
 
     def keep_weights(self, entry: Future[Entry], weights: bytes) -> None:
         """Weights of a leader, whole or not at all."""
-        self._submit(self._keep_weights, entry, weights)
+        self._write(self._keep_weights, entry, weights)
 
     def drop_weights(self, leaders: set[int]) -> None:
         """Those of candidates that lead no more."""
-        self._submit(self._drop_weights, leaders)
-
-    def requeue(self, entries: Sequence[Entry]) -> None:
-        """Trials that began and did not end are WAITING again, with their parameters. Waits for the storage."""
-        for entry in entries:
-            self._submit(self.storage.set_trial_state_values, entry.id, TrialState.WAITING)
-        self.flush()
+        self._write(self._drop_weights, leaders)
 
     def flush(self) -> None:
-        """Until everything is written. Raises RunError where something could not be."""
-        while self._unchecked:
-            _checked(self._unchecked.popleft())
+        self._worker.flush()
 
     def close(self) -> None:
-        self._thread.shutdown(wait=True)
-        self.flush()
+        self._worker.close()
 
-    def _submit(self, write: Callable[..., T], *arguments: Any) -> Future[T]:
-        while self._unchecked and self._unchecked[0].done():
-            _checked(self._unchecked.popleft())
-        future = self._thread.submit(write, *arguments)
-        self._unchecked.append(future)
-        return future
-
-    # ------------------------------------------------------------------------------------------- on the thread
+    def _write(self, write: Callable[..., T], *arguments: Any) -> Future[T]:
+        return self._worker.do(_written, write, *arguments)
 
     def _add(self, trial: FrozenTrial) -> Entry:
-        number = self.storage.create_new_trial(self._study, trial)
-        return Entry(number, self.storage.get_trial_number_from_id(number))
+        identity = self.storage.create_new_trial(self._study, trial)
+        return Entry(identity, self.storage.get_trial_number_from_id(identity))
 
     def _decide(self, entry: Entry, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> None:
         for name, value in params.items():
@@ -146,9 +136,9 @@ class Record:
                 path.unlink(missing_ok=True)
 
 
-def _checked(future: Future[T]) -> T:
+def _written(write: Callable[..., T], *arguments: Any) -> T:
     try:
-        return future.result()
+        return write(*arguments)
     except (OptunaError, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
         reason = str(error.__cause__ or error).splitlines()[0]
         raise RunError(f"the record cannot be written: {reason}") from error

@@ -6,12 +6,14 @@ is queued again, whose weights are kept, and when the search is over.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -21,6 +23,7 @@ from nas.search.leaders import Leaders, Losses
 from nas.search.proposals import Candidate, Price, Proposer
 from nas.search.record import Entry, Record, settled
 from nas.search.samplers import sampler
+from nas.search.worker import Worker
 from nas.space import SearchSpace
 from nas.study import Run
 from nas.topology import Topology
@@ -62,6 +65,14 @@ class Outcome:
         return (TrialState.COMPLETE if self.whole else TrialState.PRUNED), None
 
 
+class Thought(NamedTuple):
+    """What comes next, what was refused before it, and where nothing comes any more: why."""
+
+    candidate: Candidate | None
+    refused: list[Candidate]
+    over: str | None = None
+
+
 class Watcher:
     """Who looks at a search. Every method is called on the thread of the search, and does nothing here."""
 
@@ -79,7 +90,10 @@ class Watcher:
 
 
 class Session:
-    """Asks and tells until `trials` candidates have finished, over all sessions of the run."""
+    """Asks and tells until `trials` candidates have finished, over all sessions of the run.
+
+    What comes next is thought out ahead, on a thread of its own, while the candidates before it are trained.
+    """
 
     def __init__(self, run: Run, price: Price, trials: int, watchers: Sequence[Watcher] = ()) -> None:
         self.run, self.space, self.trials, self.watchers = run, run.space, trials, watchers
@@ -90,17 +104,36 @@ class Session:
         self._queue: deque[tuple[Entry, FrozenTrial]] = deque()
         self._looked = -math.inf
         self._recover(price)
+        self._thinker = Worker("proposer")
+        self._next: Future[Thought] | None = None
+        self.think()
 
-    def ask(self) -> Candidate | None:
-        """The next candidate to train, now RUNNING in the record; None while, or because, there is none."""
-        if self.over is not None or self.finished + len(self.running) >= self.trials:
+    def think(self) -> None:
+        """Begin to think out the next candidate, if there is to be one."""
+        wanted = self.over is None and self.finished + len(self.running) < self.trials
+        if wanted and self._next is None:
+            self._next = self._thinker.do(self._thought)
+
+    def ask(self, patience: float | None = None) -> Candidate | None:
+        """The next candidate to train, now RUNNING in the record.
+
+        None where there is none (see `over`), where all that is wanted is running, or where it is not thought out
+        after `patience` seconds.
+        """
+        self.think()
+        if self._next is None:
             return None
-        candidate = self._queued() or self._proposed()
-        if candidate is not None:
-            self.running.append(candidate)
-            for watcher in self.watchers:
-                watcher.started(candidate)
-        return candidate
+        try:
+            thought = self._next.result(patience)
+        except TimeoutError:
+            return None
+        self._next, self.over = None, thought.over
+        for refused in thought.refused:
+            self._announce(refused)
+        if thought.candidate is not None:
+            self._start(thought.candidate)
+            self.think()
+        return thought.candidate
 
     def tell(self, candidate: Candidate, outcome: Outcome, weights: Callable[[], bytes | None] = lambda: None) -> None:
         """A candidate has ended; `weights` is called where they are worth keeping."""
@@ -116,18 +149,56 @@ class Session:
         self.record.finish(candidate.entry, state, attributes, values)
         if leads:
             self.record.drop_weights(self.leaders.numbers)
-        self.proposer.tell(candidate, state, values)
+        self._thinker.do(self.proposer.tell, candidate, state, values)
         for watcher in self.watchers:
             watcher.ended(candidate, state.name, reason, outcome)
 
     def close(self) -> None:
         """What is still running waits in the record for the next session; everything is written."""
-        self.record.requeue([candidate.entry.result() for candidate in self.running])
-        self.running.clear()
-        self.record.close()
+        try:
+            self._thinker.close()
+        finally:
+            self.record.requeue([candidate.entry.result() for candidate in (*self.running, *self._taken())])
+            self.running.clear()
+            self.record.close()
 
-    def _queued(self) -> Candidate | None:
-        """The first that waits in the record and can be trained."""
+    def _taken(self) -> Iterator[Candidate]:
+        """What was taken from those that wait, and not asked for."""
+        if self._next is not None and self._next.exception() is None:
+            candidate = self._next.result().candidate
+            if candidate is not None and candidate.waited:
+                yield candidate
+
+    def _start(self, candidate: Candidate) -> None:
+        self.running.append(candidate)
+        if not candidate.waited:
+            candidate.entry = self.record.add(candidate.trial(TrialState.RUNNING))
+        for watcher in self.watchers:
+            watcher.started(candidate)
+
+    def _announce(self, refused: Candidate) -> None:
+        if not refused.waited:
+            refused.entry = self.record.add(refused.trial(TrialState.FAIL))
+        for watcher in self.watchers:
+            watcher.refused(refused)
+
+    # on the thread of the thinker
+
+    def _thought(self) -> Thought:
+        """The first that waits in the record, else the sampler's next; and what was refused on the way."""
+        refused: list[Candidate] = []
+        candidates = itertools.chain(self._queued(), iter(self.proposer.next, None))
+        for candidate in itertools.islice(candidates, REFUSED_IN_A_ROW):
+            if candidate.refusal is None:
+                return Thought(candidate, refused)
+            self.proposer.tell(candidate, TrialState.FAIL, None)
+            refused.append(candidate)
+        if len(refused) < REFUSED_IN_A_ROW:
+            return Thought(None, refused, "the space is exhausted: every topology was tried")
+        return Thought(None, refused, f"{REFUSED_IN_A_ROW} proposals in a row were over the limits")
+
+    def _queued(self) -> Iterator[Candidate]:
+        """What waits in the record: baselines, what a session left behind, what somebody enqueued."""
         if not self._queue and time.monotonic() - self._looked > LOOK_AT_QUEUE_S:
             self._looked = time.monotonic()
             self._queue.extend(self.record.trials(TrialState.WAITING).items())
@@ -141,31 +212,11 @@ class Session:
                 self.record.finish(settled(entry), TrialState.FAIL, {names.REASON: f"error: {error}"})
                 continue
             self.record.complete(entry, trial, candidate.trial(TrialState.RUNNING))
-            if candidate.refusal is None:
-                return candidate
-            self.record.finish(candidate.entry, TrialState.FAIL, {})
-            self._refuse(candidate)
-        return None
+            if candidate.refusal is not None:
+                self.record.finish(candidate.entry, TrialState.FAIL, {})
+            yield candidate
 
-    def _proposed(self) -> Candidate | None:
-        """The sampler's next; what is over the limits goes into the record and does not count."""
-        for _ in range(REFUSED_IN_A_ROW):
-            candidate = self.proposer.next()
-            if candidate is None:
-                self.over = "the space is exhausted: every topology was tried"
-                return None
-            state = TrialState.RUNNING if candidate.refusal is None else TrialState.FAIL
-            candidate.entry = self.record.add(candidate.trial(state, self.proposer.memory.notes(candidate)))
-            if candidate.refusal is None:
-                return candidate
-            self._refuse(candidate)
-        self.over = f"{REFUSED_IN_A_ROW} proposals in a row were over the limits"
-        return None
-
-    def _refuse(self, candidate: Candidate) -> None:
-        self.proposer.tell(candidate, TrialState.FAIL, None)
-        for watcher in self.watchers:
-            watcher.refused(candidate)
+    # when the session begins
 
     def _recover(self, price: Price) -> None:
         """Take up the record: what was running waits again, what has finished is known, baselines are queued."""
@@ -199,9 +250,8 @@ class Session:
             params = self.space.encode(topology)
         except NasError:  # not a point of the space
             params = {}
-        return Candidate(topology, self.space.search.seed, baseline=name).trial(
-            TrialState.WAITING, {"fixed_params": params}
-        )
+        notes = {"fixed_params": params}  # as study.enqueue_trial does it
+        return Candidate(topology, self.space.search.seed, baseline=name, notes=notes).trial(TrialState.WAITING)
 
     def _values(self, candidate: Candidate, outcome: Outcome) -> list[float]:
         """The objectives, in their order."""

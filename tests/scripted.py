@@ -1,0 +1,120 @@
+"""A search in miniature for tests: a space of small chains, and an evaluator whose results, and faults, follow from
+the topology's key. No torch.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nas.errors import Diverged, OutOfMemory
+from nas.space import SearchSpace
+from nas.topology import Topology
+
+
+def space(blocks: int = 4, **search: Any) -> SearchSpace:
+    """none, add or concat around each of `blocks` blocks: 3^blocks points, as many keys; no baselines."""
+    return SearchSpace.from_dict(
+        {
+            "task": "digits",
+            "network": {
+                "stem": {"op": "conv3x3", "width": 4},
+                "stages": [{"blocks": blocks, "op": "basic", "width": 4}],
+                "head": "classify",
+            },
+            "skips": {"kinds": ["none", "add", "concat"]},
+            "train": {"epochs": 2},
+            "search": {"objectives": ["accuracy", "params"], "baselines": [], "sampler": "random"} | search,
+        }
+    )
+
+
+def price(topology: Topology) -> dict[str, int]:
+    """A price that costs nothing: memory is 100 times the parameters, which follow from the skips."""
+    params = 1000 + sum(100 for block in topology.blocks if block.skip is not None)
+    return {"params": params, "flops": 10 * params, "memory": 100 * params}
+
+
+def accuracy(topology: Topology) -> float:
+    return int(topology.key[:8], 16) % 1000 / 1000
+
+
+def chance(topology: Topology) -> int:
+    """0 … 99, as good as random."""
+    return int(topology.key[8:], 16) % 100
+
+
+class Scripted:
+    """Reports `accuracy` of the topology after `epochs` epochs of `seconds` each.
+
+    faults  {kind: percent of all topologies}: nan, missing, error, diverged, memory, hang, crash
+    log     a file to which every training adds `begin <key>` and `end <key>`
+    """
+
+    network = None
+
+    def __init__(
+        self,
+        *,
+        device: str,
+        threads: int,
+        epochs: int = 2,
+        seconds: float = 0.0,
+        faults: dict[str, int] | None = None,
+        log: Path | None = None,
+    ) -> None:
+        self.epochs, self.seconds, self.faults, self.log = epochs, seconds, faults or {}, log
+        self.measured: dict[str, float] = {}
+
+    def start(self, topology: Topology, *, seed: int) -> Iterator[dict[str, Any]]:
+        self._note("begin", topology)
+        fault = fault_of(topology, self.faults)
+        for epoch in range(1, self.epochs + 1):
+            time.sleep(self.seconds)
+            record = {"epoch": epoch, "accuracy": accuracy(topology) * epoch / self.epochs, "seconds": self.seconds}
+            yield broken(record, fault) if epoch == self.epochs else record
+        self.measured = {"seconds": self.seconds * self.epochs}
+        self._note("end", topology)
+
+    def _note(self, what: str, topology: Topology) -> None:
+        if self.log is not None:
+            with self.log.open("a") as file:
+                file.write(f"{what} {topology.key}\n")
+
+
+def fault_of(topology: Topology, faults: dict[str, int]) -> str | None:
+    place = chance(topology)
+    for kind, percent in faults.items():
+        if (place := place - percent) < 0:
+            return kind
+    return None
+
+
+def broken(record: dict[str, Any], fault: str | None) -> dict[str, Any]:
+    """The record, unless the fault forbids."""
+    if fault == "hang":
+        time.sleep(3600)
+    if fault == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if fault == "error":
+        raise ValueError("the dog ate\nthe gradient")
+    if fault == "diverged":
+        raise Diverged("the loss is not finite in epoch 2")
+    if fault == "memory":
+        raise OutOfMemory("tried to allocate 20 GiB")
+    if fault == "nan":
+        return record | {"accuracy": float("nan")}
+    if fault == "missing":
+        return {name: value for name, value in record.items() if name != "accuracy"}
+    return record
+
+
+class Broken:
+    """An evaluator that no slot can make."""
+
+    def __init__(self, *, device: str, threads: int) -> None:
+        raise FileNotFoundError("the data is not there")
