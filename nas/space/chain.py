@@ -12,14 +12,15 @@ the same name however many blocks are before it. `source` counts the blocks that
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from nas.block import Block, Head, Pairs, Skip, Stem, options_of
 from nas.errors import TopologyError
 from nas.shapes import transformed
-from nas.space.decisions import Walk, drive, first, pick, pick_number
-from nas.space.language import BlockEntry, Network, Part, Skips, Stage
+from nas.space.decisions import Decision, Trail, Walk, drive, explore, first, pick, pick_number
+from nas.space.language import BlockEntry, Long, Network, Part, Skips, Stage
 from nas.vocabulary import STEMS, Scalar, Shape
 
 Ends = tuple[Stem, tuple[Block, ...], Head]
@@ -35,7 +36,7 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Run:
+class PlacedStage:
     """A stage, its number, the skips that hold in it and its slots."""
 
     name: str
@@ -43,9 +44,14 @@ class Run:
     skips: Skips
     slots: tuple[Slot, ...]
 
-    def entry(self, setting: Setting) -> BlockEntry:
-        """What the file says of the op that was decided on."""
-        return self.stage.op[self.stage.labels.index(setting.label)]
+    @property
+    def depth(self) -> str:
+        """The name of the parameter that says how many blocks there are."""
+        return f"{self.name}.blocks"
+
+    def entry(self, label: str) -> BlockEntry:
+        """What the file says of the op with this label."""
+        return self.stage.op[self.stage.labels.index(label)]
 
     def kinds(self, slot: Slot, entry: BlockEntry) -> tuple[str, ...]:
         """The skips that a block in this slot may choose; `none` where there is no other."""
@@ -103,24 +109,32 @@ def narrowed(width: int | None, growth: float) -> int:
     return max(1, round(growth * width))
 
 
+@dataclass(frozen=True)
 class Chain:
-    """The walks through one network section."""
+    """The walks through one network section, for inputs of this shape."""
 
-    def __init__(self, network: Network, skips: Skips, input: tuple[int, ...]) -> None:
-        self.network, self.input = network, input
-        self.runs = tuple(_runs(network.stages, skips))
-        # shapes are followed only where a decision depends on them; then no width varies (see check.py)
-        self.follows_shapes = any(run.skips.where == "same_shape" for run in self.runs)
+    network: Network
+    stages: tuple[PlacedStage, ...]
+    input: tuple[int, ...]
+
+    @classmethod
+    def of(cls, network: Network, skips: Skips, input: tuple[int, ...]) -> Chain:
+        return cls(network, tuple(_placed(network.stages, skips)), input)
+
+    @functools.cached_property
+    def follows_shapes(self) -> bool:
+        """Whether a decision depends on shapes; then no concat changes one (see check.py)."""
+        return any(placed.skips.where == "same_shape" for placed in self.stages)
 
     def walk(self) -> Walk[Ends]:
         """The whole space."""
         stem = yield from self.stem()
         blocks: list[Block] = []
         x = self.start(stem)
-        for run in self.runs:
-            plan = yield from self.plan(run)
-            for slot in run.slots[: plan.blocks]:
-                block = yield from self.block(run, slot, plan, len(blocks) + 1, x)
+        for placed in self.stages:
+            plan = yield from self.plan(placed)
+            for slot in placed.slots[: plan.blocks]:
+                block = yield from self.block(placed, slot, plan, len(blocks) + 1, x)
                 x = self.after(block, x)
                 blocks.append(block)
         head = yield from self.head()
@@ -134,41 +148,71 @@ class Chain:
         setting = yield from _setting("head", self.network.head)
         return Head(setting.op, setting.options)
 
-    def plan(self, run: Run) -> Walk[Plan]:
+    def plan(self, placed: PlacedStage) -> Walk[Plan]:
         """How many blocks a stage has, and what is decided once for all of them."""
-        stage = run.stage
-        blocks = yield from pick(f"{run.name}.blocks", stage.blocks)
+        stage = placed.stage
+        blocks = yield from pick(placed.depth, stage.blocks)
         if blocks == 0:
             return Plan(0)
         setting = None
         if stage.choose == "stage":
-            setting = yield from _setting(run.name, stage)
-        stride = yield from pick(f"{run.name}.stride", stage.stride)
+            setting = yield from _setting(placed.name, stage)
+        stride = yield from pick(f"{placed.name}.stride", stage.stride)
         return Plan(blocks, stride, setting)
 
-    def block(self, run: Run, slot: Slot, plan: Plan, number: int, x: Shape | None) -> Walk[Block]:
+    def block(self, placed: PlacedStage, slot: Slot, plan: Plan, number: int, x: Shape | None) -> Walk[Block]:
         """The block with this number in the topology; x is the shape that it sees, where shapes are followed."""
-        plain = yield from self.plain(run, slot, plan)
-        return (yield from self.joined(run, slot, plain, number, x))
+        plain = yield from self.plain(placed, slot, plan)
+        return (yield from self.joined(placed, slot, plain, number, x))
 
-    def plain(self, run: Run, slot: Slot, plan: Plan) -> Walk[Plain]:
+    def plain(self, placed: PlacedStage, slot: Slot, plan: Plan) -> Walk[Plain]:
         """A block without its skip."""
-        setting = plan.setting or (yield from _setting(slot.name, run.stage))
+        setting = plan.setting or (yield from _setting(slot.name, placed.stage))
         return Plain(setting, plan.stride if slot.first else 1)
 
-    def joined(self, run: Run, slot: Slot, plain: Plain, number: int, x: Shape | None) -> Walk[Block]:
+    def joined(self, placed: PlacedStage, slot: Slot, plain: Plain, number: int, x: Shape | None) -> Walk[Block]:
         """A block and its skip."""
-        block = plain.block()
-        if run.skips.where == "same_shape" and x is not None and transformed(block, x) != x:
-            return block
-        bypass = yield from _bypass(run, slot, plain.setting, number)
+        if not self.skippable(placed, plain, x):
+            return plain.block()
+        bypass = yield from self.bypass(placed, slot, plain.setting.label, number)
         return plain.block(bypass)
+
+    def skippable(self, placed: PlacedStage, plain: Plain, x: Shape | None) -> bool:
+        """Whether the block may have a skip at all: always, or where F(x) has the shape of x."""
+        return x is None or placed.skips.where == "any" or self.after(plain.block(), x) == x
+
+    def bypass(self, placed: PlacedStage, slot: Slot, label: str, number: int) -> Walk[Bypass]:
+        """The skip around a block of the op with this label."""
+        entry, skips = placed.entry(label), placed.skips
+        name = f"{slot.name}.skip" if entry.skip is None else f"{slot.name}.{label}.skip"
+        kind = yield from pick(name, placed.kinds(slot, entry))
+        if kind == "none":
+            return Bypass()
+        if kind == "long":
+            return (yield from _long(skips.long, slot, number, narrows=entry.sized))
+        if kind == "concat":
+            growth = yield from pick(f"{slot.name}.concat.growth", skips.concat.growth if entry.sized else (None,))
+            return Bypass(Skip("concat"), growth)
+        shortcuts = {"add": skips.add, "gate": skips.gate, "mul": skips.mul}[kind].shortcut
+        shortcut = yield from pick(f"{slot.name}.{kind}.shortcut", shortcuts)
+        return Bypass(Skip(kind, shortcut=shortcut))
+
+    def plans(self, placed: PlacedStage) -> Iterator[tuple[Trail, Plan]]:
+        """What may be decided once for a stage, all at its greatest depth."""
+
+        def among(decision: Decision) -> Sequence[Scalar]:
+            return (len(placed.slots),) if decision.name == placed.depth else decision.values
+
+        return explore(functools.partial(self.plan, placed), among)
 
     def start(self, stem: Stem) -> Shape | None:
         """The shape of y[0], where shapes are followed."""
-        return STEMS[stem.op].shape(self.input, stem.width, options_of(stem)) if self.follows_shapes else None
+        if not self.follows_shapes:
+            return None
+        return STEMS[stem.op].shape(self.input, stem.width, options_of(stem))
 
     def after(self, block: Block, x: Shape | None) -> Shape | None:
+        """The shape of y[i], where shapes are followed."""
         return None if x is None else transformed(block, x)
 
     def uniform(self, kind: str) -> Ends:
@@ -176,23 +220,16 @@ class Chain:
 
         Where the file leaves a stage or an op no choice of skips, it keeps the one that it has.
         """
-        x = self.start(stem := drive(self.stem(), first))
-        blocks: list[Block] = []
-        for run in self.runs:
-            plan = drive(self.plan(run), first)
-            for slot in run.slots[: plan.blocks]:
-                block = drive(self.block(_only(run, kind), slot, plan, len(blocks) + 1, x), first)
-                x = self.after(block, x)
-                blocks.append(block)
-        return stem, tuple(blocks), drive(self.head(), first)
+        stages = tuple(_only(placed, kind) for placed in self.stages)
+        return drive(replace(self, stages=stages).walk(), first)
 
 
-def _runs(stages: Sequence[Stage], skips: Skips) -> Iterator[Run]:
+def _placed(stages: Sequence[Stage], skips: Skips) -> Iterator[PlacedStage]:
     slots = fewest = 0  # slots and least number of blocks before the stage
     for number, stage in enumerate(stages, 1):
         own = skips.changed(stage.skips)
         places = range(1, max(stage.blocks) + 1)
-        yield Run(
+        yield PlacedStage(
             f"stage{number}",
             stage,
             own,
@@ -202,15 +239,15 @@ def _runs(stages: Sequence[Stage], skips: Skips) -> Iterator[Run]:
         fewest += min(stage.blocks)
 
 
-def _only(run: Run, kind: str) -> Run:
+def _only(placed: PlacedStage, kind: str) -> PlacedStage:
     """The stage with this kind of skip for every block that had a choice."""
     entries = tuple(
-        entry.model_copy(update={"skip": (kind,)}) if len(entry.skip or ()) > 1 else entry for entry in run.stage.op
+        entry.model_copy(update={"skip": (kind,)}) if len(entry.skip or ()) > 1 else entry for entry in placed.stage.op
     )
-    stage = run.stage.model_copy(update={"op": entries})
-    settled = run.stage.skips is not None and len(run.skips.kinds) == 1
-    skips = run.skips if settled else run.skips.model_copy(update={"kinds": (kind,)})
-    return replace(run, stage=stage, skips=skips)
+    stage = placed.stage.model_copy(update={"op": entries})
+    settled = placed.stage.skips is not None and len(placed.skips.kinds) == 1
+    skips = placed.skips if settled else placed.skips.model_copy(update={"kinds": (kind,)})
+    return replace(placed, stage=stage, skips=skips)
 
 
 def _setting(name: str, part: Part) -> Walk[Setting]:
@@ -231,32 +268,13 @@ def _setting(name: str, part: Part) -> Walk[Setting]:
     return Setting(label, entry.op, width, tuple(options.items()))
 
 
-def _bypass(run: Run, slot: Slot, setting: Setting, number: int) -> Walk[Bypass]:
-    """The skip around a block."""
-    entry = run.entry(setting)
-    name = f"{slot.name}.skip" if entry.skip is None else f"{slot.name}.{setting.label}.skip"
-    kind = yield from pick(name, run.kinds(slot, entry))
-    if kind == "none":
-        return Bypass()
-    if kind == "long":
-        return (yield from _long(run, slot, setting, number))
-    if kind == "concat":
-        if not run.entry(setting).sized:
-            return Bypass(Skip("concat"))
-        growth = yield from pick(f"{slot.name}.concat.growth", run.skips.concat.growth)
-        return Bypass(Skip("concat"), growth)
-    shortcuts = {"add": run.skips.add, "gate": run.skips.gate, "mul": run.skips.mul}[kind].shortcut
-    shortcut = yield from pick(f"{slot.name}.{kind}.shortcut", shortcuts)
-    return Bypass(Skip(kind, shortcut=shortcut))
-
-
-def _long(run: Run, slot: Slot, setting: Setting, number: int) -> Walk[Bypass]:
-    """A skip from an earlier block or the stem."""
-    long, growth, shortcut = run.skips.long, None, "project"
+def _long(long: Long, slot: Slot, number: int, *, narrows: bool) -> Walk[Bypass]:
+    """A skip from an earlier block or the stem; `narrows` says that the width of F is the op's to choose."""
+    growth, shortcut = None, "project"
     join = yield from pick(f"{slot.name}.join", long.join)
     if join != "concat":
         shortcut = yield from pick(f"{slot.name}.long.shortcut", long.shortcut)
-    elif long.growth is not None and run.entry(setting).sized:
+    elif long.growth is not None and narrows:
         growth = yield from pick(f"{slot.name}.long.growth", long.growth)
     nearest, farthest = long.reach
     low = 0 if farthest is None else max(0, number - farthest)

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from nas.block import options_of
 from nas.errors import TopologyError
 from nas.shapes import transformed
-from nas.space.chain import Chain, Plain, Plan, Run, narrowed
-from nas.space.decisions import Decision, explore
+from nas.space.chain import Chain, PlacedStage, Plain, Plan, narrowed
+from nas.space.decisions import explore
 from nas.space.faults import Fault, Path
-from nas.space.language import BlockEntry, Part
+from nas.space.language import BlockEntry
 from nas.topology import Topology
-from nas.vocabulary import MAX_WIDTH, STEMS, Scalar, Shape
+from nas.vocabulary import MAX_WIDTH, STEMS, Shape
 
 MAX_SETTINGS = 4096
 PRIME = 65521  # no number of heads and no expansion divides it: it stands for a width that varies
@@ -35,22 +35,22 @@ def check(chain: Chain, input: tuple[int, ...], outputs: int) -> None:
     starts = [STEMS[stem.op].shape(input, stem.width, options_of(stem)) for _, stem in explore(chain.stem)]
     views: set[View] = {(shape, False) for shape in starts}
     widest = max(shape.width for shape in starts)
-    for place, run in enumerate(chain.runs):
+    for place, placed in enumerate(chain.stages):
         try:
-            views = set().union(*(_through(chain, run, plan, views) for plan in _plans(chain, run)))
-            widest = _widest(run, widest)
+            views = set().union(*(_through(chain, placed, plan, views) for _, plan in chain.plans(placed)))
+            widest = _widest(placed, widest)
         except TopologyError as error:
             raise Fault(str(error), "network", "stages", place) from None
 
 
 def _check_settings(chain: Chain) -> None:
-    """Everything below tries every setting of a stage, one by one."""
+    """All that follows tries every setting of a stage, and every stem with every head."""
     network = chain.network
-    parts: list[tuple[Path, Part]] = [(("stem",), network.stem), (("head",), network.head)]
-    parts += [(("stages", place), stage) for place, stage in enumerate(network.stages)]
-    for path, part in parts:
-        if (settings := part.settings) > MAX_SETTINGS:
-            rule = f"must have at most {MAX_SETTINGS} combinations of op, width, options and stride, but has {settings}"
+    settings: dict[Path, int] = {("stem",): network.stem.settings * network.head.settings}
+    settings |= {("stages", place): stage.settings for place, stage in enumerate(network.stages)}
+    for path, count in settings.items():
+        if count > MAX_SETTINGS:
+            rule = f"must have at most {MAX_SETTINGS} combinations of op, width, options and stride, but has {count}"
             raise Fault(rule, "network", *path)
 
 
@@ -72,54 +72,49 @@ def _check_ends(chain: Chain, input: tuple[int, ...], outputs: int) -> None:
 
 def _check_same_shape(chain: Chain) -> None:
     """Shapes are followed without their skips, so that no skip may change one."""
-    for place, run in enumerate(chain.runs):
-        if chain.follows_shapes and any(_concats(run, entry) for entry in run.stage.op):
-            own = () if run.stage.skips is None else ("network", "stages", place)
+    for place, placed in enumerate(chain.stages):
+        if chain.follows_shapes and any(_concats(placed, entry) for entry in placed.stage.op):
+            own = () if placed.stage.skips is None else ("network", "stages", place)
             rule = "must leave out concat where a stage says `where: same_shape`: concat changes every shape"
             raise Fault(rule, *own, "skips", "kinds")
 
 
-def _concats(run: Run, entry: BlockEntry) -> bool:
+def _concats(placed: PlacedStage, entry: BlockEntry) -> bool:
     """Whether the output of such a block may be wider than F(x)."""
-    return any(True for _ in _growths(run, entry))
+    return any(True for _ in _growths(placed, entry))
 
 
-def _growths(run: Run, entry: BlockEntry) -> Iterator[float | None]:
+def _growths(placed: PlacedStage, entry: BlockEntry) -> Iterator[float | None]:
     """What a concat may make of the width of F: None where it stays as it is."""
-    kinds, skips = run.kinds(run.slots[-1], entry), run.skips
+    kinds, skips = placed.kinds(placed.slots[-1], entry), placed.skips
     if "concat" in kinds:
         yield from skips.concat.growth if entry.sized else (None,)
     if "long" in kinds and "concat" in skips.long.join:
         yield from skips.long.growth if skips.long.growth is not None and entry.sized else (None,)
 
 
-def _plans(chain: Chain, run: Run) -> Iterator[Plan]:
-    """Every plan of the stage at its greatest depth."""
-
-    def among(decision: Decision) -> Sequence[Scalar]:
-        return (max(run.stage.blocks),) if decision.name == f"{run.name}.blocks" else decision.values
-
-    return (plan for _, plan in explore(functools.partial(chain.plan, run), among))
-
-
-def _through(chain: Chain, run: Run, plan: Plan, views: set[View]) -> set[View]:
+def _through(chain: Chain, placed: PlacedStage, plan: Plan, views: set[View]) -> set[View]:
     """What the next stage may see after this one, at any of its depths."""
-    seen = set(views) if 0 in run.stage.blocks else set()
-    for depth, slot in enumerate(run.slots, 1):
-        plains = [plain for _, plain in explore(functools.partial(chain.plain, run, slot, plan))]
-        views = {_output(run, plain, view) for plain in plains for view in views}
-        if depth in run.stage.blocks:
+    seen = set(views) if 0 in placed.stage.blocks else set()
+    settled = False  # all blocks but the first are alike: once one changes nothing, none does
+    for depth, slot in enumerate(placed.slots, 1):
+        if not settled:
+            plains = (plain for _, plain in explore(functools.partial(chain.plain, placed, slot, plan)))
+            after = {_output(placed, plain, view) for plain in plains for view in views}
+            settled = depth > 1 and after == views
+            views = after
+        if depth in placed.stage.blocks:
             seen |= views
     return seen
 
 
-def _output(run: Run, plain: Plain, view: View) -> View:
+def _output(placed: PlacedStage, plain: Plain, view: View) -> View:
     """The shape of F(x), once it is possible at every width that F may have. Raises TopologyError."""
     (shape, varies), block = view, plain.block()
-    entry = run.entry(plain.setting)
+    entry = placed.entry(plain.setting.label)
     keeps = entry.sized and block.width is None
     try:
-        for growth in _growths(run, entry):
+        for growth in _growths(placed, entry):
             if growth is not None:
                 transformed(replace(block, width=narrowed(block.width, growth)), shape)
         after = transformed(block, shape)
@@ -128,26 +123,26 @@ def _output(run: Run, plain: Plain, view: View) -> View:
     except TopologyError as error:
         why = "; its input's width varies here, since concat is offered" if keeps and varies else ""
         raise TopologyError(f"{block.op}: {error}{why}") from None
-    return after, (block.width is None and varies) or _concats(run, entry)
+    return after, (block.width is None and varies) or _concats(placed, entry)
 
 
-def _widest(run: Run, widest: int) -> int:
+def _widest(placed: PlacedStage, widest: int) -> int:
     """A bound of the width of every y[i] up to the end of the stage, given that up to its beginning.
 
     Raises TopologyError where a concat in every block would be too wide.
     """
-    for _ in run.slots:
+    for _ in placed.slots:
         full, gain = [widest], [0]
-        for entry in run.stage.op:
-            for width in _widths(run, entry):
+        for entry in placed.stage.op:
+            for width in _widths(placed, entry):
                 full.append(width or 0)
-                gain += [(width or widest) if g is None else narrowed(width, g) for g in _growths(run, entry)]
+                gain += [(width or widest) if g is None else narrowed(width, g) for g in _growths(placed, entry)]
         widest = max(*full, widest + max(gain))
         if widest > MAX_WIDTH:
             raise TopologyError(f"width <= {MAX_WIDTH} must hold, but with a concat in every block it is {widest}")
     return widest
 
 
-def _widths(run: Run, entry: BlockEntry) -> tuple[int | None, ...]:
+def _widths(placed: PlacedStage, entry: BlockEntry) -> tuple[int | None, ...]:
     """The widths that F may have; None is that of its input."""
-    return (entry.width or run.stage.width or (None,)) if entry.sized else (None,)
+    return (entry.width or placed.stage.width or (None,)) if entry.sized else (None,)

@@ -35,8 +35,7 @@ class Document:
         """`file:line: key: message`."""
         path = tuple(self._written(fault.path))
         line = next((self.lines[path[:n]] for n in range(len(path), -1, -1) if path[:n] in self.lines), None)
-        place = f"{self.source}:{line}" if self.source and line else self.source
-        return SpaceError(": ".join(filter(None, (place, _dotted(path), " ".join(str(fault).split())))))
+        return _located(self.source, line, path, str(fault))
 
     def _written(self, path: Path) -> Iterator[str | int]:
         """The path without what only our models have: a value is a list of one, options lie flat in their op."""
@@ -46,13 +45,15 @@ class Document:
             if step in inside:
                 yield step
                 data = inside[step]
-            elif isinstance(data, Mapping) and step != "options":
+            elif isinstance(data, Mapping) and isinstance(step, str) and step != "options":
                 yield step  # a key that is missing: nothing lies below it
                 return
 
 
-def _dotted(path: Path) -> str:
-    return "".join(f"[{step + 1}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+def _located(source: str, line: int | None, path: Path, message: str) -> SpaceError:
+    place = f"{source}:{line}" if source and line else source
+    key = "".join(f"[{step + 1}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+    return SpaceError(": ".join(filter(None, (place, key, " ".join(message.split())))))
 
 
 def read(path: FilePath) -> Document:
@@ -78,23 +79,22 @@ def parse(text: str, source: str = "") -> Document:
     try:
         node = _Composer(text).get_single_node()
     except Fault as fault:
-        raise Document(None, source).error(fault) from None
+        raise _located(source, None, (), str(fault)) from None
     except yaml.YAMLError as error:
-        raise SpaceError(_not_yaml(error, source)) from None
+        raise _not_yaml(error, source) from None
     plain = _Plain()
     try:
         data = None if node is None else plain.value(node, ())
     except Fault as fault:
-        raise Document(None, source, {(): plain.line}).error(fault) from None
+        raise _located(source, plain.line, fault.path, str(fault)) from None
     return Document(data, source, plain.lines)
 
 
-def _not_yaml(error: yaml.YAMLError, source: str) -> str:
-    mark = getattr(error, "problem_mark", None)
+def _not_yaml(error: yaml.YAMLError, source: str) -> SpaceError:
     parts = [getattr(error, name, None) for name in ("context", "problem")]
     problem = ", ".join(filter(None, parts)) or str(error).splitlines()[0]
-    place = f"{source}:{mark.line + 1}" if mark is not None and source else source
-    return ": ".join(filter(None, (place, f"is not YAML: {' '.join(problem.split())}")))
+    mark = getattr(error, "problem_mark", None)
+    return _located(source, mark and mark.line + 1, (), f"is not YAML: {problem}")
 
 
 class _Composer(yaml.SafeLoader):

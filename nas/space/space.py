@@ -78,7 +78,7 @@ class SearchSpace:
     @functools.cached_property
     def _chain(self) -> Chain:
         """The walk through the space."""
-        return Chain(self.definition.network, self.definition.skips, self.task.input)
+        return Chain.of(self.definition.network, self.definition.skips, self.task.input)
 
     @property
     def limits(self) -> Limits:
