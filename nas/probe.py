@@ -138,7 +138,7 @@ class Ledger(TorchDispatchMode):
         formula = flop_registry.get(func.overloadpacket)
         if formula is not None:
             self.flops += formula(*args, **(kwargs or {}), out_val=result)
-        elif any(made) or func._schema.is_mutable:
+        elif (any(made) or func._schema.is_mutable) and func.overloadpacket.__name__ != "empty":
             self.uncounted.add(func.overloadpacket.__name__.removesuffix("_"))
         return result
 

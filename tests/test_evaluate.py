@@ -1,0 +1,241 @@
+"""One candidate: repeatable, judged on the validation split alone, and gone when the next one comes."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import json
+import math
+import resource
+import subprocess
+import sys
+import weakref
+
+import numpy as np
+import pytest
+import torch
+
+import nas.evaluate
+from nas import tasks
+from nas.block import Block, Head, Skip, Stem
+from nas.errors import Diverged, OutOfMemory, TaskError
+from nas.evaluate import Evaluator
+from nas.recipe import Recipe
+from nas.tasks import Split, Splits
+from nas.topology import Topology
+
+TASK = tasks.get("digits")
+RECIPE = Recipe(epochs=2, batch_size=64)
+
+
+def topology(*kinds: str, op: str = "conv", outputs: int = 10) -> Topology:
+    blocks = tuple(Block(op, 8, skip=None if kind == "none" else Skip(kind)) for kind in kinds)
+    return Topology((1, 8, 8), Stem("conv3x3", 8, {"stride": 2}), blocks, Head("classify"), outputs)
+
+
+SMALL = topology("add", "concat")
+
+
+@pytest.fixture(scope="module")
+def evaluator() -> Evaluator:
+    return Evaluator(TASK, RECIPE)
+
+
+def bits(evaluator: Evaluator) -> list[bytes]:
+    assert evaluator.network is not None
+    return [tensor.numpy().tobytes() for tensor in evaluator.network.state_dict().values()]
+
+
+def test_start_yields_a_record_an_epoch(evaluator: Evaluator) -> None:
+    curve = list(evaluator.start(SMALL, seed=0))
+    assert [record["epoch"] for record in curve] == [1, 2] and evaluator.epochs == 2
+    assert set(curve[0]) == {"epoch", "train_loss", "train_accuracy", "loss", "accuracy", "seconds"}
+    assert evaluator.outcome.curve == curve
+    assert evaluator.outcome.metrics == {k: v for k, v in curve[-1].items() if k not in ("epoch", "seconds")}
+    assert evaluator.measured["seconds"] == pytest.approx(sum(record["seconds"] for record in curve))
+    assert evaluator.measured["samples_per_second"] == pytest.approx(2 * 1024 / evaluator.measured["seconds"])
+
+
+def test_evaluate_is_start_to_the_end(evaluator: Evaluator) -> None:
+    heard: list[float] = []
+    outcome = evaluator.evaluate(SMALL, seed=3, report=lambda record: heard.append(record["epoch"]))
+    assert heard == [1, 2] and outcome.network is evaluator.network
+    parameters = sum(p.numel() for p in outcome.network.parameters())  # type: ignore[union-attr]
+    assert parameters == 1 * 8 * 9 + 16 + 8 * 8 * 9 + 16 + 8 * 8 * 9 + 16 + 16 * 10 + 10
+
+
+@pytest.mark.parametrize("op", ["conv", "basic", "preact"])
+def test_same_seed_same_bits_whatever_came_before(evaluator: Evaluator, op: str) -> None:
+    candidate = topology("add", "concat", "gate", "mul", "none", op=op)
+    one = evaluator.evaluate(candidate, seed=7)
+    first = bits(evaluator)
+    other = evaluator.evaluate(candidate, seed=8)
+    assert bits(evaluator) != first and other.metrics != one.metrics
+    torch.rand(100)  # somebody else draws random numbers
+    two = evaluator.evaluate(candidate, seed=7)
+    assert bits(evaluator) == first and two.metrics == one.metrics
+
+
+def test_same_seed_same_bits_in_another_process(evaluator: Evaluator) -> None:
+    here = evaluator.evaluate(SMALL, seed=5).metrics
+    program = (
+        "import json, sys\nfrom nas import tasks\nfrom nas.evaluate import Evaluator\nfrom nas.recipe import Recipe\n"
+        "from nas.topology import Topology\n"
+        "topology = Topology.from_dict(json.loads(sys.argv[1]))\n"
+        "made = Evaluator(tasks.get('digits'), Recipe(epochs=2, batch_size=64))\n"
+        "print(json.dumps(made.evaluate(topology, seed=5).metrics))"
+    )
+    command = [sys.executable, "-c", program, json.dumps(SMALL.to_dict())]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == here
+
+
+def test_the_tasks_recipe_is_the_default() -> None:
+    assert Evaluator(TASK).recipe == TASK.recipe
+
+
+def test_the_test_split_decides_nothing(evaluator: Evaluator) -> None:
+    splits = TASK.load()
+    noise = Split(splits.test.inputs * np.nan, splits.test.targets)
+    poisoned = dataclasses.replace(TASK, load=lambda: Splits(splits.train, splits.validation, noise))
+    other = Evaluator(poisoned, RECIPE)
+    assert other.evaluate(SMALL, seed=0).metrics == evaluator.evaluate(SMALL, seed=0).metrics
+    assert math.isnan(other.test()["loss"]) and not math.isnan(evaluator.test()["loss"])
+
+
+def test_test_scores_the_trained_network(evaluator: Evaluator) -> None:
+    evaluator.evaluate(SMALL, seed=0)
+    assert evaluator.network is not None
+    split = TASK.load().test
+    with torch.no_grad():
+        logits = evaluator.network.eval()(torch.from_numpy(split.inputs))
+    right = (logits.argmax(1).numpy() == split.targets).mean()
+    assert evaluator.test()["accuracy"] == pytest.approx(right)
+
+
+def test_nothing_to_test_is_an_error() -> None:
+    with pytest.raises(TaskError, match="must be trained before"):
+        Evaluator(TASK, RECIPE).test()
+
+
+def test_a_topology_of_another_task_is_refused(evaluator: Evaluator) -> None:
+    with pytest.raises(TaskError, match=r"digits has \(input, outputs\) \(\(1, 8, 8\), 10\), but .* 7\)"):
+        evaluator.evaluate(topology("add", outputs=7), seed=0)
+
+
+def test_a_report_may_stop_the_training(evaluator: Evaluator) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop(record: dict[str, float]) -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        evaluator.evaluate(SMALL, seed=0, report=stop)
+    assert len(evaluator.outcome.curve) == 1 and evaluator.network is not None
+
+
+def test_divergence_ends_one_candidate_only() -> None:
+    evaluator = Evaluator(TASK, Recipe(lr=1e6, epochs=3))
+    with pytest.raises(Diverged):
+        evaluator.evaluate(SMALL, seed=0)
+    evaluator.recipe = RECIPE
+    assert evaluator.evaluate(SMALL, seed=0).metrics["accuracy"] > 0.1
+
+
+# ------------------------------------------------------------------------------------------------------- out of memory
+
+
+def _exhaust_cpu(_: object) -> torch.nn.Module:
+    torch.empty(2**60, dtype=torch.uint8)  # what torch really says when the host's memory runs out
+    raise AssertionError
+
+
+def _exhaust_gpu(_: object) -> torch.nn.Module:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+
+def _exhaust_python(_: object) -> torch.nn.Module:
+    raise MemoryError
+
+
+def _other(_: object) -> torch.nn.Module:
+    raise RuntimeError("shape '[2]' is invalid for input of size 3")
+
+
+@pytest.mark.parametrize("exhaust", [_exhaust_cpu, _exhaust_gpu, _exhaust_python])
+def test_out_of_memory_is_told_apart(evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch, exhaust: object) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(nas.evaluate, "build", exhaust)
+        with pytest.raises(OutOfMemory) as caught:
+            evaluator.evaluate(SMALL, seed=0)
+    assert "\n" not in str(caught.value) and caught.value.__context__ is None
+    assert evaluator.evaluate(SMALL, seed=0).metrics["accuracy"] > 0.1
+
+
+def test_other_runtime_errors_stay_what_they_are(evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nas.evaluate, "build", _other)
+    with pytest.raises(RuntimeError, match="is invalid for input"):
+        evaluator.evaluate(SMALL, seed=0)
+
+
+def test_memory_that_runs_out_in_the_middle_is_given_back(evaluator: Evaluator) -> None:
+    epochs = evaluator.start(SMALL, seed=0)
+    next(epochs)
+    network = weakref.ref(evaluator.network)
+    evaluator.network.blocks[0].register_forward_pre_hook(lambda *_: _exhaust_cpu(None))  # type: ignore[union-attr,index]
+    with pytest.raises(OutOfMemory):
+        next(epochs)
+    del epochs
+    assert evaluator.network is None and network() is None
+
+
+# ----------------------------------------------------------------------------------------------- nothing is left behind
+
+
+def _candidates(count: int) -> list[Topology]:
+    kinds = ("none", "add", "concat", "gate", "mul")
+    return [topology(kinds[i % 5], kinds[i // 5 % 5], op=("conv", "preact")[i % 2]) for i in range(count)]
+
+
+def test_a_candidate_is_gone_when_the_next_one_starts(evaluator: Evaluator) -> None:
+    evaluator.evaluate(SMALL, seed=0)
+    gone = [weakref.ref(evaluator.network), *(weakref.ref(p) for p in evaluator.network.parameters())]  # type: ignore[union-attr]
+    gc.disable()  # by reference counts alone: no cycle keeps a network
+    try:
+        next(evaluator.start(topology("add"), seed=0))
+        assert all(reference() is None for reference in gone)
+    finally:
+        gc.enable()
+
+
+def _tensors() -> int:
+    return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
+
+
+def test_tensors_do_not_pile_up() -> None:
+    evaluator, counts = Evaluator(TASK, Recipe(epochs=1, batch_size=256)), {}
+    for number, candidate in enumerate(_candidates(20)):
+        evaluator.evaluate(candidate, seed=0)
+        if number in (4, 19):
+            evaluator.release()
+            counts[number] = _tensors()
+    assert counts[4] == counts[19]
+
+
+def _grown_bytes(count: int, after: int) -> int:
+    """What the peak of this process' memory has grown by from candidate `after` to candidate `count`."""
+    evaluator, peaks = Evaluator(TASK, Recipe(epochs=1, batch_size=256)), []
+    for candidate in _candidates(count):
+        evaluator.evaluate(candidate, seed=0)
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    return peaks[-1] - peaks[after]
+
+
+def test_memory_does_not_grow_over_candidates() -> None:
+    assert _grown_bytes(40, after=15) < 4 * 2**20
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_over_very_many_candidates() -> None:
+    assert _grown_bytes(500, after=50) < 4 * 2**20
