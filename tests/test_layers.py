@@ -33,7 +33,7 @@ LAYERS = (
 HEAVY = {"torch", "ray", "optuna", "pandas", "plotly", "sklearn", "torchvision", "sqlalchemy"}
 # where a framework may be imported at all, however late
 MAY_IMPORT = {
-    "torch": {"ops", "network", "probe", "cost", "metrics", "probe", "train", "evaluate", "search", "export", "pretrained"},
+    "torch": {"ops", "network", "probe", "cost", "metrics", "train", "evaluate", "search", "export", "pretrained"},
     "ray": {"search"},
     "optuna": {"study", "search"},
 }
