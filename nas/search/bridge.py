@@ -123,13 +123,15 @@ class Bridge(Unwritten, Searcher):
         self.session.tell(training.candidate, outcome, lambda: _weights(trial))
 
     def crashed(self, trial: Trial) -> None:
-        """Its process died, or the candidate broke it."""
-        training = self.trainings[trial.trial_id]
+        """Its process died, or never came to be."""
         if self.stopped is not None:
             return  # the session queues it again
-        del self.trainings[trial.trial_id]
-        failed = training.killed or _crash(trial)
-        self.session.tell(training.candidate, Outcome(training.curve, failed=failed, measured={"busy": training.busy}))
+        said = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
+        if "creation task" in said:
+            raise RunError(f"no slot can be started: {_last_line(said)}")
+        training = self.trainings.pop(trial.trial_id)
+        measured = {"busy": time.monotonic() - training.began}
+        self.session.tell(training.candidate, Outcome(training.curve, False, training.killed or _crash(said), measured))
 
     def look(self) -> None:
         """After every event, ten times a second at least: has somebody asked to stop, does a candidate hang?"""
@@ -207,10 +209,13 @@ def _weights(trial: Trial) -> bytes | None:
     return content
 
 
-def _crash(trial: Trial) -> str:
+def _crash(said: str) -> str:
     """What the record says of a process that died under a candidate."""
-    said = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
     if "OUT_OF_MEMORY" in said or "running low on memory" in said:
         return f"{OutOfMemory.reason}: the machine had none left"
-    said = " ".join(said.rpartition("Worker exit detail:")[2].split())
-    return f"error: its process died: {said[:200]}"
+    detail = " ".join(said.rpartition("Worker exit detail:")[2].partition("Some common causes")[0].split())
+    return f"error: its process died: {detail[:200]}"
+
+
+def _last_line(said: str) -> str:
+    return next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "?")[:300]

@@ -112,11 +112,13 @@ def _search(run: Run, slots: int | None, address: str | None, evaluate: MakeEval
     finally:
         session.close()
     if bridge.error is not None:
-        raise bridge.error
+        raise bridge.error from None
 
 
 def _ending(bridge: Bridge, run: Run) -> str:
     """Why the search is over, and what to do where it is not."""
+    if bridge.error is not None:
+        return "stopped by an error"
     if bridge.stopped is None:
         return bridge.session.over or "all trials are finished"
     return f"{bridge.stopped}; nas search --resume {run.name} goes on"

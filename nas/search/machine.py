@@ -18,6 +18,7 @@ ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0 the old one prints nothing
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths of the user stay what they are
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # no warning of what a later Ray will do
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # what the raylet says of a dead worker stands in the record
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON, TensorBoard: the study is the record
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the driver's own stops more gently
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a missing metric is the failure of one candidate, not of Tune
