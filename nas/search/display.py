@@ -13,10 +13,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from nas.search.progress import Progress
+from nas.search.progress import Progress, named
 from nas.search.proposals import Candidate
 from nas.search.session import Outcome, Watcher
 
+ROWS = 8  # of what is running
 ENDS = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed"}
 
 
@@ -68,43 +69,45 @@ class Picture(Lines):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         now = time.monotonic()
         yield self._bar(now)
-        yield self._counts(now)
-        for label, words in self._rows(now):
-            yield Text.assemble((f"{label:>10}  ", "dim"), words, no_wrap=True, overflow="ellipsis")
+        for label, words in (("", self._counts(now)), *self._running(now), *self._results()):
+            yield Text.assemble((f"{label:>9}  ", "dim"), words, no_wrap=True, overflow="ellipsis", end="\n")
 
     def _bar(self, now: float) -> Table:
         progress, left = self.progress, self.progress.seconds_left(now)
         grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
         for ratio in (None, 1, None, None):
             grid.add_column(ratio=ratio, no_wrap=True)
-        under_way = sum(p.record.get("epoch", 0) / progress.epochs for p in tuple(progress.running.values()))
-        bar = ProgressBar(total=progress.total, completed=progress.finished + under_way)
+        bar = ProgressBar(total=progress.total, completed=progress.finished + progress.under_way)
         done = f"{progress.finished}/{progress.total}"
         grid.add_row(Text(self.name, "bold"), bar, done, f"{duration(left)} left" if left is not None else "starting")
         return grid
 
     def _counts(self, now: float) -> Text:
         progress = self.progress
-        words = [f"{progress.ends[state]} {word}" for state, word in ENDS.items()]
+        words = [f"{progress.ends[state]} {word}" for state, word in ENDS.items() if progress.ends[state]]
         words.append(f"{len(progress.running)} running")
         if progress.over_limits:
-            words.append(f"{progress.over_limits} not trained (over the limits)")
+            words.append(f"{progress.over_limits} over the limits")
         words.append(f"{progress.slots} slots {100 * progress.utilisation(now):.0f}% busy")
-        return Text("  ".join((f"{'':>10}", "  ·  ".join(words))), "dim")
+        return Text("  ·  ".join(words), "dim")
 
-    def _rows(self, now: float) -> Iterator[tuple[str, Text]]:
+    def _running(self, now: float) -> Iterator[tuple[str, Text]]:
+        running = tuple(self.progress.running.items())
+        for candidate, place in running[:ROWS]:
+            epoch, value = place.record.get("epoch", 0), place.record.get(self.progress.metric)
+            said = f"{epoch}/{self.progress.epochs}  {shown(value)}  {duration(now - place.began)}  "
+            yield "epoch", Text.assemble(said, (_name(candidate), "dim"))
+        if len(running) > ROWS:
+            yield "", Text(f"and {len(running) - ROWS} more", "dim")
+
+    def _results(self) -> Iterator[tuple[str, Text]]:
         progress = self.progress
-        for candidate, place in tuple(progress.running.items()):
-            epoch, value = place.record.get("epoch", 0), place.record.get(progress.metric)
-            said = f"epoch {epoch}/{progress.epochs}  {shown(value)}  {duration(now - place.began)}  "
-            yield "running", Text.assemble(said, (_name(candidate), "dim"))
         if progress.baselines:
             words = (f"{name} {shown(value)}" for name, value in progress.baselines.items())
             yield "baselines", Text("  ·  ".join(words))
         if progress.best is not None:
-            value, candidate = progress.best
-            size = f"  {candidate.predicted.get('params', 0):,} params  "
-            yield "best", Text.assemble((shown(value), "bold green"), size, _name(candidate))
+            value, params, name = progress.best
+            yield "best", Text.assemble((shown(value), "bold green"), f"  {params:,} params  ", name)
 
 
 def display(progress: Progress, name: str, stream: TextIO | None) -> Lines:
@@ -132,13 +135,14 @@ def _summary(progress: Progress, name: str, why: str) -> str:
 
 
 def _name(candidate: Candidate) -> str:
-    line = candidate.topology.describe()
-    return f"{candidate.baseline}: {line}" if candidate.baseline else line
+    return named(candidate.baseline, candidate.topology.describe())
 
 
 def shown(value: Any) -> str:
     """0.9722 as people read it; a dash for nothing."""
-    return f"{value:.4g}" if isinstance(value, int | float) else "–"
+    if not isinstance(value, int | float):
+        return "–"
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:.4g}"
 
 
 def duration(seconds: float) -> str:

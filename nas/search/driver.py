@@ -103,6 +103,7 @@ def _search(run: Run, slots: int | None, address: str | None, evaluate: MakeEval
             return
         with _interrupts() as interrupted, machine(address, slots, settings.trials) as place:
             progress = Progress(space, settings.trials, session.finished, place.slots)
+            progress.recall(session.past)
             screen = display(progress, run.name, None if quiet else sys.stderr)
             session.watchers = (progress, screen)
             bridge = Bridge(session, place.slots, settings.timeout, _reason_to_stop(settings.time, interrupted))

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+from optuna.trial import FrozenTrial
+
+from nas import study
 from nas.search.proposals import Candidate
 from nas.search.session import Outcome, Watcher
 from nas.space import SearchSpace
+
+
+class Best(NamedTuple):
+    """The best candidate so far: its metric, its size and what it is."""
+
+    value: float
+    params: int
+    name: str
 
 
 @dataclass(eq=False)
@@ -37,7 +48,7 @@ class Progress(Watcher):
     ends: Counter[str] = field(default_factory=Counter)
     over_limits: int = 0
     running: dict[Candidate, Place] = field(default_factory=dict)
-    best: tuple[float, Candidate] | None = None
+    best: Best | None = None
     baselines: dict[str, float | None] = field(default_factory=dict)
     busy: float = 0.0
     first: float | None = None
@@ -68,13 +79,23 @@ class Progress(Watcher):
         self.running.pop(candidate, None)
         self.ends[state] += 1
         value = outcome.metrics.get(self.metric) if state == "COMPLETE" else None
-        if candidate.baseline:
-            self.baselines[candidate.baseline] = value
-        if value is not None and (self.best is None or self._better(value, self.best[0])):
-            self.best = value, candidate
+        self._note(value, candidate.baseline, candidate.predicted, candidate.topology.describe())
 
     def refused(self, candidate: Candidate) -> None:
         self.over_limits += 1
+
+    def recall(self, trials: Iterable[FrozenTrial]) -> None:
+        """What earlier sessions found."""
+        for trial in filter(study.counts, trials):
+            known = trial.user_attrs
+            value = known[study.METRICS].get(self.metric) if trial.state.name == "COMPLETE" else None
+            self._note(value, known.get(study.BASELINE), known.get(study.PREDICTED, {}), known.get(study.LINE, ""))
+
+    def _note(self, value: float | None, baseline: str | None, predicted: Mapping[str, Any], line: str) -> None:
+        if baseline:
+            self.baselines[baseline] = value
+        if value is not None and (self.best is None or self._better(value, self.best.value)):
+            self.best = Best(value, predicted.get("params", 0), named(baseline, line))
 
     def _better(self, left: float, right: float) -> bool:
         return left > right if self.space.task.direction == "maximize" else left < right
@@ -89,11 +110,19 @@ class Progress(Watcher):
             busy, end = busy + sum(now - place.reported for place in self.running.values()), now
         return min(1.0, busy / (self.slots * max(end - self.first, 1e-9)))
 
+    @property
+    def under_way(self) -> float:
+        """How much of the candidates that are running has been trained: 1.5 is one and a half."""
+        return sum(place.record.get("epoch", 0) / self.epochs for place in tuple(self.running.values()))
+
     def seconds_left(self, now: float) -> float | None:
         """At the pace so far; None before anything has ended."""
-        done = self.ends.total() + sum(
-            place.record.get("epoch", 0) / self.epochs * 0.999 for place in self.running.values()
-        )
         if self.first is None or not self.ends:
             return None
+        done = self.ends.total() + self.under_way
         return (now - self.first) / done * max(0.0, self.total - self.before - done)
+
+
+def named(baseline: str | None, line: str) -> str:
+    """A candidate in one line, a baseline by its name first."""
+    return f"{baseline}: {line}" if baseline else line

@@ -18,7 +18,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from nas import study as record
-from nas.errors import NasError, OverLimits, TopologyError
+from nas.errors import OverLimits, SpaceError, TopologyError
 from nas.search.record import Entry, settled
 from nas.space import SearchSpace
 from nas.topology import Topology
@@ -84,15 +84,15 @@ class Memory:
         self.study = optuna.create_study(directions=list(record.directions(space).values()), sampler=sampler)
 
     def draw(self, params: Mapping[str, Any] | None = None) -> tuple[Trial, Topology]:
-        """The sampler's next point, or the one with these parameters."""
+        """The sampler's next point, or the one with these parameters. Raises SpaceError where there is none."""
         if params is not None:
             self.study.enqueue_trial(dict(params))
         trial = self.study.ask()
         try:
             return trial, self.space.sample(trial)
-        except NasError:
+        except ValueError as error:  # Optuna's, or a SpaceError
             self.forget(trial)
-            raise
+            raise SpaceError(str(error)) from None
 
     def forget(self, draft: Trial) -> None:
         self.study.tell(draft, state=TrialState.FAIL)

@@ -221,17 +221,16 @@ class Session:
     def _recover(self, price: Price) -> None:
         """Take up the record: what was running waits again, what has finished is known, baselines are queued."""
         self.record.requeue(list(self.record.trials(TrialState.RUNNING)))
-        trials = self.record.trials()
-        past = list(trials.values())
+        self.past = list(self.record.trials().values())
+        self.finished = sum(map(names.counts, self.past))
         search = self.space.search
-        # a seed that has drawn already would draw the same again
-        self.proposer = Proposer(self.space, sampler(search.sampler, search.seed + len(past)), price, past, search.seed)
-        self.finished = sum(map(names.counts, past))
-        for trial in past:
+        proposing = sampler(search.sampler, search.seed + len(self.past))  # a seed used again would draw the same again
+        self.proposer = Proposer(self.space, proposing, price, self.past, search.seed)
+        for trial in self.past:
             if trial.state == TrialState.COMPLETE:
                 known = trial.user_attrs
                 self._leads(trial.number, trial.values, known.get(names.METRICS, {}), known.get(names.PREDICTED, {}))
-        self._queue_baselines(past)
+        self._queue_baselines(self.past)
 
     def _queue_baselines(self, past: Sequence[FrozenTrial]) -> None:
         """Those that the record does not hold yet; two names of one topology are one trial."""
