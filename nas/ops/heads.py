@@ -73,10 +73,12 @@ class LanguageModel(nn.Module):
     def __init__(self, width: int, outputs: int, embedding: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, eps)
-        self.fit = nn.Identity() if width == embedding else nn.Linear(width, embedding, bias=False)
+        self.fit: nn.Module = nn.Identity()
+        if width != embedding:
+            self.fit = nn.Linear(width, embedding, bias=False)
         self.decoder = nn.Linear(embedding, outputs, bias=False)
 
-    def tie(self, weight: nn.Parameter) -> None:
+    def tie(self, weight: Tensor) -> None:
         self.decoder.weight = weight
 
     def forward(self, x: Tensor) -> Tensor:

@@ -11,7 +11,9 @@ class Conv3x3(nn.Module):
     def __init__(self, in_width: int, width: int, stride: int = 1, norm: bool = True) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_width, width, 3, stride, padding=1, bias=False)
-        self.norm = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(inplace=True)) if norm else nn.Identity()
+        self.norm: nn.Module = nn.Identity()
+        if norm:
+            self.norm = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(inplace=True))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self.conv(x))  # (B, width, H/stride, W/stride)
@@ -36,7 +38,8 @@ class Patch(nn.Module):
     def __init__(self, in_width: int, width: int, patch: int, tokens: int, class_token: bool = True) -> None:
         super().__init__()
         self.projection = nn.Conv2d(in_width, width, patch, patch)
-        self.class_token = nn.Parameter(torch.zeros(1, 1, width)) if class_token else None
+        token = nn.Parameter(torch.zeros(1, 1, width)) if class_token else None
+        self.class_token = token
         self.position = nn.Parameter(torch.empty(1, tokens, width).normal_(std=0.02))
 
     def forward(self, x: Tensor) -> Tensor:

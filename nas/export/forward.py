@@ -1,0 +1,141 @@
+"""The lines of `forward`: y = after(join(F(x), project(resize(s)))) as a person writes it, one line a block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from nas.blueprint import BlockPlan, Blueprint
+from nas.export.ends import BARE_STEMS
+from nas.export.plan import Step
+from nas.shapes import Wire
+from nas.topology import Topology
+from nas.vocabulary import Shape
+
+KINDS = {"Add": "add", "Concat": "concat", "Gate": "gate", "LinearGate": "gate", "Mul": "mul"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`target = value  # comment`, or a line as it is where it has no target."""
+
+    value: str
+    target: str = ""
+    comment: str = ""
+    inner: bool = False
+
+    def __str__(self) -> str:
+        line = f"{self.target} = {self.value}" if self.target else self.value
+        return ("    " if self.inner else "") + line + (f"  # {self.comment}" if self.comment else "")
+
+
+def forward_features(topology: Topology, plan: Blueprint, steps: tuple[Step, ...]) -> list[str]:
+    """From the input to the last features."""
+    kept = plan.last_use
+    lines = _stem(topology, plan, keep=0 in kept)
+    for step in steps:
+        wires = topology.wiring.wires[step.first - 1 : step.last]
+        lines += _loop(step, wires) if len(step.plans) > 1 and not step.is_sequence else _line(step, wires)
+        if step.last in kept:
+            _keep(lines, step.last)
+    return [str(line) for line in _returned(lines)]
+
+
+def _returned(lines: list[Line]) -> list[Line]:
+    """The last value is returned."""
+    last = lines[-1] if lines else None
+    if last is None or last.inner or last.target != "x":
+        return [*lines, Line("return x")]
+    return [*lines[:-1], Line(f"return {last.value}", comment=last.comment)]
+
+
+def _keep(lines: list[Line], node: int) -> None:
+    """Give the output of a node a name of its own, for the long skips that start there."""
+    if lines and lines[-1].target == "x" and not lines[-1].inner:
+        lines[-1] = replace(lines[-1], target=f"x = y{node}")
+    else:
+        lines.append(Line("x", f"y{node}"))
+
+
+def _stem(topology: Topology, plan: Blueprint, keep: bool) -> list[Line]:
+    value = BARE_STEMS.get(plan.stem.name, "self.stem(x)")
+    if value == "x":
+        return [Line("x", "y0")] if keep else []
+    return [Line(value, "x = y0" if keep else "x", _shape(topology.wiring.stem))]
+
+
+def _line(step: Step, wires: tuple[Wire, ...]) -> list[Line]:
+    """One block, or an nn.Sequential of several."""
+    plan, wire = step.plans[0], wires[-1]
+    if not step.modules and plan.join is None:
+        return []  # the identity
+    names = {slot: f"self.{step.attribute(slot)}" for slot in step.modules}
+    before, value = _value(plan, wire, names)
+    return [*before, Line(value, "x", _comment(plan, wires[-1:]))]
+
+
+def _loop(step: Step, wires: tuple[Wire, ...]) -> list[Line]:
+    """A run of blocks whose lines read alike."""
+    slots = list(step.modules)
+    lists = [f"self.{step.attribute(slot)}" for slot in slots]
+    over = lists[0] if len(lists) == 1 else f"zip({', '.join(lists)}, strict=True)"
+    _, value = _value(step.plans[0], wires[0], {slot: slot for slot in slots})
+    return [
+        Line(f"for {', '.join(slots)} in {over}:"),
+        Line(value, "x", _comment(step.plans[0], wires), inner=True),
+    ]
+
+
+def _value(plan: BlockPlan, wire: Wire, names: Mapping[str, str]) -> tuple[list[Line], str]:
+    """The expression of a block's output, and the lines that must stand before it."""
+    s = "x" if plan.short else f"y{plan.source}"
+    f = f"{names['block']}(x)" if "block" in names else "x"
+    before = []
+    if plan.shared:  # F and the projection read the same activated input
+        before.append(Line(f"{names['block']}.preactivate(x)", "a"))
+        s, f = "a", f"{names['block']}.body(a)"
+    if plan.resize:
+        before += [] if f == "x" else [Line(f, "f")]
+        f = before[-1].target if before else "x"
+        before.append(Line(_resized(s, f, wire), "s"))
+        s = "s"
+    if plan.project:
+        s = f"{names['project']}({s})"
+    return before, _after(plan, names, _joined(plan, names, f, s, wire))
+
+
+def _resized(s: str, f: str, wire: Wire) -> str:
+    """s at the resolution of f, as nas.ops.skips.Resize fits it."""
+    assert wire.bypass is not None
+    if all(n >= m for n, m in zip(wire.bypass.size, wire.transformed.size, strict=True)):
+        return f"F.adaptive_avg_pool2d({s}, {f}.shape[2:])"
+    return f"F.interpolate({s}, size={f}.shape[2:])"
+
+
+def _joined(plan: BlockPlan, names: Mapping[str, str], f: str, s: str, wire: Wire) -> str:
+    if plan.join is None:
+        return f
+    if "gate" in names:
+        return f"{names['gate']}({f}, {s}, x)"
+    if plan.join.name == "Concat":
+        return f"torch.cat(({s}, {f}), {1 if len(wire.output.size) == 2 else -1})"
+    return f"{f} {'+' if plan.join.name == 'Add' else '*'} {s}"
+
+
+def _after(plan: BlockPlan, names: Mapping[str, str], value: str) -> str:
+    if plan.after is None:
+        return value
+    return f"{names['norm']}({value})" if "norm" in names else f"F.relu_({value})"
+
+
+def _comment(plan: BlockPlan, wires: tuple[Wire, ...]) -> str:
+    """`concat y3: (B, 64, 8, 8)`: the kind of the skip, where it starts unless at x, and the output's shape."""
+    kind = KINDS[plan.join.name] if plan.join else ""
+    source = f" y{plan.source}" if plan.join and not plan.short else ""
+    return f"{kind}{source}: " * bool(kind) + _shape(wires[0].output, wires[-1].output)
+
+
+def _shape(first: Shape, last: Shape | None = None) -> str:
+    """(B, 64, 8, 8); with every size that changes from the first to the last block as 64…96."""
+    pairs = zip(first.tensor, (last or first).tensor, strict=True)
+    return f"(B, {', '.join(str(m) if n == m else f'{n}…{m}' for n, m in pairs)})"

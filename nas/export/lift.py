@@ -1,0 +1,68 @@
+"""The source of the classes of nas.ops, as it stands there: one source of truth for the search and the export."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterable
+from pathlib import Path
+
+from nas.export.layout import fit
+
+NAS = Path(__file__).parents[1]
+IMPORTS = {  # name → the line that brings it, in the order of an import section
+    "torch": "import torch",
+    "Tensor": "from torch import Tensor",
+    "nn": "from torch import nn",
+    "F": "from torch.nn import functional as F",
+}
+
+
+def lift(names: Iterable[str]) -> list[str]:
+    """The source of each, with what it needs of its neighbours before it; laid out for a file of its own."""
+    known, lifted = _definitions(), dict[str, str]()
+
+    def visit(name: str) -> None:
+        if name in lifted:
+            return
+        for used in sorted(_names(ast.parse(known[name])) & known.keys() - {name}):
+            visit(used)
+        lifted[name] = "\n".join(line for long in _lines(known[name]) for line in long)
+
+    for name in names:
+        visit(name)
+    return list(lifted.values())
+
+
+def imports(source: str) -> str:
+    """The import lines that the source needs: of torch alone."""
+    used = _names(ast.parse(source))
+    lines = [line for name, line in IMPORTS.items() if name in used]
+    return "\n".join(lines).replace("import Tensor\nfrom torch import nn", "import Tensor, nn")
+
+
+@functools.cache
+def _definitions() -> dict[str, str]:
+    """name → source of every class of nas.ops, and of `initialise`."""
+    found = {}
+    for path in (*sorted((NAS / "ops").glob("*.py")), NAS / "network.py"):
+        text = path.read_text(encoding="utf-8")
+        for node in ast.parse(text).body:
+            wanted = ast.ClassDef if path.parent.name == "ops" else ast.FunctionDef
+            if isinstance(node, wanted) and (wanted is ast.ClassDef or node.name == "initialise"):
+                found[node.name] = "\n".join(text.splitlines()[node.lineno - 1 : node.end_lineno])
+    return found
+
+
+def _lines(source: str) -> list[list[str]]:
+    """Every line of the source laid out, docstrings as they are."""
+    as_it_is = set[int]()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+            docstring = node.body[0]
+            as_it_is.update(range(docstring.lineno, (docstring.end_lineno or 0) + 1))
+    return [[line] if number in as_it_is else fit(line) for number, line in enumerate(source.splitlines(), 1)]
+
+
+def _names(tree: ast.AST) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}

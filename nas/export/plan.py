@@ -1,0 +1,127 @@
+"""Blueprint → steps: which consecutive blocks one line of `forward` runs, and what their modules are called.
+
+A step is one block, or a run of blocks whose lines read alike, written as a loop. Its modules are attributes named
+after the blocks: `block3`, `project3`, `gate3`, `norm3`, or of a run `blocks4_9`, `gates4_9`, `norms4_9`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from nas.blueprint import BlockPlan, Blueprint, Call
+
+SLOTS = ("block", "project", "gate", "norm")
+PERIODS = (1, 2, 3, 4)
+SHORTEST = 3  # blocks that are worth a loop
+
+Modules = tuple[tuple[str, Call], ...]  # slot → its constructor call, of one block
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Blocks `first` to `last`. period: after how many blocks the calls come again; 0: a width grows evenly."""
+
+    first: int
+    plans: tuple[BlockPlan, ...]
+    period: int = 1
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.plans) - 1
+
+    @property
+    def modules(self) -> dict[str, tuple[Call, ...]]:
+        """slot → the calls of its modules, one a block."""
+        every = [dict(modules(plan)) for plan in self.plans]
+        return {slot: tuple(calls[slot] for calls in every) for slot in SLOTS if slot in every[0]}
+
+    def attribute(self, slot: str) -> str:
+        return f"{slot}{self.first}" if len(self.plans) == 1 else f"{slot}s{self.first}_{self.last}"
+
+    @property
+    def is_sequence(self) -> bool:
+        """A loop that only passes x on: an nn.Sequential."""
+        return len(self.plans) > 1 and self.plans[0].join is None and self.plans[0].after is None
+
+
+def modules(plan: BlockPlan) -> Modules:
+    """What of a block remains a module; joins and activations that plain Python says better do not."""
+    slots = {
+        "block": plan.transform if plan.transform.name != "nn.Identity" else None,
+        "project": plan.project,
+        "gate": plan.join if plan.join and plan.join.name.endswith("Gate") else None,
+        "norm": plan.after if plan.after and plan.after.name == "nn.LayerNorm" else None,
+    }
+    return tuple((slot, call) for slot, call in slots.items() if call is not None)
+
+
+def steps(plan: Blueprint) -> tuple[Step, ...]:
+    """All blocks, the longest loops first come."""
+    return tuple(_steps(plan.blocks, plan.last_use))
+
+
+def _steps(plans: Sequence[BlockPlan], kept: Mapping[int, int]) -> Iterator[Step]:
+    place = 0
+    while place < len(plans):
+        period, length = _repeated([modules(plan) for plan in _alike(plans, place, kept)])
+        yield Step(place + 1, tuple(plans[place : place + length]), period)
+        place += length
+
+
+def _alike(plans: Sequence[BlockPlan], place: int, kept: Mapping[int, int]) -> Sequence[BlockPlan]:
+    """The blocks from `place` on whose lines read the same; an output that is kept ends them."""
+    end = place + 1
+    line = _line(plans[place])
+    while line and end < len(plans) and _line(plans[end]) == line and end not in kept:
+        end += 1
+    return plans[place:end]
+
+
+def _line(plan: BlockPlan) -> tuple[str, ...]:
+    """What tells two lines of a loop apart; () for a block that needs lines of its own."""
+    long = plan.source is not None and not plan.short
+    if long or plan.resize or plan.project or plan.shared or plan.transform.name == "nn.Identity":
+        return ()
+    return ("line", *(str(Call(call.name)) if call else "" for call in (plan.join, plan.after)))
+
+
+def _repeated(blocks: Sequence[Modules]) -> tuple[int, int]:
+    """The period and the length of the longest loop at the front; (1, 1) where there is none."""
+    best = 1, 1
+    for period in PERIODS:
+        length = period
+        while length < len(blocks) and blocks[length] == blocks[length - period]:
+            length += 1
+        length -= length % period
+        if length >= max(SHORTEST, 2 * period) and length > best[1]:
+            best = period, length
+    length = _growing(blocks)
+    return (0, length) if length >= SHORTEST and length > best[1] else best
+
+
+def _growing(blocks: Sequence[Modules]) -> int:
+    """How many blocks at the front differ in nothing but a first argument that grows evenly."""
+    calls = [block[0][1] for block in blocks if len(block) == 1 and block[0][1].args]
+    if len(calls) < len(blocks) or len(calls) < 2:
+        return 1
+    by = calls[1].args[0] - calls[0].args[0]
+    length = 1
+    for one, two in pairwise(calls):
+        if by <= 0 or two != Call(one.name, (one.args[0] + by, *one.args[1:]), one.kwargs):
+            break
+        length += 1
+    return length
+
+
+def renaming(plan: Blueprint) -> dict[str, str]:
+    """Where a module of the built network is in the exported one: blocks.4.join → gates4_9.1."""
+    places = {"block": "transform", "project": "project", "gate": "join", "norm": "after"}
+    names = {}
+    for step in steps(plan):
+        for slot in step.modules:
+            for place in range(len(step.plans)):
+                inner = f".{place}" if len(step.plans) > 1 else ""
+                names[f"blocks.{step.first - 1 + place}.{places[slot]}"] = step.attribute(slot) + inner
+    return names

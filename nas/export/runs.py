@@ -1,0 +1,146 @@
+"""A run's winner, or any of its trials, as files: what the record knows of it goes into the card."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.errors import ExportError, TaskError
+from nas.export.card import Card, mebibytes
+from nas.export.write import Weights, export_topology
+from nas.study import directions
+
+if TYPE_CHECKING:
+    from nas.study import Run
+    from nas.tasks import Splits, Task
+
+Row = dict[str, Any]  # of the run's frame
+
+NEIGHBOURS = 2  # to each side
+SHOWN = {"params": "{:,.0f}".format, "memory": mebibytes, "flops": "{:,.0f}".format}
+
+
+def export_run(run: Run, number: int | None = None, path: Path | str | None = None) -> Path:
+    """The best trial of a run (or trial `number`) as network.py, weights.safetensors and card.md; their folder.
+
+    The folder is <run>/best, or <run>/trial-<number>, unless `path` names another. The weights are there if the run
+    kept them: it keeps those of its leaders. Raises RunError where there is no such trial, ExportError where none
+    was trained to the end or where the file would not compute the network.
+    """
+    chosen = run.winner if number is None else number
+    if chosen is None:
+        raise ExportError(f"run {run.name!r} has no trial that was trained to the end, so there is nothing to export")
+    own = run.path / ("best" if number is None else f"trial-{number}")
+    folder = Path(path) if path is not None else own
+    topology, weights = run.topology(chosen), _weights(run, chosen)
+    card = card_of(run, chosen)
+    export_topology(topology, folder, weights=weights, title=card.title, card=card)
+    if weights is None and folder == own:
+        (own / "weights.safetensors").unlink(missing_ok=True)  # of an earlier winner
+    return folder
+
+
+def card_of(run: Run, number: int) -> Card:
+    """What the record of a run knows of a trial."""
+    rows, task = _rows(run), run.space.task
+    row = rows[number]
+    columns = (task.metric, *SHOWN)
+    return Card(
+        title=f"{run.name}, trial {number}",
+        facts=dict(_facts(run, row, task)),
+        notes=tuple(_notes(run, row, rows)),
+        columns=columns,
+        neighbours=tuple(_neighbours(run, number, rows, columns)),
+        recipe=run.space.recipe,
+    )
+
+
+def _rows(run: Run) -> dict[int, Row]:
+    """trial → its row of the run's frame."""
+    frame = run.frame().astype("object")
+    return {row[0]: dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False)}
+
+
+def _weights(run: Run, number: int) -> Weights | None:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = run.weights(number)
+    try:
+        return None if path is None else load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ExportError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from None
+
+
+def _facts(run: Run, row: Row, task: Task) -> Iterator[tuple[str, str]]:
+    splits, recipe = _splits(task), run.space.recipe
+    value = float(row[task.metric])
+    share = task.metric == "accuracy" and splits is not None and math.isfinite(value)
+    interval = f", 95% interval {_interval(value, len(splits.validation))}" if share and splits else ""
+    yield "task", task.name
+    yield f"validation {task.metric}", f"{value:.4f}{interval}"
+    if splits is not None:
+        sizes = (f"{len(part):,} {name}" for name, part in vars(splits).items())
+        yield "data split", ", ".join(sizes) + " samples; the search never saw the test split"
+    yield "trained", f"{int(row['epochs'])} of {recipe.epochs} epochs, batch size {recipe.batch_size}, {row['state']}"
+    yield "seed", str(row["seed"])
+    yield "searched with", ", ".join(f"{name} {version}" for name, version in run.config.get("versions", {}).items())
+    if run.config.get("commit"):
+        yield "commit", str(run.config["commit"])
+
+
+def _splits(task: Task) -> Splits | None:
+    """The data, for its sizes; None where it is not at hand."""
+    try:
+        return task.load()
+    except TaskError:
+        return None
+
+
+def _interval(share: float, n: int) -> str:
+    """Wilson's score interval of a share of n samples (Wilson 1927)."""
+    z = 1.96
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return f"{middle - half:.4f} to {middle + half:.4f} (Wilson, n = {n:,})"
+
+
+def _notes(run: Run, row: Row, rows: dict[int, Row]) -> Iterator[str]:
+    done = sum(other["state"] == "COMPLETE" for other in rows.values())
+    yield (
+        f"One training with one seed, chosen among {done} by the validation split it is measured on: "
+        "expect somewhat less on new data."
+    )
+    if row["state"] != "COMPLETE":
+        yield f"It was not trained to the end ({row['state']}): the figure is not comparable."
+    if row["baseline"]:
+        yield f"It is the baseline {row['baseline']}."
+    if run.weights(row["trial"]) is None:
+        yield "The run kept no weights of this trial: the network is untrained."
+
+
+def _neighbours(run: Run, number: int, rows: dict[int, Row], columns: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The trials next to this one in size, of those that nothing beats, itself among them."""
+    metric = run.space.task.metric
+    signs = {
+        metric if name == "accuracy" else name: -1 if way == "maximize" else 1
+        for name, way in directions(run.space).items()
+    }
+    losses = {
+        trial: tuple(sign * row[name] for name, sign in signs.items())
+        for trial, row in rows.items()
+        if row["state"] == "COMPLETE" and all(math.isfinite(row[name]) for name in signs)
+    }
+    front = {trial for trial, loss in losses.items() if not any(_beats(other, loss) for other in losses.values())}
+    ranked = sorted(front | ({number} & losses.keys()), key=lambda trial: (rows[trial]["params"], trial))
+    place = ranked.index(number) if number in ranked else 0
+    for trial in ranked[max(0, place - NEIGHBOURS) : place + NEIGHBOURS + 1]:
+        cells = (SHOWN.get(name, "{:.4f}".format)(rows[trial][name]) for name in columns)
+        yield (f"{trial} (this one)" if trial == number else str(trial), *cells)
+
+
+def _beats(left: tuple[float, ...], right: tuple[float, ...]) -> bool:
+    """No worse anywhere, better somewhere; less is better."""
+    return left != right and all(a <= b for a, b in zip(left, right, strict=True))

@@ -1,0 +1,159 @@
+"""Topology → the text of network.py: the classes that it uses, one Network, and the topology itself as data."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from nas.blueprint import Blueprint, blueprint
+from nas.errors import ExportError
+from nas.export.constructors import constructors
+from nas.export.ends import BARE_STEMS, Head, batched, example, head_of, output_shape, stem_of
+from nas.export.forward import forward_features
+from nas.export.layout import filled, fit
+from nas.export.lift import imports, lift
+from nas.export.plan import Step, steps
+from nas.topology import Topology
+
+HEADER = '''\
+"""{title}
+
+    network = load_weights("{weights}")  # Network() is untrained
+
+{notes}
+"""
+
+import timeit
+
+{imports}
+
+
+'''
+
+NETWORK = '''\
+class Network(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+{init}
+
+    def forward_features(self, x: Tensor) -> Tensor:
+{features}
+
+    def forward(self, x: Tensor) -> Tensor:
+{forward}
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """A new, untrained last layer for another number of classes."""
+{reset}
+
+
+def load_weights(path: str) -> Network:
+    """The network with all weights of a .safetensors file, for evaluation."""
+    from safetensors.torch import load_file
+
+    network = Network()
+    network.load_state_dict(load_file(path), strict=True)
+    return network.eval()
+
+
+TOPOLOGY = """
+{topology}
+"""
+
+if __name__ == "__main__":
+    network, x = Network().eval(), {example}
+    for name, part in (*network.named_children(), ("total", network)):
+        print(f"{{name:14}}{{sum(p.numel() for p in part.parameters()):>14,}}")
+    with torch.inference_mode():
+        ms = 1000 * min(timeit.repeat(lambda: network(x), number=1, repeat=3))
+        print(f"{{tuple(x.shape)}} -> {{tuple(network(x).shape)}} in {{ms:.1f}} ms")
+'''
+
+
+def source(topology: Topology, title: str, parameters: int, weights: str = "weights.safetensors") -> str:
+    """The text of the file, laid out as `ruff format` would; `weights` is the name of the file with its weights."""
+    plan = blueprint(topology)
+    parts, head = steps(plan), head_of(topology, plan.head)
+    classes = lift(_classes(plan, parts, head))
+    body = NETWORK.format(
+        init=_method(_init(plan, parts, head, classes)),
+        features=_method(forward_features(topology, plan, parts)),
+        forward=_method(head.forward),
+        reset=_method([head.reset]),
+        topology=_as_data(topology),
+        example=example(topology),
+    )
+    text = "\n\n\n".join([*classes, body])
+    header = HEADER.format(
+        title=filled(_title(topology, title, parameters)),
+        notes=filled(_notes(topology, plan)),
+        weights=title_of(weights),
+        imports=imports(text),
+    )
+    return header + text
+
+
+def title_of(name: str) -> str:
+    """A name that anyone may have chosen, in words that cannot end a docstring."""
+    return re.sub(r"[^A-Za-z0-9 .,/()+_-]+", "?", name).strip()[:50] or "network"
+
+
+def _method(lines: Iterable[str]) -> str:
+    return "\n".join(short for long in lines for short in fit(" " * 8 + long))
+
+
+def _title(topology: Topology, name: str, parameters: int) -> str:
+    ends = f"{batched(topology.input)} -> {batched(output_shape(topology))}"
+    return f"{title_of(name)}: {parameters:,} parameters, {ends}."
+
+
+def _notes(topology: Topology, plan: Blueprint) -> str:
+    kept = "; y3 is the output of block 3, y0 of the stem" if plan.last_use else ""
+    return f"{skips_in_words(topology)}{kept}. Needs torch alone, load_weights safetensors. Written by skipnas."
+
+
+def skips_in_words(topology: Topology) -> str:
+    """`12 blocks: 7 add, 2 long concat, 3 without a skip`."""
+    kinds = Counter(
+        ("" if wire.short else "long ") + block.skip.kind if block.skip else "without a skip"
+        for block, wire in zip(topology.blocks, topology.wiring.wires, strict=True)
+    )
+    order = sorted(kinds, key=lambda kind: (kind == "without a skip", -kinds[kind], kind))
+    counts = ", ".join(f"{kinds[kind]} {kind}" for kind in order)
+    return f"{len(topology)} block{'s' * (len(topology) != 1)}" + f": {counts}" * bool(counts)
+
+
+def _classes(plan: Blueprint, parts: tuple[Step, ...], head: Head) -> list[str]:
+    """The names of our classes that the file needs, in the order of their first use."""
+    inner = [call.name for step in parts for calls in step.modules.values() for call in calls]
+    names = dict.fromkeys([plan.stem.name, *inner, head.call.name])
+    return [name for name in names if not name.startswith("nn.") and name not in BARE_STEMS]
+
+
+def _init(plan: Blueprint, parts: tuple[Step, ...], head: Head, classes: list[str]) -> list[str]:
+    lines = [*constructors(stem_of(plan), parts), *constructors([("head", head.call)])]
+    if head.call.name == "LanguageModel":
+        lines.append("self.head.tie(self.stem.token.weight)")
+    return [*lines, *_initialisation("\n".join([*classes, *lines]))]
+
+
+def _initialisation(text: str) -> list[str]:
+    """What nas.network.initialise does, for the modules that the text makes."""
+    convolutions = [name for name in ("nn.Conv2d", "nn.ConvTranspose2d") if f"{name}(" in text]
+    cases = []
+    if convolutions:
+        cases.append(f"    if isinstance(m, {' | '.join(convolutions)}):")
+        cases.append('        nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")')
+    if "nn.Embedding(" in text:
+        cases += ["    if isinstance(m, nn.Embedding):", "        nn.init.normal_(m.weight, std=0.02)"]
+    return ["for m in self.modules():", *cases] if cases else []
+
+
+def _as_data(topology: Topology) -> str:
+    """JSON without a space: a topology has the vocabulary's words only, none of which needs escaping."""
+    text = json.dumps(topology.to_dict(), separators=(",", ":"))
+    if not re.fullmatch(r'[\w{}\[\]",:.+-]*', text, re.ASCII):
+        raise ExportError("a topology with other words than the vocabulary's cannot be written as code")
+    return text

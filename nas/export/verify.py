@@ -1,0 +1,147 @@
+"""Proof that an exported file computes what the network of its topology computes, in an interpreter without nas."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.block import options_of
+from nas.errors import ExportError
+from nas.export import proof
+from nas.export.weights import renamed, safetensors
+from nas.topology import Topology
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from nas.network import Network
+
+BATCHES = (2, 3)
+TOLERANCE = 1e-5  # of float32 sums in another order
+LONGEST = 16  # tokens of a sequence that are enough to compare
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A file to prove: the topology that it should compute, with these weights of `build(topology)` or fresh ones."""
+
+    path: Path
+    topology: Topology
+    weights: Mapping[str, Tensor] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How far a file is from the network, as a share of the largest value (or of 1, if that is larger).
+
+    milliseconds: a forward pass of one sample, on this machine's processor.
+    """
+
+    logits: float
+    gradients: float
+    milliseconds: float
+
+
+def verify(path: Path | str, topology: Topology, weights: Mapping[str, Tensor] | None = None) -> Proof:
+    """The proof for one file. Raises ExportError where it does not compute what `build(topology)` computes.
+
+    A fresh interpreter that cannot import nas runs the file, loads the weights strictly, and compares the logits of
+    two batches in eval mode and every gradient in train mode.
+    """
+    return verify_all([Case(Path(path), topology, weights)])[0]
+
+
+def verify_all(cases: Sequence[Case]) -> list[Proof]:
+    """The proofs for several files, in one fresh interpreter. Raises ExportError for the first that differs."""
+    with tempfile.TemporaryDirectory(prefix="nas-export-") as folder:
+        answers = _ask([_prepare(case, Path(folder) / str(number)) for number, case in enumerate(cases)])
+    return [_proof(case, answer) for case, answer in zip(cases, answers, strict=True)]
+
+
+def _proof(case: Case, answer: Mapping[str, float | str]) -> Proof:
+    if "error" in answer:
+        raise ExportError(f"{case.path.name} does not run by itself: {answer['error']}")
+    found = Proof(**{name: float(value) for name, value in answer.items()})
+    for what, difference in (("logits", found.logits), ("gradients", found.gradients)):
+        if not difference <= TOLERANCE:
+            raise ExportError(f"{case.path.name} does not compute the network: its {what} differ by {difference:.2g}")
+    return found
+
+
+def _ask(cases: list[dict[str, str]]) -> list[dict[str, float | str]]:
+    """What the fresh interpreter says of every case."""
+    import safetensors
+    import torch
+
+    places = {str(Path(module.__file__ or "").parents[1]) for module in (torch, safetensors)}
+    job = json.dumps({"paths": sorted(places), "threads": torch.get_num_threads(), "cases": cases})
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", proof.__file__], input=job, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ExportError(f"the fresh interpreter failed: {(done.stderr.strip() or '?').splitlines()[-1][:300]}")
+    answers: list[dict[str, float | str]] = json.loads(done.stdout.splitlines()[-1])
+    return answers
+
+
+def _prepare(case: Case, folder: Path) -> dict[str, str]:
+    """The weights and what the built network computes with them, as files."""
+    from nas.network import build
+
+    folder.mkdir()
+    network = build(case.topology)
+    if case.weights is None:
+        _stir(network, case.topology)
+    else:
+        network.load_state_dict(dict(case.weights))
+    files = {"weights": folder / "weights.safetensors", "expected": folder / "expected.safetensors"}
+    files["weights"].write_bytes(safetensors(renamed(case.topology, network.state_dict())))
+    files["expected"].write_bytes(safetensors(_expected(network, case.topology)))
+    return {"code": str(case.path), **{name: str(path) for name, path in files.items()}}
+
+
+def _expected(network: Network, topology: Topology) -> dict[str, Tensor]:
+    """The inputs, the logits in eval mode, and the gradients of mean(logits²) on the first batch in train mode."""
+    import torch
+
+    inputs = [_batch(topology, size) for size in BATCHES]
+    known = {f"input.{size}": x for size, x in zip(BATCHES, inputs, strict=True)}
+    with torch.no_grad():
+        network.eval()
+        known |= {f"logits.{size}": network(x) for size, x in zip(BATCHES, inputs, strict=True)}
+    network.train()
+    network(inputs[0]).square().mean().backward()
+    gradients = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+    return known | {f"gradient.{name}": grad for name, grad in renamed(topology, gradients).items()}
+
+
+def _batch(topology: Topology, size: int) -> Tensor:
+    import torch
+
+    generator = torch.Generator().manual_seed(size)
+    if topology.stem.op == "token":
+        words, length = int(options_of(topology.stem)["vocabulary"]), min(LONGEST, topology.input[0])
+        return torch.randint(words, (size, length), generator=generator)
+    return torch.randn(size, *topology.input, generator=generator)
+
+
+def _stir(network: Network, topology: Topology) -> None:
+    """Move an untrained network off its zeros and ones, and its norms to the statistics of a batch."""
+    import torch
+
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.dim() == 1:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+        for norm in norms:
+            norm.momentum = 1.0
+        network.train()(_batch(topology, BATCHES[1]))
+        for norm in norms:
+            norm.momentum = 0.1

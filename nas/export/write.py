@@ -1,0 +1,84 @@
+"""Topology → files: proven in a temporary folder, then put in their places, whole or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.errors import ExportError
+from nas.export.card import Card, written
+from nas.export.source import source
+from nas.export.verify import Case, Proof, verify_all
+from nas.export.weights import renamed, safetensors
+from nas.files import write_whole
+from nas.topology import Topology
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Weights = Mapping[str, "Tensor"]  # a state_dict of nas.build(topology)
+
+
+def export_code(
+    topology: Topology, path: Path | str, *, weights: Weights | None = None, title: str | None = None
+) -> Path:
+    """The network of `topology` as one Python file that imports torch alone; its path.
+
+    path     the file (net.py), or the folder in which it will be network.py
+    weights  a state_dict of `nas.build(topology)`: written beside it under the file's own names, as net.safetensors
+             or weights.safetensors
+    title    what the file says it is; the file's name unless given
+
+    What is written is run first by a fresh interpreter that cannot import nas, and compared with the built network:
+    logits of two batches, every gradient. Raises ExportError, and writes nothing, where it differs.
+    """
+    return _export(topology, Path(path), weights, title)[0]
+
+
+def export_topology(
+    topology: Topology,
+    folder: Path | str,
+    *,
+    weights: Weights | None = None,
+    title: str | None = None,
+    card: Card | None = None,
+) -> Path:
+    """A folder with network.py, card.md and, of a trained network, weights.safetensors; its path.
+
+    Raises ExportError, and writes nothing, where the file would not compute the network.
+    """
+    folder = Path(folder)
+    if folder.suffix == ".py":
+        raise ExportError(f"{folder} must be a folder, but it is named like a file")
+    title = title or folder.resolve().name
+    _, proof = _export(topology, folder, weights, title)
+    text = written(card or Card(title), topology, trained=weights is not None, milliseconds=proof.milliseconds)
+    _write(folder / "card.md", text)
+    return folder
+
+
+def _export(topology: Topology, path: Path, weights: Weights | None, title: str | None) -> tuple[Path, Proof]:
+    """Write network.py and its weights, once they are proven."""
+    from nas.network import build
+
+    single = path.suffix == ".py"
+    code = path if single else path / "network.py"
+    beside = path.with_suffix(".safetensors") if single else path / "weights.safetensors"
+    parameters = sum(p.numel() for p in build(topology, device="meta").parameters())
+    text = source(topology, title or path.resolve().stem, parameters, beside.name)
+    with tempfile.TemporaryDirectory(prefix="nas-export-") as folder:
+        draft = Path(folder) / code.name
+        draft.write_text(text, encoding="utf-8")
+        proof = verify_all([Case(draft, topology, weights)])[0]
+    if weights is not None:
+        _write(beside, safetensors(renamed(topology, weights)))
+    return _write(code, text), proof
+
+
+def _write(path: Path, content: str | bytes) -> Path:
+    try:
+        return write_whole(path, content)
+    except OSError as error:
+        raise ExportError(f"{path} cannot be written: {error.strerror}") from None
