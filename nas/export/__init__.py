@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nas.export.card import Card
     from nas.export.reading import read_topology
     from nas.export.runs import export_run
-    from nas.export.verify import verify, verify_all
+    from nas.export.verification import verify, verify_all
     from nas.export.write import export_code, export_topology
 
 __all__ = ["Card", "export_code", "export_run", "export_topology", "read_topology", "verify", "verify_all"]
@@ -23,8 +23,8 @@ _HOME = {
     "export_code": "write",
     "export_topology": "write",
     "read_topology": "reading",
-    "verify": "verify",
-    "verify_all": "verify",
+    "verify": "verification",
+    "verify_all": "verification",
 }
 
 

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from nas.blueprint import Call
 from nas.export.layout import WIDTH, literal
 from nas.export.plan import Step
+from nas.vocabulary import OPS
 
 DEFAULTS = {"eps": 1e-5, "padding": 0}  # of torch's own modules
+ORDER = ["stride", *(name for op in OPS.values() for name in op.options), "norm", "eps"]  # as a person names them
 
 
 def constructors(parts: list[tuple[str, Call]], steps: tuple[Step, ...] = ()) -> Iterator[str]:
@@ -28,9 +30,10 @@ def written(call: Call, grows: bool = False) -> str:
         if kwargs.get("stride") == call.args[0]:
             del kwargs["stride"]  # a pooling window strides by its own size
     args = [literal(value) for value in call.args]
+    named = sorted(kwargs.items(), key=lambda item: ORDER.index(item[0]) if item[0] in ORDER else len(ORDER))
     if grows:
         args[0] = "w"
-    return f"{call.name}({', '.join([*args, *(f'{key}={literal(value)}' for key, value in kwargs.items())])})"
+    return f"{call.name}({', '.join([*args, *(f'{key}={literal(value)}' for key, value in named)])})"
 
 
 def _attribute(step: Step, slot: str, calls: tuple[Call, ...]) -> Iterator[str]:

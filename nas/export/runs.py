@@ -76,19 +76,30 @@ def _weights(run: Run, number: int) -> Weights | None:
 
 def _facts(run: Run, row: Row, task: Task) -> Iterator[tuple[str, str]]:
     splits, recipe = _splits(task), run.space.recipe
-    value = float(row[task.metric])
-    share = task.metric == "accuracy" and splits is not None and math.isfinite(value)
-    interval = f", 95% interval {_interval(value, len(splits.validation))}" if share and splits else ""
     yield "task", task.name
-    yield f"validation {task.metric}", f"{value:.4f}{interval}"
+    yield f"validation {task.metric}", _measured(row, task, splits)
     if splits is not None:
-        sizes = (f"{len(part):,} {name}" for name, part in vars(splits).items())
-        yield "data split", ", ".join(sizes) + " samples; the search never saw the test split"
-    yield "trained", f"{int(row['epochs'])} of {recipe.epochs} epochs, batch size {recipe.batch_size}, {row['state']}"
-    yield "seed", str(row["seed"])
+        sizes = ", ".join(f"{len(part):,} {name}" for name, part in vars(splits).items())
+        yield "data split", f"{sizes} samples; the search never saw the test split"
+    yield "trained", f"{row['epochs']} of {recipe.epochs} epochs, batch size {recipe.batch_size}, {row['state']}"
+    yield "seed", f"{row['seed']:.0f}" if _is_number(row["seed"]) else "unknown"
     yield "searched with", ", ".join(f"{name} {version}" for name, version in run.config.get("versions", {}).items())
     if run.config.get("commit"):
         yield "commit", str(run.config["commit"])
+
+
+def _measured(row: Row, task: Task, splits: Splits | None) -> str:
+    """The metric, and how far it may be off by the chance of which samples it was measured on."""
+    value = row[task.metric]
+    if not _is_number(value):
+        return "not measured"
+    if task.metric != "accuracy" or splits is None:
+        return f"{value:.4f}"
+    return f"{value:.4f}, 95% interval {_interval(value, len(splits.validation))}"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _splits(task: Task) -> Splits | None:
@@ -104,7 +115,7 @@ def _interval(share: float, n: int) -> str:
     z = 1.96
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return f"{middle - half:.4f} to {middle + half:.4f} (Wilson, n = {n:,})"
+    return f"{max(middle - half, 0.0):.4f} to {min(middle + half, 1.0):.4f} (Wilson, n = {n:,})"
 
 
 def _notes(run: Run, row: Row, rows: dict[int, Row]) -> Iterator[str]:
@@ -115,7 +126,7 @@ def _notes(run: Run, row: Row, rows: dict[int, Row]) -> Iterator[str]:
     )
     if row["state"] != "COMPLETE":
         yield f"It was not trained to the end ({row['state']}): the figure is not comparable."
-    if row["baseline"]:
+    if isinstance(row["baseline"], str):  # pandas has NaN for none
         yield f"It is the baseline {row['baseline']}."
     if run.weights(row["trial"]) is None:
         yield "The run kept no weights of this trial: the network is untrained."
@@ -131,7 +142,7 @@ def _neighbours(run: Run, number: int, rows: dict[int, Row], columns: tuple[str,
     losses = {
         trial: tuple(sign * row[name] for name, sign in signs.items())
         for trial, row in rows.items()
-        if row["state"] == "COMPLETE" and all(math.isfinite(row[name]) for name in signs)
+        if row["state"] == "COMPLETE" and all(_is_number(row[name]) for name in signs)
     }
     front = {trial for trial, loss in losses.items() if not any(_beats(other, loss) for other in losses.values())}
     ranked = sorted(front | ({number} & losses.keys()), key=lambda trial: (rows[trial]["params"], trial))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nas.errors import ExportError
 from nas.export.card import Card, written
 from nas.export.source import source
-from nas.export.verify import Case, Proof, verify_all
+from nas.export.verification import Case, Proof, verify_all
 from nas.export.weights import renamed, safetensors
 from nas.files import write_whole
 from nas.topology import Topology

@@ -99,11 +99,19 @@ def _prepare(case: Case, folder: Path) -> dict[str, str]:
     if case.weights is None:
         _stir(network, case.topology)
     else:
-        network.load_state_dict(dict(case.weights))
+        _load(network, case)
     files = {"weights": folder / "weights.safetensors", "expected": folder / "expected.safetensors"}
     files["weights"].write_bytes(safetensors(renamed(case.topology, network.state_dict())))
     files["expected"].write_bytes(safetensors(_expected(network, case.topology)))
     return {"code": str(case.path), **{name: str(path) for name, path in files.items()}}
+
+
+def _load(network: Network, case: Case) -> None:
+    try:
+        network.load_state_dict(dict(case.weights or {}))
+    except RuntimeError as error:  # missing, unexpected, or of another shape
+        said = " ".join(str(error).split())[:200]
+        raise ExportError(f"the weights are not those of {case.path.name}'s topology: {said}") from None
 
 
 def _expected(network: Network, topology: Topology) -> dict[str, Tensor]:
