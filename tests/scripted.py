@@ -51,8 +51,8 @@ def chance(topology: Topology) -> int:
 class Scripted:
     """Reports `accuracy` of the topology after `epochs` epochs of `seconds` each.
 
-    faults  {kind: percent of all topologies}: nan, missing, error, diverged, memory, hang, crash
-    log     a file to which every training adds `begin <key>` and `end <key>`
+    faults  {kind: percent of all topologies}: nan, missing, error, diverged, memory, hang, crash; others are none
+    log     a file to which every training adds `begin <key> <process>` and `end <key> <process>`
     """
 
     network = None
@@ -83,7 +83,7 @@ class Scripted:
     def _note(self, what: str, topology: Topology) -> None:
         if self.log is not None:
             with self.log.open("a") as file:
-                file.write(f"{what} {topology.key}\n")
+                file.write(f"{what} {topology.key} {os.getpid()}\n")
 
 
 def fault_of(topology: Topology, faults: dict[str, int]) -> str | None:

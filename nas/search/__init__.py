@@ -6,11 +6,15 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from nas.search import environment
+
 if TYPE_CHECKING:
     from nas.search.driver import search as search
     from nas.study import Run
 
 __all__ = ["search"]
+
+environment.prepare()
 
 
 class _Callable(ModuleType):

@@ -185,7 +185,7 @@ def _scheduler(space: SearchSpace) -> Any:
         time_attr="epoch",
         metric=space.task.metric,
         mode="max" if space.task.direction == "maximize" else "min",
-        max_t=max(space.recipe.epochs, rule.grace),
+        max_t=10**6,  # a full training ends by itself: whatever the scheduler stops was pruned
         grace_period=rule.grace,
         reduction_factor=rule.reduction,
     )
