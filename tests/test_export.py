@@ -181,7 +181,7 @@ def test_exported_files_carry_their_topology(cases: list[Case]) -> None:
 
 @pytest.mark.slow
 def test_three_hundred_random_networks(tmp_path: Path) -> None:
-    cases = written(sample(300, seed=1), tmp_path)
+    cases = written(sample(300, seed=2), tmp_path)
     verify_all(cases)
     tool("ruff", "check", "--isolated", tmp_path)
     tool("ruff", "format", "--isolated", "--check", tmp_path)
@@ -308,6 +308,11 @@ def test_a_file_of_any_name_names_its_weights(tmp_path: Path) -> None:
     path = export_code(topology, tmp_path / "mine.py", weights=build(topology).state_dict())
     assert (tmp_path / "mine.safetensors").is_file()
     assert 'load_weights("mine.safetensors")' in path.read_text(encoding="utf-8")
+
+
+def test_a_reference_exports_to_a_file(tmp_path: Path) -> None:
+    assert export_topology(SMALL["highway"], tmp_path / "mine.py") == tmp_path / "mine.py"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.py"]
 
 
 def test_the_file_runs_with_torch_alone(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from nas import references
 from nas.block import Block, Head, Stem
-from nas.errors import NasError, TopologyError
+from nas.errors import TopologyError
 from nas.export import Card, export_topology, read_topology
 from nas.export.card import words, written
 from nas.export.source import source, title_of
@@ -163,11 +163,6 @@ def test_a_hostile_title_all_the_way(tmp_path: Path) -> None:
     folder = export_topology(TOPOLOGY, tmp_path / "out", title=HOSTILE[1])
     assert read_topology(folder / "network.py") == TOPOLOGY
     assert "os.abort" in (folder / "card.md").read_text()  # as words
-
-
-def test_a_folder_named_like_a_file(tmp_path: Path) -> None:
-    with pytest.raises(NasError, match="must be a folder"):
-        export_topology(TOPOLOGY, tmp_path / "network.py")
 
 
 def test_a_network_without_blocks() -> None:

@@ -82,7 +82,8 @@ def _costs(card: Card, topology: Topology, milliseconds: float) -> Iterator[tupl
             f"at batch size {recipe.batch_size} in {recipe.precision}"
         ),
     )
-    yield "latency", f"{milliseconds:.2g} ms a sample, on the processor of the machine that wrote this"
+    latency = f"{milliseconds:.2f}" if milliseconds < 10 else f"{milliseconds:,.0f}"
+    yield "latency", f"{latency} ms a sample, on the processor of the machine that wrote this"
     yield "key", topology.key
     yield "versions", ", ".join(f"{name} {version}" for name, version in versions().items())
 

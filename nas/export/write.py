@@ -47,11 +47,12 @@ def export_topology(
 ) -> Path:
     """A folder with network.py, card.md and, of a trained network, weights.safetensors; its path.
 
-    Raises ExportError, and writes nothing, where the file would not compute the network.
+    A path that ends in .py is the file alone, as of `export_code`. Raises ExportError, and writes nothing, where the
+    file would not compute the network.
     """
     folder = Path(folder)
     if folder.suffix == ".py":
-        raise ExportError(f"{folder} must be a folder, but it is named like a file")
+        return export_code(topology, folder, weights=weights, title=title)
     title = title or folder.resolve().name
     _, proof = _export(topology, folder, weights, title)
     text = written(card or Card(title), topology, trained=weights is not None, milliseconds=proof.milliseconds)
