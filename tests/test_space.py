@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import subprocess
 import sys
@@ -20,7 +21,6 @@ from nas.space import SearchSpace
 from nas.space.chain import Chain
 from nas.space.decisions import Choice, Range, explore
 from nas.space.language import Definition
-from nas.tasks import Task
 from nas.topology import Topology
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -358,31 +358,10 @@ def test_what_is_no_point_is_refused(change: dict[str, Any]) -> None:
         searched.encode(Topology(**(parts | change)))
 
 
-def test_nas_bench_macro_is_a_space_of_6561_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    images = Task("images", (3, 32, 32), 10, load=lambda: pytest.fail("no data is needed"))
-    monkeypatch.setitem(tasks.TASKS, "images", lambda: images)
-    layer = {
-        "op": [
-            {"op": "identity", "skip": "none"},
-            {"op": "mbconv", "kernel": 3, "expansion": 3},
-            {"op": "mbconv", "kernel": 5, "expansion": 6},
-        ],
-        "choose": "block",
-        "stride": 2,
-    }
-    searched = space(
-        *({"blocks": blocks, "width": width} | layer for blocks, width in ((2, 64), (3, 128), (3, 256))),
-        {"blocks": 1, "op": {"op": "conv", "kernel": 1}, "width": 1280, "skips": {"kinds": "none"}},
-        skips={"kinds": "add", "where": "same_shape"},
-        stem={"op": "conv3x3", "width": 32},
-        task="images",
-    )
-    assert searched.size() == 3**8
-    every = {topology: params for params, topology in searched.points()}
+def test_choosing_for_every_block_holds_every_network_of_nas_bench_macro() -> None:
+    every = {topology: params for params, topology in SearchSpace.load("nas_bench_macro").points()}
     assert len(every) == 3**8
-    for code in ("00000000", "22212220", "01201201", "11111111", "20000002"):
-        reference = references.nas_bench_macro(code)
-        assert every[reference] == searched.encode(reference)
+    assert every.keys() == {references.nas_bench_macro("".join(code)) for code in itertools.product("012", repeat=8)}
     assert every[references.nas_bench_macro("01000000")]["block02.op"] == "mbconv(kernel=3, expansion=3)"
 
 

@@ -397,6 +397,15 @@ def test_spaces_that_come_with_nas_load_from_anywhere(tmp_path: Path, monkeypatc
         assert SearchSpace.load(name).size() > 1
 
 
+@pytest.mark.parametrize("name", available())
+def test_a_space_begins_with_what_it_asks_and_how_much_it_holds(name: str) -> None:
+    text = available()[name].read_text()
+    comment = text[: text.index("\ntask:")].splitlines()
+    assert len(comment) >= 3 and all(line.startswith("# ") for line in comment)
+    assert "?" in comment[0] + comment[1]
+    assert f"{SearchSpace.load(name).size():,} topologies" in " ".join(comment)
+
+
 def test_which_file_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SpaceError, match=r"must be one of .*digits.*, but got 'digit' \(did you mean 'digits'\?\)"):
