@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
+    from nas.space import SearchSpace
     from nas.study import Run
     from nas.topology import Topology
 
@@ -58,6 +59,10 @@ def search(
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe, gp, nsga2, qmc or random.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the sampler and of every candidate.")] = None,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NETWORK", help="Try this first: a network.py, a topology file or a reference; repeat."),
+    ] = None,
     storage: Annotated[
         str | None, typer.Option(metavar="URL", help="Optuna storage. Default: study.db in the run.")
     ] = None,
@@ -68,15 +73,17 @@ def search(
     Writes runs/NAME/: run.yaml, study.db, weights/, report.html and best/ (network.py, weights.safetensors,
     card.md). Ctrl-C stops cleanly; --resume goes on.
 
-    Example: [bold]nas search digits --trials 20[/bold]
+    Examples: [bold]nas search digits --trials 20[/bold], [bold]nas search digits --baseline mine/network.py[/bold]
     """
     from nas.search.driver import search as run_search
     from nas.space import SearchSpace
+    from nas.study import Run
 
     if (space is None) == (resume is None):
         raise NasError("search takes a SPACE or --resume RUN, one of the two")
+    loaded = SearchSpace.load(space) if space is not None else None
     run = run_search(
-        SearchSpace.load(space) if space is not None else None,
+        loaded,
         name=name,
         resume=resume,
         trials=trials,
@@ -84,6 +91,7 @@ def search(
         slots=slots,
         sampler=sampler,
         seed=seed,
+        baselines=_baselines(baseline or [], loaded or Run.open(resume).space),
         storage=storage,
         address=address,
     )
@@ -236,7 +244,9 @@ def _topology(what: str) -> Topology | None:
 
     path = Path(what)
     if path.suffix in (".json", ".py") and path.is_file():
-        return _topology_of_file(path)
+        from nas.export import read_topology
+
+        return read_topology(path)
     name, _, number = what.rpartition("/")
     if number.isdecimal():
         from nas.study import Run
@@ -245,19 +255,27 @@ def _topology(what: str) -> Topology | None:
     return references.get(what) if references.known(what) and what not in available() else None
 
 
-def _topology_of_file(path: Path) -> Topology:
-    from nas.topology import Topology
+def _baselines(words: list[str], space: SearchSpace) -> dict[str, Topology]:
+    """name → topology: of a file by its name, or by its folder's where it is called network.py as all are."""
+    found: dict[str, Topology] = {}
+    for word in words:
+        name, topology = _baseline(word, space)
+        if name in found:
+            raise NasError(f"--baseline {word}: there is a baseline {name!r} already")
+        found[name] = topology
+    return found
 
-    if path.suffix == ".py":
-        from nas.export import read_topology
 
-        return read_topology(path)
-    import json
+def _baseline(word: str, space: SearchSpace) -> tuple[str, Topology]:
+    from nas.export import read_topology
 
+    path = Path(word)
     try:
-        return Topology.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, OSError, NasError) as error:
-        raise NasError(f"{path}: {error}") from None
+        if path.suffix not in (".json", ".py"):
+            return word, space.baseline(word)
+        return (path.resolve().parent.name if path.name == "network.py" else path.stem), read_topology(path)
+    except NasError as error:
+        raise NasError(f"--baseline: {error}") from None
 
 
 # ---------------------------------------------------------------------------------------------------- printing

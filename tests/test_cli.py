@@ -11,7 +11,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from nas.block import Block, Head, Stem
 from nas.cli import main
+from nas.export.source import source
+from nas.topology import Topology
 
 TINY = """
 task: digits
@@ -59,8 +62,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one finished run, made by the real command in a process of its own."""
     folder = tmp_path_factory.mktemp("cli")
     (folder / "tiny.yaml").write_text(TINY)
+    mine = Topology((1, 8, 8), Stem("conv3x3", 4), (Block("basic", 6),), Head("classify"), 10)
+    (folder / "mine.py").write_text("raise SystemExit('it was run')\n" + source(mine, "mine", 0))
+    words = ["search", "tiny.yaml", "--name", "first", "--baseline", "mine.py"]
     done = subprocess.run(
-        [sys.executable, "-c", "from nas.cli import main; main()", "search", "tiny.yaml", "--name", "first"],
+        [sys.executable, "-c", "from nas.cli import main; main()", *words],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -82,8 +88,8 @@ def test_search_leaves_everything_that_it_says(folder: Path) -> None:
     for name in ("run.yaml", "study.db", "report.html", "best/network.py", "best/weights.safetensors", "best/card.md"):
         assert (run / name).stat().st_size > 0, name
     board = (folder / "out.txt").read_text()
-    assert "plain" in board
-    assert "resnet" in board
+    for baseline in ("plain", "resnet", "mine"):
+        assert baseline in board
 
 
 def test_the_winner_runs_with_torch_alone(folder: Path, tmp_path: Path) -> None:
@@ -142,6 +148,10 @@ def test_report_and_export(folder: Path, nas: Nas, tmp_path: Path) -> None:
         (["search", "tiny.yaml", "--sampler", "tpee"], "did you mean 'tpe'"),
         (["search", "tiny.yaml", "--time", "soon"], "time"),
         (["search", "--resume", "frist"], "did you mean 'first'"),
+        (["search", "tiny.yaml", "--baseline", "resnet21"], "--baseline: depth of resnet must be 6n+2"),
+        (["search", "tiny.yaml", "--baseline", "none.py"], "none.py cannot be read"),
+        (["search", "tiny.yaml", "--baseline", "mine.py", "--baseline", "./mine.py"], "there is a baseline 'mine'"),
+        (["search", "tiny.yaml", "--baseline", "unet.json"], "unet.json cannot be read: No such file"),
         (["rank", "second"], "there is no run 'second'"),
         (["rank", "--by", "size"], "--by"),
         (["show", "resnet21"], "6n+2"),

@@ -127,6 +127,15 @@ def test_a_file_that_is_no_exported_network(text: str, said: str, tmp_path: Path
     assert not (tmp_path / "owned").exists()
 
 
+@pytest.mark.parametrize("text", ["", "{", "7", "[" * 100_000, "NaN", "{}", "TOPOLOGY = '{}'", "1" * 10_000])
+def test_a_file_that_is_no_topology(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "network.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(TopologyError) as caught:
+        read_topology(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_reading_does_not_run_the_file(tmp_path: Path) -> None:
     path = tmp_path / "network.py"
     path.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n" + source(TOPOLOGY, "benign", 0), encoding="utf-8")

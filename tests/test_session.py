@@ -15,6 +15,7 @@ import pytest
 import scripted
 from optuna.trial import TrialState, create_trial
 
+from nas import references
 from nas import study as names
 from nas.errors import RunError
 from nas.search.leaders import Leaders, dominates
@@ -242,6 +243,16 @@ def test_two_names_of_one_topology_are_one_trial(session: Make) -> None:
     space["network"]["stages"][0]["skips"] = {"kinds": ["add"]}
     made = session(SearchSpace.from_dict(space))
     assert [candidate.baseline for candidate in drive(made, 1)] == ["densenet = resnet"]
+
+
+def test_baselines_from_elsewhere(session: Make) -> None:
+    """They come after the space's own, and what the record holds is not queued again under another name."""
+    space = scripted.space(baselines=["plain"])
+    wide = references.resnet(20, input=space.task.input, outputs=space.task.outputs)
+    first = session(space, baselines={"mine": wide})
+    assert [candidate.baseline for candidate in drive(first, 1)] == ["plain"]
+    again = session(resume=True, baselines={"again": wide, "also plain": space.baselines()["plain"]})
+    assert [candidate.baseline for candidate in drive(again, 2)] == ["mine", None]
 
 
 # -------------------------------------------------------------------------------------------------------- states

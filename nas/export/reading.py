@@ -1,4 +1,4 @@
-"""The topology that an exported file carries, read without running a line of it. No torch."""
+"""The topology in a file, an exported network.py among them, read without running a line of it. No torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ LARGEST = 16 * 2**20  # bytes: the text of a network of 4096 blocks is far small
 
 
 def read_topology(path: Path | str) -> Topology:
-    """The topology in the literal TOPOLOGY of an exported network.py. Raises TopologyError, naming the file."""
+    """The topology in the literal TOPOLOGY of an exported network.py, or in a JSON file that holds nothing else.
+
+    Raises TopologyError, naming the file.
+    """
     try:
         with Path(path).open("rb") as file:
             data = file.read(LARGEST + 1)
@@ -21,12 +24,19 @@ def read_topology(path: Path | str) -> Topology:
         raise TopologyError(f"{path} cannot be read: {error.strerror}") from None
     try:
         if len(data) > LARGEST:
-            raise TopologyError("it is too large for an exported network")
-        return Topology.from_dict(_literal(data.decode()))
+            raise TopologyError("it is too large for a topology")
+        return Topology.from_dict((_literal if Path(path).suffix == ".py" else _json)(data.decode()))
     except UnicodeDecodeError:
         raise TopologyError(f"{path}: it is no text") from None
     except NasError as error:
         raise TopologyError(f"{path}: {error}") from None
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise TopologyError(f"it is no JSON: {str(error)[:120]}") from None
 
 
 def _literal(text: str) -> object:

@@ -13,12 +13,12 @@ import tempfile
 import threading
 import time as clock
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from nas.errors import RunError
+from nas.errors import RunError, SpaceError
 from nas.recipe import Recipe
 from nas.search.machine import Machine, machine
 from nas.space import SearchSpace
@@ -41,6 +41,7 @@ def search(
     slots: int | None = None,
     sampler: str | None = None,
     seed: int | None = None,
+    baselines: Mapping[str, Topology] | None = None,
     storage: str | None = None,
     root: Path | str = ROOT,
     address: str | None = None,
@@ -56,6 +57,7 @@ def search(
     slots        candidates at a time; the default follows from the machine
     sampler      a name of nas.search.samplers.SAMPLERS
     seed         of the sampler and of every candidate
+    baselines    name → topology, tried first beside those of the space; none needs to be a point of it
     storage      the URL of an Optuna storage; the default is SQLite in the run's folder
     address      of a Ray cluster; the default is this machine alone
     evaluate     what trains instead of nas.evaluate.Evaluator: called with device= and threads= in every slot
@@ -69,6 +71,7 @@ def search(
     if (space is None) == (resume is None):
         raise RunError("a search takes a space, or a run to resume: one of the two")
     with _quiet_libraries():
+        _check_ends(baselines or {}, space or Run.open(resume, root).space)
         if space is not None:
             run = Run.create(_changed(space, changes), name, root, storage)
         else:
@@ -77,7 +80,7 @@ def search(
                 raise RunError(f"run {run.name!r} has its storage already: storage is only for a new run")
             run.update(_changed(run.space, changes))
         with run.lock():
-            _search(run, slots, address, evaluate, quiet)
+            _search(run, slots, address, evaluate, quiet, baselines)
     return run
 
 
@@ -89,7 +92,25 @@ def _changed(space: SearchSpace, changes: dict[str, Any]) -> SearchSpace:
     return dataclasses.replace(SearchSpace.from_dict(data | {"search": data["search"] | changes}), source=space.source)
 
 
-def _search(run: Run, slots: int | None, address: str | None, evaluate: MakeEvaluator | None, quiet: bool) -> None:
+def _check_ends(baselines: Mapping[str, Topology], space: SearchSpace) -> None:
+    """Raises SpaceError for a baseline that cannot read the task's data."""
+    task = space.task
+    for name, topology in baselines.items():
+        if (topology.input, topology.outputs) != (task.input, task.outputs):
+            raise SpaceError(
+                f"baseline {name!r}: {task.name} has inputs of {task.input} and {task.outputs} outputs, "
+                f"but its network has {topology.input} and {topology.outputs}"
+            )
+
+
+def _search(
+    run: Run,
+    slots: int | None,
+    address: str | None,
+    evaluate: MakeEvaluator | None,
+    quiet: bool,
+    baselines: Mapping[str, Topology] | None,
+) -> None:
     """One session of a run."""
     from nas.search.bridge import Bridge
     from nas.search.display import display
@@ -97,7 +118,8 @@ def _search(run: Run, slots: int | None, address: str | None, evaluate: MakeEval
     from nas.search.session import Session
 
     space, settings = run.space, run.space.search
-    session = Session(run, functools.partial(_price, recipe=space.recipe), settings.trials)
+    price = functools.partial(_price, recipe=space.recipe)
+    session = Session(run, price, settings.trials, baselines=baselines)
     try:
         if session.finished >= settings.trials:
             return

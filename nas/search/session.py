@@ -95,7 +95,14 @@ class Session:
     What comes next is thought out ahead, on a thread of its own, while the candidates before it are trained.
     """
 
-    def __init__(self, run: Run, price: Price, trials: int, watchers: Sequence[Watcher] = ()) -> None:
+    def __init__(
+        self,
+        run: Run,
+        price: Price,
+        trials: int,
+        watchers: Sequence[Watcher] = (),
+        baselines: Mapping[str, Topology] | None = None,
+    ) -> None:
         self.run, self.space, self.trials, self.watchers = run, run.space, trials, watchers
         self.record = Record(run)
         self.over: str | None = None  # why nothing more can be proposed
@@ -103,7 +110,7 @@ class Session:
         self.leaders = Leaders()
         self._queue: deque[tuple[Entry, FrozenTrial]] = deque()
         self._looked = -math.inf
-        self._recover(price)
+        self._recover(price, baselines or {})
         self._thinker = Worker("proposer")
         self._next: Future[Thought] | None = None
         self.think()
@@ -218,7 +225,7 @@ class Session:
 
     # when the session begins
 
-    def _recover(self, price: Price) -> None:
+    def _recover(self, price: Price, baselines: Mapping[str, Topology]) -> None:
         """Take up the record: what was running waits again, what has finished is known, baselines are queued."""
         self.record.requeue(list(self.record.trials(TrialState.RUNNING)))
         self.past = list(self.record.trials().values())
@@ -230,18 +237,17 @@ class Session:
             if trial.state == TrialState.COMPLETE:
                 known = trial.user_attrs
                 self._leads(trial.number, trial.values, known.get(names.METRICS, {}), known.get(names.PREDICTED, {}))
-        self._queue_baselines(self.past)
+        self._queue_baselines(self.past, self.space.baselines() | dict(baselines))
 
-    def _queue_baselines(self, past: Sequence[FrozenTrial]) -> None:
+    def _queue_baselines(self, past: Sequence[FrozenTrial], baselines: Mapping[str, Topology]) -> None:
         """Those that the record does not hold yet; two names of one topology are one trial."""
-        known = {trial.user_attrs.get(names.BASELINE) for trial in past}
+        known = {trial.user_attrs.get(names.KEY) for trial in past if names.BASELINE in trial.user_attrs}
         same: dict[str, tuple[list[str], Topology]] = {}
-        for name, topology in self.space.baselines().items():
+        for name, topology in baselines.items():
             same.setdefault(topology.key, ([], topology))[0].append(name)
-        for spelled, topology in same.values():
-            name = " = ".join(spelled)
-            if name not in known:
-                self.record.add(self._waiting(name, topology))
+        for key, (spelled, topology) in same.items():
+            if key not in known:
+                self.record.add(self._waiting(" = ".join(spelled), topology))
         self.record.flush()
 
     def _waiting(self, name: str, topology: Topology) -> FrozenTrial:

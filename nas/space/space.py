@@ -134,7 +134,15 @@ class SearchSpace:
         first), with no skip, add, concat or gate around every block that has a choice of skips: the idea of the
         paper at the scale of the task. Other names are those of nas.references. A baseline need not be a point.
         """
-        return {name: self._baseline(name) for name in self.search.baselines}
+        return {name: self.baseline(name) for name in self.search.baselines}
+
+    def baseline(self, name: str) -> Topology:
+        """The topology of a baseline of that name. Raises TopologyError where there is none, or it does not fit."""
+        if name in SKIPPED_BY:
+            return self._topology(*self._chain.uniform(SKIPPED_BY[name]))
+        from nas import references
+
+        return references.get(name, input=self.task.input, outputs=self.task.outputs)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain data, defaults written out; `from_dict` reads it back."""
@@ -144,17 +152,10 @@ class SearchSpace:
     def _topology(self, stem: Any, blocks: Any, head: Any) -> Topology:
         return Topology(self.task.input, stem, blocks, head, self.task.outputs)
 
-    def _baseline(self, name: str) -> Topology:
-        if name in SKIPPED_BY:
-            return self._topology(*self._chain.uniform(SKIPPED_BY[name]))
-        from nas import references
-
-        return references.get(name, input=self.task.input, outputs=self.task.outputs)
-
     def _check_baselines(self) -> None:
         for place, name in enumerate(self.search.baselines):
             try:
-                self._baseline(name)
+                self.baseline(name)
             except TopologyError as error:
                 raise Fault(f"baseline {name!r}: {error}", "search", "baselines", place) from None
 
