@@ -108,7 +108,7 @@ def _resized(s: str, f: str, wire: Wire) -> str:
     """s at the resolution of f, as nas.ops.skips.Resize fits it."""
     assert wire.bypass is not None
     if all(n >= m for n, m in zip(wire.bypass.size, wire.transformed.size, strict=True)):
-        return f"F.adaptive_avg_pool2d({s}, {f}.shape[2:])"
+        return f"F.adaptive_avg_pool2d({s}, ({f}.shape[2], {f}.shape[3]))"
     return f"F.interpolate({s}, size={f}.shape[2:])"
 
 

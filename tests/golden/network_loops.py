@@ -153,7 +153,7 @@ class Network(nn.Module):
         for block in self.blocks12_16:
             x = F.relu_(block(x) + x)  # add: (B, 24, 4, 4)
         f = self.block17(x)
-        s = F.adaptive_avg_pool2d(y4, f.shape[2:])
+        s = F.adaptive_avg_pool2d(y4, (f.shape[2], f.shape[3]))
         return torch.cat((s, f), 1)  # concat y4: (B, 72, 4, 4)
 
     def forward(self, x: Tensor) -> Tensor:

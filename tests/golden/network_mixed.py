@@ -238,12 +238,12 @@ class Network(nn.Module):
         x = y3 = self.block3.body(a) + self.project3(a)  # add: (B, 32, 4, 4)
         x = self.blocks4_6(x)  # (B, 32, 4, 4)
         f = self.block7(x)
-        s = F.adaptive_avg_pool2d(y2, f.shape[2:])
+        s = F.adaptive_avg_pool2d(y2, (f.shape[2], f.shape[3]))
         x = self.gate7(f, self.project7(s), x)  # gate y2: (B, 32, 4, 4)
         x = self.block8(x) * x  # mul: (B, 32, 4, 4)
         x = F.relu_(self.block9(x) + self.project9(x))  # add: (B, 64, 2, 2)
         f = self.block10(x)
-        s = F.adaptive_avg_pool2d(y3, f.shape[2:])
+        s = F.adaptive_avg_pool2d(y3, (f.shape[2], f.shape[3]))
         return F.relu_(f + self.project10(s))  # add y3: (B, 64, 2, 2)
 
     def forward(self, x: Tensor) -> Tensor:
