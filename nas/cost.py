@@ -4,9 +4,9 @@ Each distinct part of a network is measured once (`probe`); the peak of the whol
 forward and backward with the parts' figures. Nothing is allocated.
 
 Conventions. One multiply-add is one FLOP; what torch has no formula for (norms, activations, sums) is named in
-`uncounted`. Memory is what tensors occupy: weights, gradients, momentum, one batch, the activations saved for the
-backward pass (once per storage) and the temporaries between ops. Not in it: the data set, what an allocator rounds
-up and a convolution library takes as scratch space.
+`uncounted`. Memory is what tensors occupy: weights, gradients, what the optimiser keeps, one batch, the activations
+saved for the backward pass (once per storage) and the temporaries between ops. Not in it: the data set, what an
+allocator rounds up and a convolution library takes as scratch space.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Cost:
 
     params     parameters
     flops      multiply-adds of the forward pass of one sample
-    memory     bytes at the peak of a training step, for the recipe's batch size, precision and momentum
+    memory     bytes at the peak of a training step, for the recipe's batch size, precision and optimiser
     inference  bytes at the peak of a forward pass without gradients, for the same batch size
     uncounted  ops of the forward pass that `flops` has no formula for
     """
@@ -61,10 +61,11 @@ def measure(topology: Topology, recipe: Recipe | None = None) -> Cost:
     parts = [step.part for step in steps]
     weights, gradients = sum(part.weights for part in parts), sum(part.gradients for part in parts)
     still = weights + batch.bytes
+    moments = 2 if recipe.optimizer == "adamw" else int(recipe.momentum > 0)  # tensors that the optimiser keeps
     return Cost(
         params=sum(part.params for part in parts),
         flops=sum(part.flops for part in parts) // recipe.batch_size,
-        memory=still + (gradients if recipe.momentum else 0) + max(gradients, _training(steps)),
+        memory=still + moments * gradients + max(gradients, _training(steps)),
         inference=still + _inference(steps),
         uncounted=tuple(sorted(frozenset().union(*(part.uncounted for part in parts[:-1])))),
     )

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from nas.data import source
 from nas.errors import OutOfMemory, TaskError
 from nas.network import build
 from nas.topology import Topology
-from nas.train import Record, Resident, evaluate, train
+from nas.train import Record, evaluate, train
 
 if TYPE_CHECKING:
     from nas.recipe import Recipe
@@ -29,8 +30,8 @@ class Outcome:
 
     network   as trained so far; None before the first epoch and where memory ran out
     curve     one record an epoch (`nas.train.train`)
-    measured  seconds (training and validation), samples_per_second (training samples over all seconds), and on a
-              GPU memory: bytes at the peak, above the data
+    measured  seconds (training and validation), samples_per_second (training samples over all seconds); on a GPU
+              memory: bytes at the peak, above the data; of streamed data waited: seconds in which no batch was there
     """
 
     network: nn.Module | None = None
@@ -44,7 +45,8 @@ class Outcome:
 
 
 class Evaluator:
-    """Trains candidates for a task, one at a time. The data is loaded once, onto the device.
+    """Trains candidates for a task, one at a time. The data is loaded once, onto the device; what is streamed is read
+    by as many processes as there are threads.
 
     Candidates are compared on the validation split; the test split is for `test` alone, once a choice is made.
     The same seed gives the same result, bit for bit, on the same machine and number of threads.
@@ -56,8 +58,8 @@ class Evaluator:
         if self.device.type == "cuda":
             _repeatable_cuda()
         splits = task.load()
-        self.data, self.validation = Resident.of(splits.train, device), Resident.of(splits.validation, device)
-        self._test = splits.test
+        self.data, self.validation = (source(split, device, threads) for split in (splits.train, splits.validation))
+        self._test, self._workers = splits.test, threads
         self.outcome = Outcome()
 
     @property
@@ -80,7 +82,7 @@ class Evaluator:
         """
         self._check(topology)
         self.release()
-        outcome, before = self.outcome, self._memory_mark()
+        outcome, before = self.outcome, (self._memory_mark(), self._waited)
         try:
             torch.manual_seed(seed)
             outcome.network = build(topology).to(self.device)
@@ -107,7 +109,7 @@ class Evaluator:
         """`loss` and `<metric>` of the trained network on the test split. Never a reason to choose it."""
         if self.network is None:
             raise TaskError("a network must be trained before it is tested")
-        return evaluate(self.network, Resident.of(self._test, self.device), self.task, self.recipe)
+        return evaluate(self.network, source(self._test, self.device, self._workers), self.task, self.recipe)
 
     def release(self) -> None:
         """Let go of the last candidate, on the device too."""
@@ -126,12 +128,18 @@ class Evaluator:
         torch.cuda.reset_peak_memory_stats(self.device)
         return torch.cuda.memory_allocated(self.device)
 
-    def _measure(self, curve: list[Record], before: int) -> dict[str, float]:
+    @property
+    def _waited(self) -> float:
+        return self.data.waited + self.validation.waited
+
+    def _measure(self, curve: list[Record], before: tuple[int, float]) -> dict[str, float]:
         seconds = sum(record["seconds"] for record in curve)
         trained = len(curve) * (len(self.data) // self.recipe.batch_size * self.recipe.batch_size)
         measured = {"seconds": seconds, "samples_per_second": trained / seconds}
         if self.device.type == "cuda":
-            measured["memory"] = torch.cuda.max_memory_allocated(self.device) - before
+            measured["memory"] = torch.cuda.max_memory_allocated(self.device) - before[0]
+        if self._waited > before[1]:
+            measured["waited"] = self._waited - before[1]
         return measured
 
 

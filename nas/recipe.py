@@ -19,7 +19,7 @@ Number = Annotated[float, BeforeValidator(_no_switch), Field(allow_inf_nan=False
 
 
 class Recipe(BaseModel):
-    """SGD with Nesterov momentum on a one-cycle schedule: everything that training depends on but the seed."""
+    """An optimiser on a one-cycle schedule: everything that training depends on but the seed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,9 +31,12 @@ class Recipe(BaseModel):
         "(which samples these are changes with every epoch)",
     )
     lr: Number = Field(default=0.1, gt=0, description="peak learning rate of the schedule")
-    momentum: Number = Field(default=0.9, ge=0, lt=1, description="Nesterov momentum; 0 is plain SGD")
+    optimizer: Literal["sgd", "adamw"] = Field(default="sgd", description="SGD with Nesterov momentum, or AdamW")
+    momentum: Number = Field(default=0.9, ge=0, lt=1, description="Nesterov momentum (0 is plain SGD); AdamW's beta1")
     weight_decay: Number = Field(
-        default=5e-4, ge=0, description="L2 penalty a step, on weights only: norms and biases (1-D) have none"
+        default=5e-4,
+        ge=0,
+        description="L2 penalty a step (AdamW: decoupled), on weights only: norms and biases (1-D) have none",
     )
     label_smoothing: Number = Field(
         default=0.1, ge=0, lt=1, description="share of the target spread evenly over all classes"
@@ -44,6 +47,16 @@ class Recipe(BaseModel):
     grad_clip: Number | None = Field(
         default=None, gt=0, description="largest L2 norm of the whole gradient; null does not clip"
     )
+    flip: bool = Field(default=False, strict=True, description="mirror half of the training images")
+    translate: Whole = Field(
+        default=0, ge=0, description="shift training images by up to so many pixels; what comes in is reflected"
+    )
+    cutout: Whole = Field(default=0, ge=0, description="hide a square of so many pixels of each training image")
     precision: Literal["float32", "bf16"] = Field(
         default="float32", description="bf16: products in bfloat16 (autocast), weights and sums in float32"
     )
+
+    @property
+    def augmentation(self) -> tuple[str, ...]:
+        """The fields that change training images."""
+        return tuple(name for name in ("flip", "translate", "cutout") if getattr(self, name))

@@ -229,12 +229,14 @@ def test_a_recipe_changes_the_price() -> None:
         for name, change in {
             "usual": {},
             "no momentum": {"momentum": 0},
+            "adamw": {"optimizer": "adamw"},
             "bf16": {"precision": "bf16"},
             "twice the batch": {"batch_size": 128},
         }.items()
     }
     weights = 4 * measure(topology).params
     assert price["usual"] - price["no momentum"] == weights
+    assert price["adamw"] - price["usual"] == weights
     assert 0.4 < price["bf16"] / price["usual"] < 0.75
     assert 1.5 < price["twice the batch"] / price["usual"] < 2
 

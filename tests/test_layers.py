@@ -25,6 +25,7 @@ LAYERS = (
     ("probe",),
     ("metrics", "pretrained", "probe"),
     ("cost",),
+    ("augment", "data", "optimise"),
     ("train",),
     ("evaluate",),
     ("search", "analysis", "export"),
@@ -33,7 +34,21 @@ LAYERS = (
 HEAVY = {"torch", "ray", "optuna", "pandas", "plotly", "sklearn", "torchvision", "sqlalchemy"}
 # where a framework may be imported at all, however late
 MAY_IMPORT = {
-    "torch": {"ops", "network", "probe", "cost", "metrics", "train", "evaluate", "search", "export", "pretrained"},
+    "torch": {
+        "ops",
+        "network",
+        "probe",
+        "cost",
+        "metrics",
+        "augment",
+        "data",
+        "optimise",
+        "train",
+        "evaluate",
+        "search",
+        "export",
+        "pretrained",
+    },
     "ray": {"search"},
     "optuna": {"study", "search"},
 }

@@ -257,8 +257,9 @@ def test_a_search_trains_and_keeps_the_weights_of_its_leaders(
     import torch
     from safetensors.torch import load_file
 
+    from nas.data import Resident
     from nas.network import build
-    from nas.train import Resident, evaluate
+    from nas.train import evaluate
 
     monkeypatch.setattr("nas.search.driver._price", real_price)
     data = scripted.space(trials=3, baselines=["resnet"], objectives=["accuracy", "params", "memory"]).to_dict()

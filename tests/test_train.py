@@ -15,10 +15,12 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nas import tasks
+from nas.data import Resident
 from nas.errors import Diverged, TaskError
+from nas.optimise import AdamW, Sgd, one_cycle
 from nas.recipe import Recipe
 from nas.tasks import Split, Splits, Task
-from nas.train import Resident, Sgd, evaluate, one_cycle, train
+from nas.train import evaluate, train
 
 TASK = tasks.get("digits")
 
@@ -67,6 +69,27 @@ def test_sgd_is_torchs_to_the_bit(momentum: float) -> None:
         rate = 0.5 / (step + 1)
         reference.param_groups[0]["lr"] = reference.param_groups[1]["lr"] = rate
         optimiser.step(torch.tensor(rate))
+        reference.step()
+        reference.zero_grad()
+    for mine, its in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(mine, its) and mine.grad is None
+
+
+def test_adamw_is_torchs_to_the_bit() -> None:
+    ours, theirs = network(), network()
+    optimiser = AdamW(ours, Recipe(optimizer="adamw", weight_decay=0.01))
+    groups = [
+        {"params": [p for p in theirs.parameters() if p.ndim > 1], "weight_decay": 0.01},
+        {"params": [p for p in theirs.parameters() if p.ndim == 1], "weight_decay": 0.0},
+    ]
+    reference = torch.optim.AdamW(groups, lr=torch.tensor(1.0), betas=(0.9, 0.99), fused=True)
+    for step in range(5):
+        inputs = torch.randn(16, 1, 8, 8, generator=torch.Generator().manual_seed(step))
+        for model in (ours, theirs):
+            model(inputs).square().mean().backward()
+        rate = torch.tensor(0.01 / (step + 1))
+        reference.param_groups[0]["lr"] = reference.param_groups[1]["lr"] = rate
+        optimiser.step(rate)
         reference.step()
         reference.zero_grad()
     for mine, its in zip(ours.parameters(), theirs.parameters(), strict=True):
@@ -164,6 +187,11 @@ def test_a_seed_orders_the_samples(splits: Splits) -> None:
     data, validation = Resident.of(splits.train, "cpu"), Resident.of(splits.validation, "cpu")
     curves = [list(train(network(0), data, validation, TASK, recipe, seed=seed)) for seed in (0, 1)]
     assert curves[0][0]["train_loss"] != curves[1][0]["train_loss"]
+
+
+def test_adamw_learns_digits(splits: Splits) -> None:
+    _, curve = run(splits, Recipe(epochs=5, batch_size=64, optimizer="adamw", lr=0.01))
+    assert curve[-1]["accuracy"] > 0.95
 
 
 def test_diverges_at_the_end_of_the_epoch(splits: Splits) -> None:

@@ -52,9 +52,12 @@ class SearchSpace:
     source: str | None = field(default=None, compare=False)
 
     @classmethod
-    def load(cls, name: str | Path) -> SearchSpace:
-        """The space in the file `name`, or the one of that name that comes with nas. Raises SpaceError."""
-        return cls._of(read(_locate(name)))
+    def load(cls, name: str | Path, task: str | None = None) -> SearchSpace:
+        """The space in the file `name`, or the one of that name that comes with nas, for its own task or for `task`.
+
+        Raises SpaceError.
+        """
+        return cls._of(read(_locate(name)), task)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], source: str = "") -> SearchSpace:
@@ -62,12 +65,12 @@ class SearchSpace:
         return cls._of(Document(data, source))
 
     @classmethod
-    def _of(cls, document: Document) -> SearchSpace:
+    def _of(cls, document: Document, other: str | None = None) -> SearchSpace:
         try:
             definition = _definition(document.data)
-            task = _task(definition.task)
+            task = _task(other or definition.task)
             recipe = _recipe(task, definition.train)
-            resolved = definition.model_copy(update={"train": recipe.model_dump()})
+            resolved = definition.model_copy(update={"task": task.name, "train": recipe.model_dump()})
             space = cls(resolved, task, recipe, document.source or None)
             check(space._chain, task.input, task.outputs)
             space._check_baselines()
@@ -178,11 +181,15 @@ def _recipe(task: Task, changes: Mapping[str, Any]) -> Recipe:
     """The recipe of the task with the changes of the file."""
     try:
         check_keys(changes, Recipe.model_fields)
-        return Recipe.model_validate(task.recipe.model_dump() | dict(changes))
+        recipe = Recipe.model_validate(task.recipe.model_dump() | dict(changes))
     except ValidationError as error:
         raise first_fault(error).below("train") from None
     except Fault as fault:
         raise fault.below("train") from None
+    if broken := task.fault(recipe):
+        name, rule = broken
+        raise Fault(rule, "train", name)
+    return recipe
 
 
 def available() -> dict[str, Path]:

@@ -1,23 +1,63 @@
-"""Tasks: one file per family of data; TASKS is the list of all. Facts cost nothing, data is loaded on demand."""
+"""Tasks: one file per family of data; TASKS is the list of all. Facts cost little, data is loaded on demand.
+
+digits                          a name
+csv:house.csv?target=price      a family of files: what it reads, and options of the family
+my_tasks.py:spirals             a function that returns a Task; so is package.module:function
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import unquote
 
 from nas.errors import TaskError, expected
-from nas.tasks import cifar, digits
-from nas.tasks.task import Split, Splits, Task
+from nas.tasks import cifar, digits, function
+from nas.tasks.task import LOSSES, METRICS, UNLABELLED, Array, Split, Splits, Stream, Task
 
-__all__ = ["TASKS", "Split", "Splits", "Task", "get"]
+__all__ = ["LOSSES", "METRICS", "TASKS", "UNLABELLED", "Array", "Split", "Splits", "Stream", "Task", "get"]
 
-TASKS: dict[str, Callable[[], Task]] = {
+# a function whose first argument is a path makes a family: name:PATH?option=value&option=value
+TASKS: dict[str, Callable[..., Task]] = {
     "digits": digits.task,
     "cifar10": cifar.cifar10,
 }
 
 
 def get(name: str) -> Task:
-    """The task called `name`. Raises TaskError, with the closest name, where there is none."""
-    if name not in TASKS:
-        raise TaskError(expected("task", name, TASKS))
-    return TASKS[name]()
+    """The task called `name`; paths are those of this folder, and absolute in the name of what is returned.
+
+    Raises TaskError where there is none (with the closest name) and where its data is not what it must be.
+    """
+    word, colon, rest = name.partition(":")
+    if word in TASKS:
+        options = _options(TASKS[word])
+        return _of_path(word, rest, options) if options or colon else TASKS[word]()
+    if colon:
+        return function.task(name)
+    raise TaskError(expected("task", name, (*map(usage, TASKS), "FILE.py:FUNCTION")))
+
+
+def usage(word: str) -> str:
+    """How the task is written: digits, or csv:PATH?target=…&kind=…"""
+    path, *options = _options(TASKS[word]) or ("",)
+    query = "&".join(f"{option}=…" for option in options)
+    return word + (f":{path.upper()}" if path else "") + (f"?{query}" if query else "")
+
+
+def _options(made: Callable[..., Task]) -> tuple[str, ...]:
+    """What a family takes, `path` first; nothing where a name is all."""
+    return tuple(inspect.signature(made).parameters)
+
+
+def _of_path(word: str, rest: str, known: tuple[str, ...]) -> Task:
+    path, _, query = rest.partition("?")
+    pairs = [pair.partition("=")[::2] for pair in query.split("&") if pair]
+    given = {option: unquote(value) for option, value in pairs}
+    if not known or not path or not given.keys() <= set(known[1:]) or len(given) < len(pairs):
+        raise TaskError(f"task {word} must be written {usage(word)}, but got {f'{word}:{rest}'.rstrip(':')!r}")
+    place = Path(path).expanduser().absolute()
+    name = f"{word}:{place}" + (f"?{query}" if query else "")
+    return replace(TASKS[word](place, **given), name=name)
