@@ -19,7 +19,7 @@ from nas import references
 from nas import study as names
 from nas.errors import RunError
 from nas.search.leaders import Leaders, dominates
-from nas.search.proposals import Candidate
+from nas.search.proposals import Candidate, Proposer
 from nas.search.record import plain
 from nas.search.samplers import SAMPLERS, sampler
 from nas.search.session import Outcome, Session, Watcher
@@ -145,6 +145,36 @@ def test_a_small_space_is_exhausted(session: Make) -> None:
     assert len({candidate.topology.key for candidate in done}) == len(done) == 3**3
     assert made.over == "the space is exhausted: every topology was tried"
     assert len(record(made)) == 27
+
+
+def test_an_exhaustive_search_goes_in_turn(session: Make) -> None:
+    made = session(scripted.space(blocks=3, sampler="exhaustive"), trials=100)
+    done = [candidate.topology for candidate in drive(made, 10)]
+    again = session(resume=True, trials=100)
+    done += [candidate.topology for candidate in drive(again)]
+    assert done == list(made.space.enumerate())
+    assert again.over == "the space is exhausted: every topology was tried"
+
+
+def test_a_space_ends_where_the_sampler_finds_nothing_new(session: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without drawing, what is left is proposed in turn, over many proposals."""
+    monkeypatch.setattr("nas.search.proposals.SAMPLED", 1)
+    monkeypatch.setattr("nas.search.proposals.DRAWN", 0)
+    made = session(scripted.space(blocks=3, sampler="random"), trials=100)
+    assert len({candidate.topology.key for candidate in drive(made)}) == 3**3
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("random", 1000), pytest.param("exhaustive", 10**6, marks=pytest.mark.slow)]
+)
+def test_no_key_of_nas_bench_macro_is_trained_twice(name: str, count: int) -> None:
+    space = SearchSpace.load("nas_bench_macro")
+    proposer = Proposer(space, sampler(name, 0), scripted.price, [], 0)
+    keys = []
+    while len(keys) < count and (candidate := proposer.next()) is not None:
+        proposer.tell(candidate, TrialState.COMPLETE, [scripted.accuracy(candidate.topology), 1.0])
+        keys.append(candidate.topology.key)
+    assert len(keys) == len(set(keys)) == min(count, 3969)
 
 
 def test_equal_topologies_are_trained_once(session: Make) -> None:

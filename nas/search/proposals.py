@@ -7,6 +7,7 @@ across the ocean as on none.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -20,6 +21,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from nas import study as record
 from nas.errors import OverLimits, SpaceError, TopologyError
 from nas.search.record import Entry, settled
+from nas.search.samplers import Enumeration
 from nas.space import SearchSpace
 from nas.topology import Topology
 
@@ -162,7 +164,8 @@ class Proposer:
                 self.known.add(trial.user_attrs.get(record.KEY, ""))
                 self.memory.recall(trial)
         self._rng = random.Random(seed + len(trials))
-        self._points = space.points()
+        self._points = itertools.chain(space.points())  # a generator would end with the first that yields from it
+        self._in_turn = isinstance(sampler, Enumeration)
 
     def next(self) -> Candidate | None:
         """A new candidate, priced; None when every topology of the space is known."""
@@ -211,7 +214,7 @@ class Proposer:
         return candidate
 
     def _draws(self) -> Iterator[tuple[Trial, Topology]]:
-        for _ in range(SAMPLED):
+        for _ in range(0 if self._in_turn else SAMPLED):
             yield self.memory.draw()
         for params, topology in self._without_sampler():
             if topology.key not in self.known:
@@ -219,7 +222,7 @@ class Proposer:
 
     def _without_sampler(self) -> Iterator[tuple[dict[str, Any], Topology]]:
         """At random, then in turn. The turn goes on where it stopped: what it has passed is known for good."""
-        for _ in range(DRAWN):
+        for _ in range(0 if self._in_turn else DRAWN):
             dice = Dice(self._rng)
             topology = self.space.sample(dice)
             yield dice.params, topology

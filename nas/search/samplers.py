@@ -35,12 +35,22 @@ def random(seed: int) -> samplers.BaseSampler:
     return samplers.RandomSampler(seed=seed)
 
 
+class Enumeration(samplers.RandomSampler):
+    """Draws nothing: whoever asks it goes through the space in the order of its enumeration."""
+
+
+def exhaustive(seed: int) -> samplers.BaseSampler:
+    """Every topology once, in the order in which `SearchSpace.enumerate` gives them; the search ends with the last."""
+    return Enumeration(seed)
+
+
 SAMPLERS: dict[str, Callable[[int], samplers.BaseSampler]] = {
     "tpe": tpe,
     "gp": gp,
     "nsga2": nsga2,
     "qmc": qmc,
     "random": random,
+    "exhaustive": exhaustive,
 }
 
 

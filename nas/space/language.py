@@ -36,7 +36,7 @@ Kind = Literal["none", "add", "concat", "gate", "mul", "long"]
 Join = Literal["add", "concat", "gate", "mul"]
 Shortcut = Literal["project", "pad"]
 Objective = Literal["accuracy", "params", "memory", "flops", "seconds"]
-Sampler = Literal["tpe", "gp", "nsga2", "qmc", "random"]
+Sampler = Literal["tpe", "gp", "nsga2", "qmc", "random", "exhaustive"]
 
 
 class Section(BaseModel):
