@@ -85,6 +85,10 @@ class Bridge(Unwritten, Searcher):
         self.trainings[trial_id] = Training(candidate)
         return {"topology": json.dumps(candidate.topology.to_dict()), "seed": candidate.seed}
 
+    def candidate(self, trial_id: str) -> Candidate:
+        """Whom a trial of Tune trains."""
+        return self.trainings[trial_id].candidate
+
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Told to the callback as well, which knows more."""
 

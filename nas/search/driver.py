@@ -166,6 +166,7 @@ def _tune(bridge: Bridge, place: Machine, space: SearchSpace, evaluate: MakeEval
     from ray import tune
 
     from nas.search.bridge import Events, Halt
+    from nas.search.stopping import scheduler
     from nas.search.trainable import Slot
 
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(place.slots)  # all slots start at once, not one after the other
@@ -175,7 +176,7 @@ def _tune(bridge: Bridge, place: Machine, space: SearchSpace, evaluate: MakeEval
             tune.with_resources(slot, dict(place.resources)),
             tune_config=tune.TuneConfig(
                 search_alg=bridge,
-                scheduler=_scheduler(space),
+                scheduler=scheduler(space, bridge.candidate, bridge.session.past),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_name_creator=_trial_id,
@@ -194,23 +195,6 @@ def _tune(bridge: Bridge, place: Machine, space: SearchSpace, evaluate: MakeEval
 
 def _trial_id(trial: Any) -> str:
     return str(trial.trial_id)
-
-
-def _scheduler(space: SearchSpace) -> Any:
-    """Who stops candidates early: nobody, or ASHA (Li et al. 2020) on the metric of the task."""
-    from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
-
-    rule = space.search.early_stopping
-    if rule.rule == "none":
-        return FIFOScheduler()
-    return ASHAScheduler(
-        time_attr="epoch",
-        metric=space.task.metric,
-        mode="max" if space.task.direction == "maximize" else "min",
-        max_t=10**6,  # a full training ends by itself: whatever the scheduler stops was pruned
-        grace_period=rule.grace,
-        reduction_factor=rule.reduction,
-    )
 
 
 @contextlib.contextmanager

@@ -31,6 +31,7 @@ OBJECTIVES = {  # what a search may be after, and what is better; accuracy stand
     "flops": "minimize",
     "seconds": "minimize",
 }
+PRICED = ("params", "memory", "flops")  # those that are known before training
 
 Kind = Literal["none", "add", "concat", "gate", "mul", "long"]
 Join = Literal["add", "concat", "gate", "mul"]
@@ -321,7 +322,9 @@ class Limits(Section):
 
 
 class EarlyStopping(Section):
-    """ASHA (Li et al. 2020): after `grace`, grace·reduction, … epochs only the best 1/reduction go on."""
+    """ASHA (Li et al. 2020): after `grace`, grace·reduction, … epochs only the best 1/reduction go on, and whoever no
+    better one undercuts by costs at most 1 + `tolerance` times as high (nas.search.stopping).
+    """
 
     shorthand = (str,)
     meant = "rule"
@@ -329,6 +332,7 @@ class EarlyStopping(Section):
     rule: Literal["none", "asha"] = "asha"
     grace: int = Field(default=1, ge=1)
     reduction: int = Field(default=3, ge=2)
+    tolerance: float = Field(default=0.1, ge=0, allow_inf_nan=False)
 
 
 class SearchSettings(Section):
