@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from nas.errors import TaskError, expected
-from nas.tasks import cifar, digits, function
+from nas.tasks import arrays, digits, function, image_folder, masks, scenes, tables, text, vision
 from nas.tasks.task import LOSSES, METRICS, UNLABELLED, Array, Split, Splits, Stream, Task
 
 __all__ = ["LOSSES", "METRICS", "TASKS", "UNLABELLED", "Array", "Split", "Splits", "Stream", "Task", "get"]
@@ -22,7 +22,22 @@ __all__ = ["LOSSES", "METRICS", "TASKS", "UNLABELLED", "Array", "Split", "Splits
 # a function whose first argument is a path makes a family: name:PATH?option=value&option=value
 TASKS: dict[str, Callable[..., Task]] = {
     "digits": digits.task,
-    "cifar10": cifar.cifar10,
+    "cifar10": vision.cifar10,
+    "cifar100": vision.cifar100,
+    "svhn": vision.svhn,
+    "fashion_mnist": vision.fashion_mnist,
+    "imagefolder": image_folder.imagefolder,
+    "npz": arrays.npz,
+    "digit_scenes": scenes.task,
+    "pets": masks.pets,
+    "masks": masks.masks,
+    "pydoc": text.pydoc,
+    "text": text.text,
+    "breast_cancer": tables.breast_cancer,
+    "wine": tables.wine,
+    "diabetes": tables.diabetes,
+    "csv": tables.csv,
+    "parquet": tables.parquet,
 }
 
 

@@ -1,0 +1,125 @@
+"""npz:PATH: arrays that numpy.savez wrote.
+
+x and y, divided by rule; or x_train, y_train, x_test, y_test and perhaps x_val, y_val. x are images (n, H, W),
+(n, H, W, C) or (n, C, H, W), or rows of numbers (n, D); y whole numbers are classes (n,), or classes of every pixel
+(n, H, W); fractions (n,) or (n, k) are to be predicted. x and fractions are standardised on the training rows.
+"""
+
+from __future__ import annotations
+
+import functools
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from nas.errors import TaskError
+from nas.recipe import Recipe
+from nas.tasks.splitting import divided, shuffled_turns
+from nas.tasks.task import Array, Split, Splits, Task, checked, first_row, standardised
+
+NAMES = {"train": "train", "val": "validation", "test": "test"}
+
+
+def npz(path: Path) -> Task:
+    """Arrays in a file that numpy.savez wrote."""
+    splits = _load(path)
+    x, y = splits.train.inputs, splits.train.targets  # type: ignore[union-attr]
+    load, recipe = functools.partial(_load, path), _recipe(len(y))
+    if y.dtype.kind == "f":
+        outputs = 1 if y.ndim == 1 else y.shape[1]
+        made = Task(f"npz:{path}", x.shape[1:], outputs, load, metric="r2", loss="squared_error", recipe=recipe)
+    else:
+        classes = int(y.max()) + 1
+        if len(np.unique(y)) < 2:
+            raise TaskError(f"{path}: y must hold two classes at least, but all training rows are of class {y.flat[0]}")
+        metric = "accuracy" if y.ndim == 1 else "mean_iou"
+        made = Task(f"npz:{path}", x.shape[1:], classes, load, metric, recipe=recipe)
+    checked(splits, made)
+    return made
+
+
+def _recipe(samples: int) -> Recipe:
+    return Recipe(epochs=20, batch_size=max(1, min(128, samples // 8)))
+
+
+def _load(path: Path) -> Splits:
+    """The three splits, standardised. Raises TaskError that names the array, and the row where one is wrong."""
+    arrays = _arrays(path)
+    if {"x", "y"} <= arrays.keys():
+        x, y = _pair(path, arrays, "x", "y")
+        return _standardised(divided(x, y, _turns(y)))
+    names = {name: full for name, full in NAMES.items() if f"x_{name}" in arrays}
+    parts = {full: _pair(path, arrays, f"x_{name}", f"y_{name}") for name, full in names.items()}
+    if not {"train", "test"} <= parts.keys():
+        found = ", ".join(arrays)
+        raise TaskError(f"{path} must hold x and y, or x_train, y_train, x_test and y_test, but has {found}"[:300])
+    if "validation" not in parts:
+        x, y = parts.pop("train")
+        held = _turns(y) == "validation"
+        parts |= {"train": (x[~held], y[~held]), "validation": (x[held], y[held])}
+    return _standardised(Splits(**{name: Split(*pair) for name, pair in parts.items()}))
+
+
+def _turns(y: Array) -> Array:
+    """Who is in which split, by class where there are classes."""
+    return shuffled_turns(y if y.ndim == 1 and y.dtype.kind != "f" else np.zeros(len(y)))
+
+
+def _arrays(path: Path) -> dict[str, Array]:
+    """Nothing is unpickled."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise TaskError(f"task npz: there is no file {path}") from None
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise TaskError(f"{path} cannot be read as npz: {' '.join(str(error).split())[:150]}") from None
+
+
+def _pair(path: Path, arrays: dict[str, Array], x_name: str, y_name: str) -> tuple[Array, Array]:
+    """x (n, *input) and y, if they fit each other and hold finite numbers."""
+    if y_name not in arrays:
+        raise TaskError(f"{path} has {x_name} but no {y_name}")
+    x, y = arrays[x_name], arrays[y_name]
+    for name, array in ((x_name, x), (y_name, y)):
+        if array.dtype.kind not in "fiub" or array.ndim == 0 or len(array) != len(x) or not len(x):
+            rows = f"as many rows as {x_name}" if name == y_name else "rows"
+            raise TaskError(f"{path}: {name} must be numbers with {rows}, but is {array.dtype} {array.shape}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise TaskError(f"{path}: {name} must be finite, but row {first_row(~np.isfinite(array))} is not")
+    if x.ndim == 3:
+        x = x[:, None]
+    elif x.ndim == 4 and x.shape[3] in (1, 3, 4) and x.shape[1] not in (1, 3, 4):
+        x = x.transpose(0, 3, 1, 2)
+    if x.ndim not in (2, 4):
+        raise TaskError(f"{path}: {x_name} must be (n, D), (n, H, W), (n, H, W, C) or (n, C, H, W), but is {x.shape}")
+    if y.dtype.kind != "f" and y.ndim > 1 and y.shape[1:] == (1,):
+        y = y[:, 0]
+    if y.dtype.kind != "f" and (wrong := y.astype(np.int64) < 0).any():
+        got = f"row {first_row(wrong)} has {y[wrong].flat[0]}"
+        raise TaskError(f"{path}: {y_name} must hold classes from 0 on, but {got}")
+    return x, y if y.dtype.kind == "f" else y.astype(np.int64)
+
+
+def _standardised(splits: Splits) -> Splits:
+    """Each channel, column and number to be predicted by its mean and deviation in the training split."""
+    scales = _scale(splits.train.inputs)  # type: ignore[union-attr]
+    y = splits.train.targets  # type: ignore[union-attr]
+    y_scales = _scale(y) if y.dtype.kind == "f" else None
+    return Splits(
+        **{
+            name: Split(
+                standardised(part.inputs, *scales),
+                part.targets if y_scales is None else standardised(part.targets, *y_scales),
+            )
+            for name, part in vars(splits).items()
+        }
+    )
+
+
+def _scale(values: Array) -> tuple[Array, Array]:
+    """(mean, deviation) of each channel or column; 1 where nothing deviates."""
+    axes = (0, *range(2, values.ndim))
+    deviation = values.std(axes, keepdims=True, dtype=np.float64)
+    return values.mean(axes, keepdims=True, dtype=np.float64), np.where(deviation == 0, 1, deviation)

@@ -1,0 +1,143 @@
+"""The columns of a table as numbers: what is learnt of a column is learnt from the training rows alone.
+
+A number is standardised; where it is missing stands the median, and a column of its own says so. A word is one-hot
+over the most frequent ones; missing is a word. pandas is imported late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nas.errors import TaskError, expected
+from nas.tasks.splitting import divided, shuffled_turns
+from nas.tasks.task import Array, Splits, standardised
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KINDS = ("classes", "numbers")
+MOST_CLASSES = 20  # whole numbers beyond that are numbers to be predicted
+MOST_WORDS = 50  # one-hot columns of a column of words
+HEADER = 2  # the line of row 0 in a file with a header
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be predicted: class numbers 0 … outputs−1, or floats where outputs is 1."""
+
+    values: Array
+    outputs: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """A whole table as numbers, and what was done to it."""
+
+    splits: Splits
+    outputs: int
+    notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, vars(self.splits).values()))
+
+
+def target_of(column: pd.Series, kind: str, path: str) -> Target:
+    """The target column. Raises TaskError where a row has none, or all have the same."""
+    from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype
+
+    if kind and kind not in KINDS:
+        raise TaskError(f"{path}: {expected('kind', kind, KINDS)}")
+    what = f"{path}: the target column {column.name!r}"
+    missing = column.isna().to_numpy()
+    if missing.any():
+        raise TaskError(f"{what} must have a value in every row, but line {missing.argmax() + HEADER} has none")
+    few = column.nunique() <= MOST_CLASSES
+    if column.nunique() < 2:
+        raise TaskError(f"{what} must have two values at least, but is {column.iloc[0]!r} in every row")
+    number = is_numeric_dtype(column) and not is_bool_dtype(column)
+    if kind == "numbers" and not number:
+        raise TaskError(f"{what} must hold numbers, but line {HEADER} has {column.iloc[0]!r}")
+    if kind == "classes" or not (number and (kind or not is_integer_dtype(column) or not few)):
+        return Target(_classes(column, what), column.nunique())
+    values = column.to_numpy(np.float64)
+    _check_finite(values, what)
+    return Target(values, 1)
+
+
+def _classes(column: pd.Series, what: str) -> Array:
+    """The values in order, numbered from 0."""
+    if column.nunique() > len(column) // 2:
+        raise TaskError(f"{what} must hold classes, but has {column.nunique()} of them in {len(column)} rows")
+    _, codes = np.unique(column.to_numpy() if column.dtype.kind in "iufb" else column.astype(str), return_inverse=True)
+    return np.asarray(codes, np.int64)
+
+
+def encoded(frame: pd.DataFrame, target: Target, path: str) -> Table:
+    """The columns as float32 (n, D), divided by class. Raises TaskError where a number is infinite."""
+    regression = target.outputs == 1
+    parts = shuffled_turns(np.zeros(len(frame)) if regression else target.values)
+    train = parts == "train"
+    columns: list[Array] = []
+    notes: list[str] = []
+    for name in frame.columns:
+        for encodings, note in _encodings(frame[name], train, f"{path}: column {name!r}"):
+            columns += encodings
+            notes += [note] if note else []
+    if not columns:
+        raise TaskError(f"{path} must have a column besides the target whose values differ, but has none")
+    values = target.values
+    if regression:
+        mean, deviation = values[train].mean(), values[train].std() or 1
+        values = standardised(values, mean, deviation)
+        notes.append(f"{path}: the target is standardised; it is {mean:g} + {deviation:g} × the network's output")
+    return Table(divided(np.stack(columns, 1).astype(np.float32), values, parts), target.outputs, tuple(notes))
+
+
+def _encodings(column: pd.Series, train: Array, what: str) -> Iterator[tuple[list[Array], str]]:
+    """The columns of numbers that a column becomes, and what its owner should know."""
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    if column[train].nunique(dropna=False) < 2:
+        yield [], f"{what} is left out: its training rows are all the same"
+    elif is_numeric_dtype(column) and not is_bool_dtype(column):
+        yield from _numbers(column.to_numpy(np.float64, na_value=np.nan), train, what)
+    else:
+        yield from _words(column, train, what)
+
+
+def _numbers(values: Array, train: Array, what: str) -> Iterator[tuple[list[Array], str]]:
+    missing = np.isnan(values)
+    _check_finite(np.where(missing, 0, values), what)
+    if missing[train].all():
+        yield [], f"{what} is left out: its training rows have no value"
+        return
+    if missing.any():
+        median = float(np.median(values[train & ~missing]))
+        yield (
+            [missing.astype(np.float64)],
+            f"{what}: {missing.sum()} missing values are {median:g}, the training median; another column says where",
+        )
+        values = np.where(missing, median, values)
+    spread = values[train].std()
+    yield [(values - values[train].mean()) / (spread or 1)], ""
+
+
+def _words(column: pd.Series, train: Array, what: str) -> Iterator[tuple[list[Array], str]]:
+    missing = column.isna().to_numpy()
+    words = np.where(missing, "(missing)", column.astype(str).to_numpy(dtype=object)).astype(str)
+    known, counts = np.unique(words[train], return_counts=True)
+    kept = known[np.argsort(-counts, kind="stable")][:MOST_WORDS]
+    note = f"{what}: {missing.sum()} missing values are a word of their own" if missing.any() else ""
+    if len(known) > len(kept):
+        note = f"{what}: the {len(kept)} most frequent of {len(known)} words are kept" + (f"; {note}" if note else "")
+    yield [(words == word).astype(np.float64) for word in sorted(kept)], note
+
+
+def _check_finite(values: Array, what: str) -> None:
+    if not np.isfinite(values).all():
+        row = int((~np.isfinite(values)).argmax())
+        raise TaskError(f"{what} must hold finite numbers, but line {row + HEADER} has {values[row]}")

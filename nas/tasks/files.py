@@ -1,0 +1,81 @@
+"""Images in files: found and sorted here, decoded one at a time by whoever reads them. PIL is imported late."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nas.errors import TaskError
+from nas.tasks.task import Array
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # what is none of these is not tried with forty decoders more
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's training images, each channel
+MAX_SIZE = 4096
+
+
+class Paths:
+    """Very many paths as one block of bytes: a list of objects would be copied into every loader worker, bit by bit,
+    as their reference counts change.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._bytes = np.array([bytes(path) for path in paths])
+
+    def __len__(self) -> int:
+        return len(self._bytes)
+
+    def __getitem__(self, row: int) -> Path:
+        return Path(bytes(self._bytes[row]).decode("utf-8", "surrogateescape"))
+
+
+def folders(path: Path, task: str) -> list[Path]:
+    """The folders in `path`, sorted. Raises TaskError where it is no folder."""
+    if not path.is_dir():
+        raise TaskError(f"task {task}: {path} {'must be a folder' if path.exists() else 'does not exist'}")
+    return sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
+def images(folder: Path) -> list[Path]:
+    """The images in `folder` and below, sorted."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def whole(text: str, option: str, task: str, low: int, high: int) -> int:
+    """The number that an option is given. Raises TaskError."""
+    if not text.isdecimal() or len(text) > 9 or not low <= int(text) <= high:
+        raise TaskError(f"task {task}: {option} must be a whole number from {low} to {high}, but got {text!r}"[:200])
+    return int(text)
+
+
+def decoded(path: Path, mode: str | None, near: int | None = None) -> Image:
+    """The image, in `mode` (RGB), at least `near` pixels wide and high. Raises TaskError that names the file."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=FORMATS) as file:
+            if mode == "RGB" and near:
+                file.draft("RGB", (near, near))  # a JPEG is decoded at an eighth, a quarter or half of its size
+            return file.convert(mode) if mode else file.copy()
+    except FileNotFoundError:
+        raise TaskError(f"{path}: there is no such file any more") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise TaskError(f"{path} cannot be read as an image: {' '.join(str(error).split())[:150]}") from None
+
+
+def squared(image: Image, size: int) -> Array:
+    """uint8 (3, size, size): the shorter side scaled to `size`, the middle of the longer one."""
+    from PIL import Image
+
+    scale = size / min(image.size)
+    wide, high = (max(size, round(side * scale)) for side in image.size)
+    image = image.resize((wide, high), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    left, top = (wide - size) // 2, (high - size) // 2
+    pixels = np.asarray(image.crop((left, top, left + size, top + size)))
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))

@@ -1,0 +1,95 @@
+"""Language modelling over bytes: which byte comes next?
+
+pydoc is the text of Python's own documentation that comes with every CPython (`pydoc_data.topics`), divided by topic;
+text:PATH any text, divided by place, or a folder of texts, divided by file. A sample is `context` bytes and, for each
+of them, the byte that follows. The text differs a little from one version of Python to the next, so that figures
+compare within one.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+
+from nas.errors import TaskError
+from nas.recipe import Recipe
+from nas.tasks.files import whole
+from nas.tasks.splitting import by_name
+from nas.tasks.task import Array, Split, Splits, Task
+
+BYTES = 256
+RECIPE = Recipe(
+    epochs=2, batch_size=16, optimizer="adamw", lr=5e-3, weight_decay=0.1, label_smoothing=0.0, grad_clip=1.0
+)
+Texts = dict[str, list[bytes]]  # the texts of each split
+
+
+def pydoc() -> Task:
+    """Python's documentation, the next of 64 bytes."""
+    return _task("pydoc", 64, functools.partial(_load_pydoc, 64))
+
+
+def text(path: Path, context: str = "128") -> Task:
+    """A text or a folder of texts (.txt, .md, .rst, .py, …: every file that is not hidden), byte by byte."""
+    length = whole(context, "context", "text", 2, 2**16)
+    if not path.exists():
+        raise TaskError(f"task text: there is no file or folder {path}")
+    return _task(f"text:{path}", length, functools.partial(_load_path, path, length))
+
+
+def _task(name: str, context: int, load: functools.partial[Splits]) -> Task:
+    return Task(name, (context,), BYTES, load, metric="bits_per_byte", recipe=RECIPE)
+
+
+def _load_pydoc(context: int) -> Splits:
+    from pydoc_data.topics import topics
+
+    names = sorted(topics)
+    return _windows(_by_name({name: topics[name].encode() for name in names}), context, "pydoc")
+
+
+def _load_path(path: Path, context: int) -> Splits:
+    if path.is_dir():
+        files = [file for file in sorted(path.rglob("*")) if file.is_file() and not _hidden(file.relative_to(path))]
+        return _windows(_by_name({str(file.relative_to(path)): _bytes(file) for file in files}), context, str(path))
+    content = _bytes(path)
+    eight, nine = (len(content) * tenths // 10 for tenths in (8, 9))
+    parts = {"train": [content[:eight]], "validation": [content[eight:nine]], "test": [content[nine:]]}
+    return _windows(parts, context, str(path))
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise TaskError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _by_name(texts: dict[str, bytes]) -> Texts:
+    parts = by_name(list(texts))
+    named = list(zip(texts.values(), parts, strict=True))
+    return {split: [content for content, part in named if part == split] for split in ("train", "validation", "test")}
+
+
+def _windows(parts: Texts, context: int, what: str) -> Splits:
+    """Windows that do not overlap; a byte is predicted once, from those before it in its window."""
+    splits = {}
+    for name, texts in parts.items():
+        inputs, targets = zip(*(_cut(content, context) for content in (b"", *texts)), strict=True)
+        splits[name] = Split(np.concatenate(inputs), np.concatenate(targets))
+        if not len(splits[name]):
+            raise TaskError(f"{what}: the {name} part must hold more than {context} bytes, a context, but is shorter")
+    return Splits(**splits)
+
+
+def _cut(content: bytes, context: int) -> tuple[Array, Array]:
+    """(n, context) bytes and the ones that follow; what fills no window is left out."""
+    codes = np.frombuffer(content, np.uint8)
+    count = max(0, len(codes) - 1) // context
+    return codes[: count * context].reshape(-1, context), codes[1 : count * context + 1].reshape(-1, context)
