@@ -21,7 +21,7 @@ from nas.errors import RunError
 from nas.search.leaders import Leaders, dominates
 from nas.search.proposals import Candidate, Proposer
 from nas.search.record import plain
-from nas.search.samplers import SAMPLERS, sampler
+from nas.search.samplers import SAMPLERS
 from nas.search.session import Outcome, Session, Watcher
 from nas.search.trainable import reason_of
 from nas.search.worker import Worker
@@ -169,7 +169,7 @@ def test_a_space_ends_where_the_sampler_finds_nothing_new(session: Make, monkeyp
 )
 def test_no_key_of_nas_bench_macro_is_trained_twice(name: str, count: int) -> None:
     space = SearchSpace.load("nas_bench_macro")
-    proposer = Proposer(space, sampler(name, 0), scripted.price, [], 0)
+    proposer = Proposer(space, SAMPLERS[name](space, 0), scripted.price, [], 0)
     keys = []
     while len(keys) < count and (candidate := proposer.next()) is not None:
         proposer.tell(candidate, TrialState.COMPLETE, [scripted.accuracy(candidate.topology), 1.0])
@@ -432,11 +432,6 @@ def test_a_seed_repeats_a_search(tmp_path: Path, name: str) -> None:
         return found
 
     assert keys("a", 3) == keys("b", 3) != keys("c", 4)
-
-
-def test_an_unknown_sampler_never_comes_so_far() -> None:
-    with pytest.raises(KeyError):
-        sampler("oracle", 0)
 
 
 def test_tpe_finds_what_random_does_not(tmp_path: Path) -> None:

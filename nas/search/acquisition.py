@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -51,7 +52,7 @@ def boxes(front: Array, reference: Array) -> tuple[Array, Array]:
         return np.array([[low]]), np.array([[np.inf]])
     levels = np.concatenate([[reference[-1]], np.unique(front[:, -1]), [np.inf]])
     lowers, uppers = [], []
-    for low, high in zip(levels[:-1], levels[1:], strict=True):
+    for low, high in itertools.pairwise(levels):
         lower, upper = boxes(front[front[:, -1] >= high, :-1], reference[:-1])
         lowers.append(np.column_stack([lower, np.full(len(lower), low)]))
         uppers.append(np.column_stack([upper, np.full(len(upper), high)]))

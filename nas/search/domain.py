@@ -12,12 +12,13 @@ import random
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from nas.block import options_of
 from nas.space import SearchSpace
 from nas.topology import Topology
 
@@ -46,7 +47,7 @@ class Point:
 class Domain(Protocol):
     """Where points come from; `fresh`: how many new ones a proposal has time for."""
 
-    fresh: ClassVar[int]
+    fresh: int
 
     def point(self, params: Mapping[str, Any]) -> Point | None:
         """The point with these parameters, if there is one."""
@@ -128,12 +129,12 @@ def sight(topology: Topology) -> dict[str, str | float]:
     plain = topology.canonical()
     seen: dict[str, str | float] = {"stem": f"{plain.stem.op} {plain.stem.width}", "head": plain.head.op}
     stage, place, kinds = 0, 0, dict.fromkeys(("add", "concat", "gate", "mul", "long"), 0)
-    for number, (block, wire) in enumerate(zip(plain.blocks, plain.wiring.wires, strict=True), 1):
+    for block, wire in zip(plain.blocks, plain.wiring.wires, strict=True):
         if wire.input.size != wire.output.size:
             stage, place = stage + 1, 0
         place += 1
         at = f"{stage}.{place}"
-        options = " ".join(f"{name}={value}" for name, value in sorted(block.options.items()))
+        options = " ".join(f"{name}={value}" for name, value in sorted(options_of(block).items()))
         seen[f"{at}.op"] = f"{block.op} {options}"
         seen[f"{at}.width"] = str(block.width)
         skip = block.skip
@@ -160,7 +161,7 @@ class Parameters:
     conditions     of a parameter that is not always decided: another one, and with which of its values it is not
     """
 
-    fresh = 200
+    fresh = 120
 
     def __init__(
         self, distributions: Mapping[str, BaseDistribution], conditions: Mapping[str, tuple[str, frozenset[Any]]]
@@ -170,6 +171,11 @@ class Parameters:
         for name, distribution in distributions.items():
             alike.setdefault(repr(distribution), []).append(name)
         self._alike = [names for names in alike.values() if len(names) > 2]
+        self._looks = {
+            (name, value): _look(name, distribution, value)
+            for name, distribution in distributions.items()
+            for value in _values(distribution)[:ENUMERABLE]
+        }
 
     @classmethod
     def of(cls, distributions: Mapping[str, BaseDistribution], decided: Sequence[Mapping[str, Any]]) -> Parameters:
@@ -178,7 +184,7 @@ class Parameters:
 
     def point(self, params: Mapping[str, Any]) -> Point | None:
         decided = all((name in params) == self._active(name, params) for name in self.distributions)
-        return self._point(params) if decided else None
+        return self._point(params) if decided and all(name in self.distributions for name in params) else None
 
     def mutant(self, params: Mapping[str, Any], rng: random.Random) -> Point:
         anew = set(rng.sample(sorted(params), changes(rng, len(params)))) if params else set[str]()
@@ -213,19 +219,18 @@ class Parameters:
     def _point(self, params: Mapping[str, Any]) -> Point:
         seen: dict[str, str | float] = {}
         for name, value in params.items():
-            distribution = self.distributions.get(name)
-            if distribution is None:
-                continue
-            number = _position(distribution, value)
-            if number is not None:
-                seen[name] = number
-            if number is None or len(_values(distribution)) in range(1, FEW + 1):
-                seen[f"{name}="] = repr(value)
+            seen.update(self._looks.get((name, value)) or _look(name, self.distributions[name], value))
         for names in self._alike:
-            decided = [params[name] for name in names if name in params]
-            for value, count in Counter(decided).items():
+            for value, count in Counter(params[name] for name in names if name in params).items():
                 seen[f"{names[0]}… {value!r}"] = 2 * count / len(names)
-        return Point(dict(params), tuple(sorted(params.items(), key=lambda item: item[0])), seen)
+        return Point(dict(params), tuple(sorted(params.items())), seen)
+
+
+def _look(name: str, distribution: BaseDistribution, value: Any) -> dict[str, str | float]:
+    """A number that has few values is a word as well."""
+    number, values = _position(distribution, value), _values(distribution)
+    word = number is None or 0 < len(values) <= FEW
+    return ({} if number is None else {name: number}) | ({f"{name}=": repr(value)} if word else {})
 
 
 def _condition(name: str, decided: Sequence[Mapping[str, Any]]) -> tuple[str, frozenset[Any]] | None:
@@ -258,11 +263,10 @@ def _values(distribution: BaseDistribution) -> Sequence[Any]:
 def _position(distribution: BaseDistribution, value: Any) -> float | None:
     """Of a number in its range, from 0 to 1; None of what is no number."""
     if isinstance(distribution, CategoricalDistribution):
-        choices = distribution.choices
-        numbers = all(isinstance(choice, int | float) and not isinstance(choice, bool) for choice in choices)
-        if not numbers or len(choices) < 3:
+        numbers = [n for n in distribution.choices if isinstance(n, int | float) and not isinstance(n, bool)]
+        if len(numbers) < max(3, len(distribution.choices)):
             return None
-        return sorted(choices).index(value) / (len(choices) - 1)
+        return sorted(numbers).index(value) / (len(numbers) - 1)
     assert isinstance(distribution, IntDistribution | FloatDistribution)
     low, high = float(distribution.low), float(distribution.high)
     if low == high:
@@ -336,8 +340,10 @@ class Columns:
         row[self._absent] = MISMATCH
         for name, value in point.seen.items():
             row[self._absent[self._groups[name]]] = 0
-            word = isinstance(value, str)
-            row[self._column[name, value if word else ""]] = MISMATCH if word else value - 0.5
+            if isinstance(value, str):
+                row[self._column[name, value]] = MISMATCH
+            else:
+                row[self._column[name, ""]] = value - 0.5
         return row
 
     def _make_columns(self, point: Point) -> None:

@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 # user attributes of a trial, for what Optuna has no place
 UNTRIED = "nas:untried"  # it was never evaluated: that it failed says nothing
-CURVE = "nas:curve"  # {step: value} of the first objective: a study of several objectives may not report it
+CURVE = "nas:curve"  # {objective, values: {step: value}}: a study of several objectives may not report them
 KNOWN = "nas:known"  # of a pruned trial: the value, or null, of every objective
 FEW = 3  # learning curves, from which the end of another one is foretold
 
@@ -30,22 +30,21 @@ class Told:
     """A finished trial.
 
     values       (M,), NaN what is unknown
-    curve        step → value of the first objective
+    curve        step → value of the objective `curved`
     whole        evaluated to the end
     succeeded    could it be evaluated? None where nobody tried
     constraints  positive where broken
+    feasible     none is
     """
 
     point: Point
     values: Array
     curve: Mapping[int, float]
+    curved: int
     whole: bool
     succeeded: bool | None
     constraints: Mapping[str, float]
-
-    @property
-    def feasible(self) -> bool:
-        return all(value <= 0 for value in self.constraints.values())
+    feasible: bool
 
 
 class History:
@@ -55,6 +54,7 @@ class History:
         self._study = study._storage, study._study_id
         self._signs = np.array([-1.0 if way == StudyDirection.MINIMIZE else 1.0 for way in study.directions])
         self._told: dict[int, Told] = {}
+        self._whole: dict[int, Told] = {}  # of them, what was evaluated to the end
         self._finished = 0  # trials before this one are all told
         self._distributions: dict[str, BaseDistribution] = {}
         self._learns = space is None
@@ -76,7 +76,7 @@ class History:
             return []
         for trial in new:
             if (point := self.domain.point(trial.params)) is not None:
-                self._told[trial.number] = self._tell(trial, point)
+                self._know(trial.number, self._tell(trial, point))
         running = (proposed.get(t.number) or t.params for t in later if t.state == TrialState.RUNNING)
         return [point for params in running if params and (point := self.domain.point(params)) is not None]
 
@@ -87,21 +87,28 @@ class History:
         return iter(self._told.values())
 
     def complete(self) -> list[Told]:
-        """All with values, those of trials that were stopped early foretold; in the order in which they finished."""
-        whole = [told for told in self if told.whole and told.curve]
-        valued = (told if told.whole else _foretold(told, whole) for told in self)
-        return [told for told in valued if np.isfinite(told.values).any()]
+        """All with values; those of trials that were stopped early are foretold."""
+        curves = [told for told in self._whole.values() if told.curve]
+        stopped = [_foretold(told, curves) for told in self if told.curve and not told.whole]
+        return [*self._whole.values(), *(told for told in stopped if np.isfinite(told.values).any())]
+
+    def _know(self, number: int, told: Told) -> None:
+        self._told[number] = told
+        if told.whole:
+            self._whole[number] = told
 
     def _tell(self, trial: FrozenTrial, point: Point) -> Told:
         whole = trial.state == TrialState.COMPLETE
         given = trial.values if whole else trial.user_attrs.get(KNOWN)
         nothing = np.full(len(self._signs), np.nan)
         values = nothing if given is None else np.array(given, dtype=np.float64) * self._signs
-        reported = trial.user_attrs.get(CURVE) or trial.intermediate_values
-        curve = {int(step): float(value * self._signs[0]) for step, value in reported.items()}
+        reported = trial.user_attrs.get(CURVE) or {"objective": 0, "values": trial.intermediate_values}
+        curved: int = reported["objective"]
+        curve = {int(step): float(value * self._signs[curved]) for step, value in reported["values"].items()}
         failed = trial.state == TrialState.FAIL
         tried = UNTRIED not in trial.user_attrs and (whole or failed or curve)
-        return Told(point, values, curve, whole, not failed if tried else None, trial.constraints)
+        broken = any(value > 0 for value in trial.constraints.values())
+        return Told(point, values, curve, curved, whole, not failed if tried else None, trial.constraints, not broken)
 
     def _learn(self, new: Sequence[FrozenTrial]) -> None:
         """A domain that explains what the new trials have decided: the one that is there, if it does."""
@@ -115,7 +122,7 @@ class History:
         if decided:
             self.domain = domain = Parameters.of(self._distributions, decided)
             for number, told in list(self._told.items()):
-                self._told[number] = replace(told, point=domain.point(told.point.params) or told.point)
+                self._know(number, replace(told, point=domain.point(told.point.params) or told.point))
 
 
 def _both(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
@@ -130,12 +137,13 @@ def _both(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
 def _foretold(told: Told, whole: Sequence[Told]) -> Told:
     """With the value that trials reached which stood as well at the step where this one was stopped.
 
-    The share of trials that it was ahead of at its last step is the share that it is ahead of in the end.
+    It stays ahead of as many as it was ahead of then.
     """
-    step = max(told.curve, default=None)
-    alike = [(other.curve[step], other.values[0]) for other in whole if step in other.curve]
-    if step is None or len(alike) < FEW:
+    step = max(told.curve)
+    alike = [(other.curve[step], other.values[told.curved]) for other in whole if step in other.curve]
+    if len(alike) < FEW:
         return told
     then, end = np.array(alike).T
-    value = np.interp(told.curve[step], np.sort(then), np.sort(end))
-    return replace(told, values=np.concatenate([[value], told.values[1:]]))
+    values = told.values.copy()
+    values[told.curved] = np.interp(told.curve[step], np.sort(then), np.sort(end))
+    return replace(told, values=values)

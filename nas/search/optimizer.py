@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 STARTUP = 3  # trials before there is a model: each far from all others
 REMEMBERED = 400  # trials that a model is given: the best, and others from the whole course of the search
-COST = 400_000  # of a proposal: pairs of a candidate and a trial, in all models together
+COST = 250_000  # of a proposal: pairs of a candidate and a trial, in all models together
 POOL = 1000  # candidates that are kept from one proposal to the next, where they are not all
 PARENTS = 20  # of mutants
 GROWN = 1.1  # weights are searched anew when there are so many times the trials
@@ -80,7 +80,7 @@ class Optimizer:
         """What is believed of one objective."""
         known = np.isfinite(scores)
         told = [told for told, ok in zip(complete, known, strict=True) if ok]
-        noise = np.array([0.0 if one.whole or place else FORETOLD for one in told])
+        noise = np.array([0.0 if one.whole or place != one.curved else FORETOLD for one in told])
         return self._belief(pool, f"objective {place}", told, scores[known], noise)
 
     def _probability(self, pool: Pool, x: Array) -> Array:
@@ -155,19 +155,18 @@ class Pool:
 
     def refill(self, parents: Sequence[Point], tried: Mapping[Hashable, Point]) -> None:
         """Without what was tried; with new candidates, where there may be others."""
-        for key in tried:
-            if (place := self._place.pop(key, None)) is not None:
-                self._worth[place] = -np.inf
+        self._worth[[place for place, point in enumerate(self._points) if point.key in tried]] = -np.inf
         if self._whole:
             return
         best = np.argsort(-self._worth, kind="stable")[:POOL]
         kept = best[self._worth[best] > -np.inf]
         elite = [self._points[i] for i in kept[:PARENTS] if self._worth[i] < np.inf]
+        held = {self._points[i].key for i in kept}
         fresh: dict[Hashable, Point] = {}
         for turn in range(self.domain.fresh):
             of = (parents, elite, ())[turn % 3]
             point = self.domain.mutant(self._rng.choice(of).params if of else {}, self._rng)
-            if point.key not in tried and point.key not in self._place:
+            if point.key not in tried and point.key not in held:
                 fresh[point.key] = point
         worth = np.concatenate([self._worth[kept], np.full(len(fresh), np.inf)])
         self._hold([self._points[i] for i in kept] + list(fresh.values()), worth)
@@ -198,16 +197,18 @@ class Pool:
 
     def _hold(self, points: list[Point], worth: Array) -> None:
         self._points, self._worth = points, worth
-        self._place = {point.key: place for place, point in enumerate(points)}
         self._x = self.columns.rows(points)
 
 
 def _best_first(complete: Sequence[Told]) -> list[Told]:
     """The front of what is known in every objective, then by the mean of their normal scores."""
-    settled = [told for told in complete if np.isfinite(told.values).all()]
-    if not settled:
+    if not complete:
         return []
-    values = np.array([told.values for told in settled])
+    values = np.array([told.values for told in complete])
+    known = np.isfinite(values).all(1)
+    if not known.any():
+        return []
+    settled, values = [told for told, ok in zip(complete, known, strict=True) if ok], values[known]
     merit = np.mean([normal_scores(column) for column in values.T], axis=0)
     if values.shape[1] > 1:
         merit += 100 * non_dominated(values)

@@ -8,10 +8,12 @@ across the ocean as on none.
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -20,6 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from nas import study as record
 from nas.errors import OverLimits, SpaceError, TopologyError
+from nas.search import history
 from nas.search.record import Entry, settled
 from nas.search.samplers import Enumeration
 from nas.space import SearchSpace
@@ -97,14 +100,16 @@ class Memory:
             raise SpaceError(str(error)) from None
 
     def forget(self, draft: Trial) -> None:
+        """It is known, or cannot be: nothing was tried."""
+        draft.set_user_attr(history.UNTRIED, True)
         self.study.tell(draft, state=TrialState.FAIL)
 
-    def tell(
-        self, draft: Trial, state: TrialState, values: Sequence[float] | None, predicted: Mapping[str, int]
-    ) -> None:
-        """How a trial ended."""
-        for name, value in excess(self.space, predicted).items():
+    def tell(self, draft: Trial, state: TrialState, values: Sequence[float] | None, known: Mapping[str, Any]) -> None:
+        """How a trial ended; `known`: what the record says of it."""
+        for name, value in excess(self.space, known.get(record.PREDICTED) or {}).items():
             draft.set_constraint(name, value)
+        for name, lesson in lessons(self.space, known).items():
+            draft.set_user_attr(name, lesson)
         self.study.tell(draft, values, state)
 
     def recall(self, trial: FrozenTrial) -> None:
@@ -119,6 +124,7 @@ class Memory:
                 values=trial.values if state == TrialState.COMPLETE else None,
                 params=trial.params,
                 distributions=trial.distributions,
+                user_attrs=lessons(self.space, trial.user_attrs),
                 system_attrs=trial.system_attrs,
                 constraints=constraints,
             )
@@ -194,11 +200,17 @@ class Proposer:
             return candidate
         return self._priced(candidate)
 
-    def tell(self, candidate: Candidate, state: TrialState, values: Sequence[float] | None) -> None:
-        """The sampler learns how a candidate ended."""
+    def tell(
+        self,
+        candidate: Candidate,
+        state: TrialState,
+        values: Sequence[float] | None,
+        known: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """The sampler learns how a candidate ended; `known`: what the record says of its training."""
         if candidate.draft is not None:
             state = _seen_as(state, excess(self.space, candidate.predicted))
-            self.memory.tell(candidate.draft, state, values, candidate.predicted)
+            self.memory.tell(candidate.draft, state, values, {record.PREDICTED: candidate.predicted, **known})
 
     def _priced(self, candidate: Candidate) -> Candidate:
         self.known.add(candidate.topology.key)
@@ -233,6 +245,19 @@ def excess(space: SearchSpace, predicted: Mapping[str, int]) -> dict[str, float]
     """cost / limit − 1 for everything that is limited and priced: positive is over the limits."""
     limits = space.limits.model_dump(exclude_none=True)
     return {name: predicted[name] / limit - 1 for name, limit in limits.items() if name in predicted}
+
+
+def lessons(space: SearchSpace, known: Mapping[str, Any]) -> dict[str, Any]:
+    """What a trial teaches besides its values: the learning curve of the metric, and of what was pruned the price."""
+    objectives, metric = space.search.objectives, space.task.metric
+    learned: dict[str, Any] = {}
+    curve = {entry["epoch"]: entry.get(metric) for entry in known.get(record.CURVE) or ()}
+    curve = {epoch: value for epoch, value in curve.items() if isinstance(value, int | float) and math.isfinite(value)}
+    if curve and "accuracy" in objectives:
+        learned[history.CURVE] = {"objective": objectives.index("accuracy"), "values": curve}
+    predicted = known.get(record.PREDICTED) or {}
+    learned[history.KNOWN] = [predicted.get(name) for name in objectives]
+    return learned
 
 
 def _seen_as(state: TrialState, constraints: Mapping[str, float]) -> TrialState:

@@ -156,7 +156,7 @@ class Session:
         self.record.finish(candidate.entry, state, attributes, values)
         if leads:
             self.record.drop_weights(self.leaders.numbers)
-        self._thinker.do(self.proposer.tell, candidate, state, values)
+        self._thinker.do(self.proposer.tell, candidate, state, values, attributes)
         for watcher in self.watchers:
             watcher.ended(candidate, state.name, reason, outcome)
 
@@ -231,7 +231,7 @@ class Session:
         self.past = list(self.record.trials().values())
         self.finished = sum(map(names.counts, self.past))
         search = self.space.search
-        proposing = sampler(search.sampler, search.seed + len(self.past))  # a seed used again would draw the same again
+        proposing = sampler(self.space, search.seed + len(self.past))  # a seed used again would draw the same again
         self.proposer = Proposer(self.space, proposing, price, self.past, search.seed)
         for trial in self.past:
             if trial.state == TrialState.COMPLETE:

@@ -37,7 +37,7 @@ Kind = Literal["none", "add", "concat", "gate", "mul", "long"]
 Join = Literal["add", "concat", "gate", "mul"]
 Shortcut = Literal["project", "pad"]
 Objective = Literal["accuracy", "params", "memory", "flops", "seconds"]
-Sampler = Literal["tpe", "gp", "nsga2", "qmc", "random", "exhaustive"]
+Sampler = Literal["topology", "tpe", "gp", "nsga2", "qmc", "random", "exhaustive"]
 
 
 class Section(BaseModel):
@@ -351,7 +351,7 @@ class SearchSettings(Section):
     trials: int = Field(default=60, ge=1, le=10**7)
     time: Seconds | None = None
     baselines: Names[str] = ("plain", "resnet")
-    sampler: Sampler = "tpe"
+    sampler: Sampler = "topology"
     early_stopping: EarlyStopping = EarlyStopping(rule="none")
     timeout: Seconds | None = None
     seed: int = Field(default=0, ge=0, lt=2**32)
