@@ -54,6 +54,10 @@ def search(
         str | None,
         typer.Option(help="Other data for the space: csv:PATH?target=COLUMN, imagefolder:PATH, FILE.py:FUNCTION, …"),
     ] = None,
+    table: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Look results up in this JSON file instead of training (see the README)."),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run. Default: the space and the time.")] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="How many candidates to finish, in all.")] = None,
@@ -85,9 +89,10 @@ def search(
 
     if (space is None) == (resume is None):
         raise NasError("search takes a SPACE or --resume RUN, one of the two")
-    if task is not None and space is None:
-        raise NasError("--task is for a new search: a run that is resumed keeps its task")
-    loaded = SearchSpace.load(space, task) if space is not None else None
+    for option, value in (("--task", task), ("--table", table)):
+        if value is not None and space is None:
+            raise NasError(f"{option} is for a new search: a run that is resumed keeps its task")
+    loaded = SearchSpace.load(space, task, table) if space is not None else None
     for note in () if loaded is None else loaded.task.notes:
         _say(f"data     {note}")
     run = run_search(

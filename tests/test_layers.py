@@ -18,7 +18,7 @@ LAYERS = (
     ("topology",),
     ("blueprint", "paths", "recipe", "references"),
     ("tasks",),
-    ("space",),
+    ("results", "space"),
     ("study",),
     ("ops",),
     ("network",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import scripted
 from rich.console import Console
 
 import nas
+from nas import references
 from nas.errors import RunError, SpaceError
 from nas.search import display as displays
 from nas.search import machine as machines
@@ -28,6 +30,8 @@ from nas.search.record import Entry, settled
 from nas.search.session import Outcome
 from nas.space import SearchSpace
 from nas.study import Run
+
+MACRO = Path(__file__).parents[2] / "shared" / "data" / "nas-bench-macro_cifar10.json"
 
 
 @pytest.fixture(scope="session")
@@ -278,6 +282,57 @@ def test_a_search_trains_and_keeps_the_weights_of_its_leaders(
         network.to(memory_format=torch.channels_last)
         validation = Resident.of(space.task.load().validation, "cpu")
         assert evaluate(network, validation, space.task, space.recipe)["accuracy"] == frame["accuracy"][number]
+
+
+# ------------------------------------------------------------------------------------ results instead of trainings
+
+
+def test_a_table_is_searched_without_training(cluster: None, tmp_path: Path) -> None:
+    space = scripted.space(blocks=3)
+    keys = [topology.key for topology in space.enumerate()]
+    table = {key: {"accuracy": number} for number, key in enumerate(keys[1:])}
+    (tmp_path / "table.json").write_text(json.dumps(table))
+    task = {"of": "digits", "table": str(tmp_path / "table.json")}
+    space = SearchSpace.from_dict(space.to_dict() | {"task": task})
+    frame = search(space, root=tmp_path, slots=2, trials=100, sampler="exhaustive", quiet=True).frame()
+    assert list(frame["key"]) == keys
+    assert list(frame["accuracy"][1:]) == list(range(26))
+    assert frame["reason"][0] == f"error: table.json has no result of topology {keys[0]}"
+
+
+SCORE = """
+import time
+
+def score(topology, *, seed, report):
+    for epoch in range(4):
+        report({"accuracy": int(topology.key[:4], 16) + epoch})
+        time.sleep(0.05)
+"""
+
+
+def test_a_function_is_searched_and_stopped_early(cluster: None, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(SCORE)
+    data = scripted.space(blocks=3, trials=12, early_stopping={"rule": "asha", "grace": 1, "reduction": 2}).to_dict()
+    space = SearchSpace.from_dict(data | {"task": {"of": "digits", "function": f"{tmp_path}/mine.py:score"}})
+    frame = search(space, root=tmp_path, slots=2, quiet=True).frame()
+    assert set(frame["state"]) == {"COMPLETE", "PRUNED"}
+    for row in frame.itertuples():
+        assert row.accuracy == int(row.key[:4], 16) + row.epochs - 1
+        assert (row.epochs == 4) or row.state == "PRUNED"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MACRO.is_file(), reason=f"{MACRO} is not here")
+def test_nas_bench_macro_is_searched_exhaustively(cluster: None, tmp_path: Path) -> None:
+    """Through Ray, bridge and storage: 3,969 evaluations, each key once, and the published optimum."""
+    run = search(
+        SearchSpace.load("nas_bench_macro", table=MACRO), root=tmp_path, trials=10**5, sampler="exhaustive", quiet=True
+    )
+    frame = run.frame()
+    assert list(frame["state"]) == ["COMPLETE"] * 3969
+    assert frame["key"].is_unique
+    assert frame["accuracy"].max() == pytest.approx(93.127, abs=1e-3)
+    assert run.best().key == references.nas_bench_macro("22212220").key
 
 
 # -------------------------------------------------------------------------------------------------- the machine

@@ -81,7 +81,10 @@ def _facts(run: Run, row: Row, task: Task) -> Iterator[tuple[str, str]]:
     if splits is not None:
         sizes = ", ".join(f"{len(part):,} {name}" for name, part in vars(splits).items())
         yield "data split", f"{sizes} samples; the search never saw the test split"
-    yield "trained", f"{row['epochs']} of {recipe.epochs} epochs, batch size {recipe.batch_size}, {row['state']}"
+    if task.results is None:
+        yield "trained", f"{row['epochs']} of {recipe.epochs} epochs, batch size {recipe.batch_size}, {row['state']}"
+    else:
+        yield "evaluated", f"by the {' '.join(task.results)}, {row['state']}"
     yield "seed", f"{row['seed']:.0f}" if _is_number(row["seed"]) else "unknown"
     yield "searched with", ", ".join(f"{name} {version}" for name, version in run.config.get("versions", {}).items())
     if run.config.get("commit"):

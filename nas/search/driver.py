@@ -60,11 +60,12 @@ def search(
     baselines    name → topology, tried first beside those of the space; none needs to be a point of it
     storage      the URL of an Optuna storage; the default is SQLite in the run's folder
     address      of a Ray cluster; the default is this machine alone
-    evaluate     what trains instead of nas.evaluate.Evaluator: called with device= and threads= in every slot
+    evaluate     what evaluates instead of nas.evaluate.Evaluator, or of the task's results: called with device= and
+                 threads= in every slot
     quiet        no display
 
     Ctrl-C stops the search: what is running waits in the record for the next session.
-    Raises RunError, SpaceError.
+    Raises RunError, SpaceError, TaskError.
     """
     changes = {"trials": trials, "sampler": sampler, "time": time, "seed": seed}
     changes = {name: value for name, value in changes.items() if value is not None}
@@ -73,9 +74,12 @@ def search(
     with _quiet_libraries():
         _check_ends(baselines or {}, space or Run.open(resume, root).space)
         if space is not None:
-            run = Run.create(_changed(space, changes), name, root, storage)
+            space = _changed(space, changes)
+            evaluate = evaluate or _evaluation(space)
+            run = Run.create(space, name, root, storage)
         else:
             run = Run.open(resume, root)
+            evaluate = evaluate or _evaluation(run.space)
             if storage is not None and storage != run.storage_url:
                 raise RunError(f"run {run.name!r} has its storage already: storage is only for a new run")
             run.update(_changed(run.space, changes))
@@ -107,7 +111,7 @@ def _search(
     run: Run,
     slots: int | None,
     address: str | None,
-    evaluate: MakeEvaluator | None,
+    evaluate: MakeEvaluator,
     quiet: bool,
     baselines: Mapping[str, Topology] | None,
 ) -> None:
@@ -130,7 +134,7 @@ def _search(
             session.watchers = (progress, screen)
             bridge = Bridge(session, place.slots, settings.timeout, _reason_to_stop(settings.time, interrupted))
             with screen:
-                _tune(bridge, place, space, evaluate or functools.partial(_evaluator, space.task, space.recipe))
+                _tune(bridge, place, space, evaluate)
                 screen.why = _ending(bridge, run)
     finally:
         session.close()
@@ -152,6 +156,15 @@ def _price(topology: Topology, recipe: Recipe) -> dict[str, int]:
 
     cost = measure(topology, recipe)
     return {"params": cost.params, "flops": cost.flops, "memory": cost.memory}
+
+
+def _evaluation(space: SearchSpace) -> MakeEvaluator:
+    """How candidates are evaluated: trained, unless the task has a table or a function. Raises TaskError."""
+    if space.task.results is None:
+        return functools.partial(_evaluator, space.task, space.recipe)
+    from nas import results
+
+    return results.evaluator(space.task, space.recipe)
 
 
 def _evaluator(task: Task, recipe: Recipe, *, device: str, threads: int) -> Evaluator:

@@ -146,7 +146,7 @@ class Session:
         """A candidate has ended; `weights` is called where they are worth keeping."""
         self.running.remove(candidate)
         self.finished += 1
-        state, reason = outcome.verdict(self.space.task.metric)
+        state, reason = self._verdict(candidate, outcome)
         attributes = {names.CURVE: list(outcome.curve), names.MEASURED: dict(outcome.measured)}
         attributes |= {names.METRICS: outcome.metrics} if reason is None else {names.REASON: reason}
         values = self._values(candidate, outcome) if state == TrialState.COMPLETE else None
@@ -258,10 +258,23 @@ class Session:
         notes = {"fixed_params": params}  # as study.enqueue_trial does it
         return Candidate(topology, self.space.search.seed, baseline=name, notes=notes).trial(TrialState.WAITING)
 
+    def _verdict(self, candidate: Candidate, outcome: Outcome) -> tuple[TrialState, str | None]:
+        """What is true of the outcome; a candidate of which an objective is not known has failed."""
+        state, reason = outcome.verdict(self.space.task.metric)
+        if state == TrialState.COMPLETE:
+            missing = set(self.space.search.objectives) - self._figures(candidate, outcome).keys()
+            if missing:
+                return TrialState.FAIL, f"missing metric: no {min(missing)!r} was measured"
+        return state, reason
+
     def _values(self, candidate: Candidate, outcome: Outcome) -> list[float]:
         """The objectives, in their order."""
-        known = {"accuracy": outcome.metrics[self.space.task.metric], **candidate.predicted, **outcome.measured}
+        known = self._figures(candidate, outcome)
         return [float(known[name]) for name in self.space.search.objectives]
+
+    def _figures(self, candidate: Candidate, outcome: Outcome) -> dict[str, Any]:
+        """Everything that may be an objective."""
+        return {"accuracy": outcome.metrics[self.space.task.metric], **candidate.predicted, **outcome.measured}
 
     def _leads(
         self, number: int, values: Sequence[float], metrics: Mapping[str, Any], predicted: Mapping[str, Any]

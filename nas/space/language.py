@@ -357,10 +357,61 @@ class SearchSettings(Section):
     seed: int = Field(default=0, ge=0, lt=2**32)
 
 
+class TaskEntry(Section):
+    """What candidates are evaluated on: a task by its name, or results that need no training of ours.
+
+    of         the task: its data, or where there are results its facts
+    table      a file of results (see nas.results.table)
+    function   FILE.py:FUNCTION or package.module:function, which evaluates a topology (see nas.results.call)
+    input, outputs, metric, direction    facts of what is evaluated, unless `of` has them
+    """
+
+    shorthand = (str,)
+    meant = "of"
+
+    of: str | None = None
+    table: str | None = None
+    function: str | None = None
+    input: tuple[int, ...] | None = Field(default=None, strict=False)
+    outputs: int | None = None
+    metric: str | None = None
+    direction: Literal["maximize", "minimize"] | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Of the task, as this entry says them."""
+        said = {name: getattr(self, name) for name in ("input", "outputs", "metric", "direction")}
+        return {name: value for name, value in said.items() if value is not None}
+
+    @property
+    def results(self) -> tuple[Literal["table", "function"], str] | None:
+        """Where metrics come from instead of a training."""
+        if self.table is not None:
+            return "table", self.table
+        return None if self.function is None else ("function", self.function)
+
+    @model_validator(mode="after")
+    def _valid(self) -> Self:
+        if self.table is not None and self.function is not None:
+            raise Fault("must have a table or a function, but has both")
+        if self.results is None and self.of is None:
+            raise Fault("must have `of`, the name of a task, or a table, or a function")
+        if self.results is None and self.facts:
+            raise Fault("may be said only where a table or a function has the results", next(iter(self.facts)))
+        if self.of is None and not {"input", "outputs"} <= self.facts.keys():
+            raise Fault("must have input and outputs, or `of`, a task that has them")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _short(self, handler: SerializerFunctionWrapHandler) -> Any:
+        data = {key: value for key, value in handler(self).items() if value is not None}
+        return self.of if list(data) == ["of"] else data
+
+
 class Definition(Section):
     """A whole file. `train` changes the recipe of the task."""
 
-    task: str
+    task: TaskEntry
     network: Network
     skips: Skips = Skips()
     limits: Limits = Limits()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -19,7 +20,7 @@ from nas.space.check import check
 from nas.space.decisions import Choice, Decision, drive, explore
 from nas.space.document import Document, read
 from nas.space.faults import Fault, first_fault, must_be_one_of
-from nas.space.language import Definition, Limits, SearchSettings, check_keys
+from nas.space.language import Definition, Limits, SearchSettings, TaskEntry, check_keys
 from nas.tasks import Task
 from nas.topology import Topology
 from nas.vocabulary import Scalar
@@ -52,12 +53,14 @@ class SearchSpace:
     source: str | None = field(default=None, compare=False)
 
     @classmethod
-    def load(cls, name: str | Path, task: str | None = None) -> SearchSpace:
+    def load(cls, name: str | Path, task: str | None = None, table: str | Path | None = None) -> SearchSpace:
         """The space in the file `name`, or the one of that name that comes with nas, for its own task or for `task`.
 
+        With a `table` of results (see nas.results.table) candidates are looked up in it, and none is trained.
         Raises SpaceError.
         """
-        return cls._of(read(_locate(name)), task)
+        other = {"of": task, "table": None if table is None else str(table)}
+        return cls._of(read(_locate(name)), {key: value for key, value in other.items() if value is not None})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], source: str = "") -> SearchSpace:
@@ -65,12 +68,13 @@ class SearchSpace:
         return cls._of(Document(data, source))
 
     @classmethod
-    def _of(cls, document: Document, other: str | None = None) -> SearchSpace:
+    def _of(cls, document: Document, other: Mapping[str, str] = MappingProxyType({})) -> SearchSpace:
         try:
             definition = _definition(document.data)
-            task = _task(other or definition.task)
+            entry = _found(definition.task, other)
+            task = _task(entry)
             recipe = _recipe(task, definition.train)
-            resolved = definition.model_copy(update={"task": task.name, "train": recipe.model_dump()})
+            resolved = definition.model_copy(update={"task": entry, "train": recipe.model_dump()})
             space = cls(resolved, task, recipe, document.source or None)
             check(space._chain, task.input, task.outputs)
             space._check_baselines()
@@ -170,9 +174,34 @@ def _definition(data: object) -> Definition:
         raise first_fault(error) from None
 
 
-def _task(name: str) -> Task:
+def _found(entry: TaskEntry, other: Mapping[str, str]) -> TaskEntry:
+    """The entry with what is said in its place, every path absolute."""
+    if "table" in other:
+        entry = entry.model_copy(update={"function": None})
+    entry = entry.model_copy(update=dict(other))
+    paths: dict[str, str] = {}
     try:
-        return tasks.get(name)
+        if entry.of is not None:
+            paths["of"] = tasks.get(entry.of).name
+        if entry.function is not None:
+            paths["function"] = tasks.function.absolute(entry.function)
+    except TaskError as error:
+        raise Fault(str(error), "task") from None
+    if entry.table is not None:
+        paths["table"] = str(Path(entry.table).expanduser().absolute())
+    return entry.model_copy(update=paths)
+
+
+def _task(entry: TaskEntry) -> Task:
+    """What the entry names, with the facts that it says."""
+    facts = entry.facts
+    if "metric" in facts:
+        facts.setdefault("direction", None)  # that of the metric
+    try:
+        if entry.of is not None:
+            return replace(tasks.get(entry.of), results=entry.results, **facts)
+        assert entry.results is not None
+        return tasks.without_data(entry.results, **facts)
     except TaskError as error:
         raise Fault(str(error), "task") from None
 

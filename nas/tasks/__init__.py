@@ -11,9 +11,11 @@ import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 from urllib.parse import unquote
 
 from nas.errors import TaskError, expected
+from nas.recipe import Recipe
 from nas.tasks import arrays, digits, function, image_folder, masks, scenes, tables, text, vision
 from nas.tasks.task import LOSSES, METRICS, UNLABELLED, Array, Split, Splits, Stream, Task
 
@@ -53,6 +55,16 @@ def get(name: str) -> Task:
     if colon:
         return function.task(name)
     raise TaskError(expected("task", name, (*map(usage, TASKS), "FILE.py:FUNCTION")))
+
+
+def without_data(results: tuple[Literal["table", "function"], str], **facts: Any) -> Task:
+    """A task of which there is nothing but results. Raises TaskError where the facts cannot be true."""
+    name = Path(results[1].rpartition(":")[0] or results[1]).stem
+
+    def load() -> Splits:
+        raise TaskError(f"task {name} has no data: its results come from a {results[0]}")
+
+    return Task(name, load=load, recipe=Recipe(epochs=1), results=results, **facts)
 
 
 def usage(word: str) -> str:

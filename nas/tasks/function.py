@@ -29,15 +29,30 @@ def task(reference: str, folder: Path | None = None) -> Task:
     Raises TaskError of one line that says what is missing: the file, the module, the function, or part of the task.
     """
     folder = folder or Path.cwd()
-    place, _, name = reference.rpartition(":")
-    place = str(folder / place) if place.endswith(".py") else place
-    reference = f"{place}:{name}"
-    function = _function(place, name, reference, folder)
+    reference, function = named(reference, folder)
     with _located(reference):
         made = function()
     if not isinstance(made, Task):
         raise TaskError(f"{reference} must return a nas.Task, but returned {_kind(made)}")
     return replace(made, name=reference, load=functools.partial(_load, reference, folder))
+
+
+def named(reference: str, folder: Path | None = None) -> tuple[str, Callable[..., Any]]:
+    """The function that a reference means, and the same reference with an absolute path. Raises TaskError."""
+    folder = folder or Path.cwd()
+    reference = absolute(reference, folder)
+    place, _, name = reference.rpartition(":")
+    return reference, _function(place, name, reference, folder)
+
+
+def absolute(reference: str, folder: Path | None = None) -> str:
+    """The reference, the path of its file from the root. Raises TaskError where it is no reference."""
+    place, _, name = reference.rpartition(":")
+    if not place or not name:
+        raise TaskError(
+            f"a function must be written FILE.py:FUNCTION or package.module:function, but got {reference!r}"
+        )
+    return f"{(folder or Path.cwd()) / place if place.endswith('.py') else place}:{name}"
 
 
 def _load(reference: str, folder: Path) -> Splits:
@@ -51,12 +66,12 @@ def _load(reference: str, folder: Path) -> Splits:
     return checked(splits, replace(made, name=reference))
 
 
-def _function(place: str, name: str, reference: str, folder: Path) -> Callable[[], Any]:
+def _function(place: str, name: str, reference: str, folder: Path) -> Callable[..., Any]:
     module = _file(Path(place), reference) if place.endswith(".py") else _module(place, reference, folder)
     if not hasattr(module, name):
         public = [word for word, value in vars(module).items() if callable(value) and not word.startswith("_")]
         raise TaskError(f"task {reference}: {expected('the function', name, public)}")
-    function: Callable[[], Any] = getattr(module, name)
+    function: Callable[..., Any] = getattr(module, name)
     return function
 
 

@@ -79,6 +79,7 @@ class Task:
     loss       what training minimises, one of LOSSES
     recipe     how candidates are trained, augmentation included, unless a space says otherwise
     notes      what was done to the data that its owner should know, a sentence each
+    results    where metrics come from instead of a training: ("table", its path) or ("function", its reference)
     """
 
     name: str
@@ -90,6 +91,7 @@ class Task:
     loss: str = "cross_entropy"
     recipe: Recipe = field(default_factory=Recipe)
     notes: tuple[str, ...] = ()
+    results: tuple[Literal["table", "function"], str] | None = None
 
     def __post_init__(self) -> None:
         numbers = (*self.input, self.outputs) if isinstance(self.input, tuple) else (None,)
