@@ -128,27 +128,18 @@ def sight(topology: Topology) -> dict[str, str | float]:
     """
     plain = topology.canonical()
     seen: dict[str, str | float] = {"stem": f"{plain.stem.op} {plain.stem.width}", "head": plain.head.op}
-    stage, place, kinds = 0, 0, dict.fromkeys(("add", "concat", "gate", "mul", "long"), 0)
+    counts: Counter[str] = Counter()
+    stage = place = 0
     for block, wire in zip(plain.blocks, plain.wiring.wires, strict=True):
-        if wire.input.size != wire.output.size:
-            stage, place = stage + 1, 0
-        place += 1
-        at = f"{stage}.{place}"
-        options = " ".join(f"{name}={value}" for name, value in sorted(options_of(block).items()))
-        seen[f"{at}.op"] = f"{block.op} {options}"
-        seen[f"{at}.width"] = str(block.width)
-        skip = block.skip
-        if skip is not None:
-            seen[f"{at}.skip"] = skip.kind if skip.source is None else f"long {skip.kind}"
-            kinds[skip.kind] += 1
-            if skip.source is not None:
-                kinds["long"] += 1
-                seen[f"{at}.source"] = str(skip.source)
-        else:
-            seen[f"{at}.skip"] = "none"
-        seen[f"{stage}.blocks"] = place / 32
-    blocks = max(1, len(plain.blocks))
-    return seen | {kind: count / blocks for kind, count in kinds.items()}
+        stage, place = (stage + 1, 1) if wire.input.size != wire.output.size else (stage, place + 1)
+        op = " ".join([block.op, *(f"{name}={value}" for name, value in sorted(options_of(block).items()))])
+        kind = "none" if block.skip is None else block.skip.kind
+        source = None if block.skip is None else block.skip.source
+        at = f"stage {stage} block {place}"
+        seen |= {f"{at} op": op, f"{at} width": str(block.width), f"{at} skip": kind, f"{at} source": str(source)}
+        seen[f"stage {stage} blocks"] = place / 8
+        counts.update([f"op {op}", f"skip {kind}", f"skip {'short' if source is None else 'long'}"])
+    return seen | {what: 2 * count / len(plain.blocks) for what, count in counts.items()}
 
 
 # ------------------------------------------------------------------------------------------- parameters of a study
@@ -180,7 +171,9 @@ class Parameters:
     @classmethod
     def of(cls, distributions: Mapping[str, BaseDistribution], decided: Sequence[Mapping[str, Any]]) -> Parameters:
         """With the conditions that explain which parameters each trial has decided."""
-        return cls(distributions, {name: found for name in distributions if (found := _condition(name, decided))})
+        often = Counter(itertools.chain.from_iterable(decided))
+        ordered = {name: distributions[name] for name, _ in often.most_common()}  # what others depend on comes first
+        return cls(ordered, {name: found for name in ordered if (found := _condition(name, decided))})
 
     def point(self, params: Mapping[str, Any]) -> Point | None:
         decided = all((name in params) == self._active(name, params) for name in self.distributions)
@@ -234,17 +227,20 @@ def _look(name: str, distribution: BaseDistribution, value: Any) -> dict[str, st
 
 
 def _condition(name: str, decided: Sequence[Mapping[str, Any]]) -> tuple[str, frozenset[Any]] | None:
-    """The first parameter whose value tells whether `name` is decided, and the values with which it is not."""
-    if all(name in params for params in decided):
-        return None
+    """A parameter whose value tells whether `name` is decided, and the values with which it is not.
+
+    It is there wherever `name` is, and elsewhere too. Of several the one with the fewest values: the simplest story.
+    """
+    having = [params for params in decided if name in params]
+    stories = []
     for parent in dict.fromkeys(itertools.chain.from_iterable(decided)):
-        if parent == name:
-            continue
-        present = {params[parent] for params in decided if parent in params and name in params}
-        absent = {params[parent] for params in decided if parent in params and name not in params}
-        if not present & absent and all(parent in params for params in decided if name in params):
-            return parent, frozenset(absent)
-    return None
+        without = {params[parent] for params in decided if parent in params and name not in params}
+        if without and all(parent in params and params[parent] not in without for params in having):
+            stories.append((len({params[parent] for params in decided if parent in params}), parent, without))
+    if not stories:
+        return None
+    _, parent, without = min(stories, key=lambda story: story[0])
+    return parent, frozenset(without)
 
 
 def _values(distribution: BaseDistribution) -> Sequence[Any]:

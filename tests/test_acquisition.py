@@ -1,0 +1,63 @@
+"""nas.search.acquisition against brute force."""
+
+import numpy as np
+import pytest
+
+from nas.search.acquisition import (
+    boxes,
+    expected_hypervolume_improvement,
+    expected_improvement,
+    non_dominated,
+    spread_out,
+)
+
+RNG = np.random.default_rng(0)
+
+
+def test_expected_improvement_is_the_mean_of_what_is_gained() -> None:
+    drawn = RNG.normal(0.3, 0.7, 10**6)
+    found = expected_improvement(np.array([0.3]), np.array([0.7]), 0.5)
+    assert found[0] == pytest.approx(np.maximum(0, drawn - 0.5).mean(), rel=0.01)
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3, 4])
+def test_boxes_are_what_no_point_dominates(objectives: int) -> None:
+    """Of points drawn at random: in exactly one box where no point of the front dominates them, else in none."""
+    front, reference = RNG.random((8, objectives)), np.full(objectives, 0.1)
+    lower, upper = boxes(front[non_dominated(front)], reference)
+    drawn = RNG.uniform(0, 1.2, (3000, objectives))
+    inside = ((drawn[:, None] >= lower) & (drawn[:, None] < upper)).all(2).sum(1)
+    dominated = (front[:, None] > drawn).all(2).any(0)
+    above = (drawn >= reference).all(1)
+    assert (inside == (above & ~dominated)).all()
+
+
+@pytest.mark.parametrize("objectives", [2, 3])
+def test_the_hypervolume_grows_as_expected(objectives: int) -> None:
+    front = RNG.random((5, objectives))
+    front = front[non_dominated(front)]
+    reference, mean, deviation = np.zeros(objectives), np.full((1, objectives), 0.7), np.full((1, objectives), 0.2)
+    found = expected_hypervolume_improvement(mean, deviation, front, reference)[0]
+    drawn = RNG.normal(mean, deviation, (400, objectives))
+    volume = RNG.uniform(0, 1.6, (20_000, objectives))
+    free = volume[~(front[:, None] > volume).all(2).any(0)]
+    gained = np.mean([(free < point).all(1).sum() for point in drawn]) / len(volume) * 1.6**objectives
+    assert found == pytest.approx(gained, rel=0.15)
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3])
+def test_fronts_are_those_of_brute_force(objectives: int) -> None:
+    y = RNG.integers(0, 4, (40, objectives)).astype(float)
+    beaten = ((y[:, None] <= y).all(2) & (y[:, None] < y).any(2)).any(1)
+    found = non_dominated(y)
+    assert not (found & beaten).any()
+    assert {tuple(row) for row in y[found]} == {tuple(row) for row in y[~beaten]}
+    assert len(np.unique(y[found], axis=0)) == found.sum()
+
+
+def test_a_front_is_thinned_from_end_to_end() -> None:
+    front = np.column_stack([np.linspace(0, 1, 101), np.linspace(1, 0, 101)])
+    thin = spread_out(front, 11)
+    assert len(thin) == 11
+    assert {0.0, 1.0} <= set(thin[:, 0])
+    assert np.diff(np.sort(thin[:, 0])).max() <= 0.2

@@ -1,0 +1,72 @@
+"""nas.search.surrogate against the textbook's formulas."""
+
+import numpy as np
+import pytest
+from scipy.optimize import check_grad
+
+from nas.search.surrogate import GaussianProcess, Posterior, Weights, normal_scores, standardised
+
+RNG = np.random.default_rng(0)
+GROUP = np.array([0, 0, 1, 2, 2, 2])
+WEIGHTS = Weights(np.array([0.5, 2.0, 0.1]), np.array([0.3, 0.0, 1.0]), 1.5, 0.01)
+
+
+def kernel(x: np.ndarray, z: np.ndarray) -> float:
+    """Written out, one pair at a time."""
+    apart = sum(w * ((x - z)[g == GROUP] ** 2).sum() for g, w in enumerate(WEIGHTS.spread))
+    along = sum(a * (x * z)[g == GROUP].sum() for g, a in enumerate(WEIGHTS.linear))
+    return WEIGHTS.scale * np.exp(-apart) + along
+
+
+def test_a_posterior_is_that_of_the_textbook() -> None:
+    """Rasmussen and Williams 2006, equations 2.25 and 2.26."""
+    x, y, new = RNG.normal(size=(7, 6)), RNG.normal(size=7), RNG.normal(size=(4, 6))
+    noise = RNG.uniform(0, 0.2, 7)
+    mean, deviation = Posterior(WEIGHTS, x, y, GROUP, noise)(new)
+    inverse = np.linalg.inv([[kernel(a, b) for b in x] for a in x] + np.diag(WEIGHTS.noise + noise))
+    across = np.array([[kernel(a, b) for b in x] for a in new])
+    variance = [kernel(a, a) - k @ inverse @ k for a, k in zip(new, across, strict=True)]
+    np.testing.assert_allclose(mean, across @ inverse @ y, atol=1e-9)
+    np.testing.assert_allclose(deviation, np.sqrt(variance), atol=1e-9)
+
+
+def test_the_gradient_of_the_weights_is_right() -> None:
+    x, y = RNG.normal(size=(9, 6)), RNG.normal(size=9)
+    process = GaussianProcess(3)
+    products = np.stack([x[:, g == GROUP] @ x[:, g == GROUP].T for g in range(3)])
+    norms = np.einsum("gnn->gn", products)
+    apart = norms[:, :, None] + norms[:, None] - 2 * products
+    given = y, apart.reshape(3, -1), products.reshape(3, -1)
+    at = RNG.normal(-1, 0.5, 8)
+    error = check_grad(
+        lambda log: process._improbability(log, *given)[0], lambda log: process._improbability(log, *given)[1], at
+    )
+    assert error < 1e-4
+
+
+def test_weights_tell_what_matters_from_what_does_not() -> None:
+    x = RNG.integers(0, 2, (60, 6)).astype(float)
+    group = np.arange(6)
+    process = GaussianProcess(6)
+    process.fit(x, standardised(x[:, 2] + 0.5 * x[:, 4]), group)
+    total = process.weights.spread + process.weights.linear
+    assert set(np.argsort(-total)[:2]) == {2, 4}
+    assert total[[0, 1, 3, 5]].max() < total[4]
+
+
+def test_what_is_believed_is_not_looked_at_again() -> None:
+    x, y = RNG.normal(size=(5, 6)), RNG.normal(size=5)
+    belief = Posterior(WEIGHTS, x, y, GROUP)
+    new = RNG.normal(size=(2, 6))
+    before, after = belief(new), belief.believing(new)(new)
+    np.testing.assert_allclose(before[0], after[0], atol=0.02)
+    assert (after[1] < 0.5 * before[1]).all()
+
+
+def test_normal_scores_know_ranks_alone() -> None:
+    y = RNG.normal(size=50)
+    np.testing.assert_allclose(normal_scores(y), normal_scores(np.exp(3 * y)))
+    assert normal_scores(y).std() == pytest.approx(1)
+    assert normal_scores(np.array([1.0, 1.0, 2.0]))[0] == normal_scores(np.array([1.0, 1.0, 2.0]))[1]
+    assert not normal_scores(np.ones(4)).any()
+    assert np.isfinite(normal_scores(np.array([1.0, -np.inf, np.inf]))).all()
