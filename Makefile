@@ -4,7 +4,7 @@ UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 RUN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup search test test-all check format bench-degradation bench-network constraints clean
+.PHONY: help setup search test test-all check format bench-claims bench-degradation bench-network constraints clean
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -32,6 +32,9 @@ format: .venv/.ready  ## lay out the code
 
 bench-degradation: .venv/.ready  ## plain nets degrade with depth, residual ones do not: training error of both
 	@$(RUN)/python -m benchmarks.degradation $(ARGS)
+
+bench-claims: .venv/.ready  ## what the literature says of skips, measured: a table of every claim (about ten minutes)
+	@$(RUN)/python -m benchmarks.claims $(ARGS)
 
 bench-network: .venv/.ready  ## built networks against torchvision's: time of a step, saved activations
 	@$(RUN)/python -m benchmarks.network $(ARGS)

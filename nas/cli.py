@@ -81,7 +81,8 @@ def search(
     Writes runs/NAME/: run.yaml, study.db, weights/, report.html and best/ (network.py, weights.safetensors,
     card.md). Ctrl-C stops cleanly; --resume goes on.
 
-    Examples: [bold]nas search digits --trials 20[/bold], [bold]nas search digits --baseline mine/network.py[/bold]
+    Examples: [bold]nas search digits --trials 20[/bold], [bold]nas search highway_tabular --task
+    "csv:patients.csv?target=outcome"[/bold], [bold]nas search digits --baseline mine/network.py[/bold]
     """
     from nas.search.driver import search as run_search
     from nas.space import SearchSpace

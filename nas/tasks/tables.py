@@ -62,7 +62,14 @@ def _task(
     name: str, width: int, outputs: int, load: Callable[[], Splits], rows: int, notes: tuple[str, ...] = ()
 ) -> Task:
     """One output is a number to be predicted; of classes there are two at least."""
-    recipe = Recipe(epochs=40, batch_size=max(1, min(128, rows // 16)), lr=0.05, weight_decay=1e-3, label_smoothing=0.0)
+    recipe = Recipe(
+        epochs=40,
+        batch_size=max(1, min(128, rows // 16)),
+        lr=0.05,
+        weight_decay=1e-3,
+        label_smoothing=0.0,
+        grad_clip=1.0,
+    )
     goal: dict[str, Any] = {"metric": "r2", "loss": "squared_error"} if outputs == 1 else {}
     return Task(name, (width,), outputs, load, recipe=recipe, notes=notes, **goal)
 
