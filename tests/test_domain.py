@@ -74,7 +74,9 @@ def test_rows_measure_how_far_points_are_apart() -> None:
     columns = Columns()
     few = Parameters({"op": DISTRIBUTIONS["op"], "lr": DISTRIBUTIONS["lr"]}, {"lr": ("op", frozenset({"pool"}))})
     params = [{"op": "conv", "lr": 1e-4}, {"op": "conv", "lr": 1e-1}, {"op": "pool"}, {"op": "conv", "lr": 1e-4}]
-    first, *others = columns.rows([few._point(each) for each in params])
+    points = [few._point(each) for each in params]
+    columns.learn(points)
+    first, *others = columns.rows(points)
     group = columns.group
     apart = [[((first - other)[group == g] ** 2).sum() for g in (0, 1)] for other in others]
     np.testing.assert_allclose(apart[0], [0, 1])

@@ -10,7 +10,7 @@ import itertools
 import math
 import random
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -318,15 +318,19 @@ class Columns:
         """(F,): the group of every column."""
         return np.array(self._group, dtype=np.intp)
 
-    def rows(self, points: Sequence[Point]) -> Array:
-        """(n, F): what a model sees."""
+    def learn(self, points: Iterable[Point]) -> None:
+        """Columns for whatever there is to see of these: nothing else has rows."""
         for point in points:
             if point.key not in self._rows:
                 self._make_columns(point)
+                self._rows[point.key] = np.empty(0)
+
+    def rows(self, points: Sequence[Point]) -> Array:
+        """(n, F): what a model sees."""
         rows = np.empty((len(points), len(self._group)))
         for place, point in enumerate(points):
-            row = self._rows.get(point.key)
-            if row is None or len(row) < len(self._group):
+            row = self._rows[point.key]
+            if len(row) < len(self._group):
                 row = self._rows[point.key] = self._row(point)
             rows[place] = row
         return rows

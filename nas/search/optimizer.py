@@ -154,7 +154,8 @@ class Pool:
         return self._x[chosen]
 
     def refill(self, parents: Sequence[Point], tried: Mapping[Hashable, Point]) -> None:
-        """Without what was tried; with new candidates, where there may be others."""
+        """Without what was tried; with new candidates, where there may be others. What was tried can be seen."""
+        self.columns.learn(tried.values())
         self._worth[[place for place, point in enumerate(self._points) if point.key in tried]] = -np.inf
         if self._whole:
             return
@@ -197,6 +198,7 @@ class Pool:
 
     def _hold(self, points: list[Point], worth: Array) -> None:
         self._points, self._worth = points, worth
+        self.columns.learn(points)
         self._x = self.columns.rows(points)
 
 
