@@ -40,7 +40,7 @@ bench-network: .venv/.ready  ## built networks against torchvision's: time of a 
 	@$(RUN)/python -m benchmarks.network $(ARGS)
 
 constraints: $(UV)  ## resolve the exact versions anew
-	@$(UV) pip compile -q pyproject.toml --group dev --universal --python-version 3.11 --upgrade \
+	@$(UV) pip compile -q pyproject.toml --extra onnx --group dev --universal --python-version 3.11 --upgrade \
 	  --no-header --no-annotate --no-emit-index-url -o constraints.txt
 
 clean:  ## remove what was installed and cached, never a run
@@ -49,7 +49,7 @@ clean:  ## remove what was installed and cached, never a run
 .venv/.ready: pyproject.toml constraints.txt $(UV)
 	@echo "setting up .venv (once)" >&2
 	@test -x $(RUN)/python || $(UV) venv -q --python "$$(command -v $(PYTHON))" .venv
-	@VIRTUAL_ENV=.venv $(UV) pip install -q -c constraints.txt --group dev -e .
+	@VIRTUAL_ENV=.venv $(UV) pip install -q -c constraints.txt --group dev -e '.[onnx]'
 	@touch $@
 
 # uv where the PATH has none: into a folder of this checkout, which a system Python that manages itself allows

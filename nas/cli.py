@@ -210,25 +210,41 @@ def dashboard(
 @app.command()
 def export(
     what: Annotated[
-        str | None, typer.Argument(help="A run, a reference (resnet18) or a topology file. Default: the latest run.")
+        str | None,
+        typer.Argument(help="A run, RUN/TRIAL, a reference (resnet18) or a topology file. Default: the latest run."),
     ] = None,
     trial: Annotated[int | None, typer.Option(min=0, help="This trial of the run instead of its best.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write. Default: runs/NAME/best.")] = None,
+    key: Annotated[str | None, typer.Option(help="The trial with this key, or with the one that begins so.")] = None,
+    format: Annotated[
+        list[str] | None, typer.Option(metavar="py,onnx,pt2", help="What to write beside network.py; repeat or list.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder, or network.py alone. Default: runs/NAME/best.")
+    ] = None,
 ) -> None:
     """Write a network as PyTorch code that needs nothing of ours: network.py, weights.safetensors and card.md.
 
     What is written is loaded in a fresh interpreter and compared first: a file that differs is not left behind.
+    network.onnx (pip install 'skipnas[onnx]') and network.pt2 (torch.export) read batches of any size.
 
-    Example: [bold]nas export resnet18 -o resnet18[/bold]
+    Examples: [bold]nas export[/bold], [bold]nas export resnet18 -o resnet18[/bold],
+    [bold]nas export --key 3f9a --format onnx,pt2[/bold]
     """
     from nas.export import export_run, export_topology
     from nas.study import Run
 
-    topology = None if what is None else _topology(what)
-    if topology is None:
-        typer.echo(export_run(Run.open(what), trial, out))
-    else:
-        typer.echo(export_topology(topology, out or Path(Path(str(what)).stem)))
+    formats = [word.strip() for words in format or () for word in words.split(",")]
+    network = None if what is None else _network(what)
+    if network is not None:
+        if trial is not None or key is not None:
+            raise NasError(f"--trial and --key choose a trial of a run, but {what} is a network")
+        typer.echo(export_topology(network, out or Path(Path(str(what)).stem), formats=formats))
+        return
+    run, number = _trial(what or "") or (Run.open(what), None)
+    if [number, trial, key].count(None) < 2:
+        raise NasError("RUN/TRIAL, --trial and --key all choose the trial: give one of them")
+    number = run.number(key) if key is not None else trial if trial is not None else number
+    typer.echo(export_run(run, number, out, formats=formats))
 
 
 @app.command()
@@ -241,7 +257,9 @@ def show(
 
     Examples: [bold]nas show digits[/bold], [bold]nas show unet -o unet.svg[/bold], [bold]nas show RUN/12[/bold]
     """
-    topology = _topology(what)
+    topology = _network(what)
+    if topology is None and (named := _trial(what)):
+        topology = named[0].topology(named[1])
     if topology is None:
         _show_space(what, json)
     else:
@@ -251,22 +269,24 @@ def show(
 # ------------------------------------------------------------------------------------------- what a word means
 
 
-def _topology(what: str) -> Topology | None:
-    """The topology in a file, of a trial RUN/12, or of a reference; None where `what` may be a space or a run."""
+def _network(what: str) -> Topology | None:
+    """The topology in a file or of a reference; None where `what` may be a space, a run or a trial."""
     from nas import references
     from nas.space import available
 
-    path = Path(what)
-    if path.suffix in (".json", ".py") and path.is_file():
+    if Path(what).suffix in (".json", ".py"):
         from nas.export import read_topology
 
-        return read_topology(path)
-    name, _, number = what.rpartition("/")
-    if number.isdecimal():
-        from nas.study import Run
-
-        return Run.open(name or None).topology(int(number))
+        return read_topology(what)
     return references.get(what) if references.known(what) and what not in available() else None
+
+
+def _trial(what: str) -> tuple[Run, int] | None:
+    """The run and the trial of RUN/12; None for another word."""
+    from nas.study import Run
+
+    name, _, number = what.rpartition("/")
+    return (Run.open(name or None), int(number)) if number.isdecimal() else None
 
 
 def _baselines(words: list[str], space: SearchSpace) -> dict[str, Topology]:

@@ -229,6 +229,21 @@ class Run:
             raise RunError(f"run {self.name!r} has no trial {number}: it has {len(trials)}")
         return trials[number]
 
+    def number(self, key: str) -> int:
+        """The trial of the topology whose canonical key begins so: the one that was trained, where several are its.
+
+        Raises RunError where no key, or more than one, begins so.
+        """
+        found: dict[str, int] = {}
+        for trial in sorted(self.study.get_trials(deepcopy=False), key=lambda trial: not counts(trial)):
+            whole = trial.user_attrs.get(KEY)
+            if isinstance(whole, str) and key and whole.startswith(key.lower()):
+                found.setdefault(whole, trial.number)
+        if len(found) != 1:
+            shown = f"{len(found)}: {', '.join(sorted(found)[:3])}, …" if found else "none"
+            raise RunError(f"one key of run {self.name!r} must begin with {key[:40]!r}, but got {shown}")
+        return next(iter(found.values()))
+
     def topology(self, number: int) -> Topology:
         """What a trial trained. Raises RunError."""
         data = self.trial(number).user_attrs.get(TOPOLOGY)

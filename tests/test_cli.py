@@ -137,6 +137,12 @@ def test_report_and_export(folder: Path, nas: Nas, tmp_path: Path) -> None:
     assert (tmp_path / "one" / "network.py").is_file()
 
 
+def test_export_by_key(folder: Path, nas: Nas, tmp_path: Path) -> None:
+    key = json.loads(nas("show", "first/1", "--json").out)["key"]
+    assert nas("export", "first", "--key", key[:8], "-o", str(tmp_path / "net.py"), "--format", "py").code == 0
+    assert json.loads(nas("show", str(tmp_path / "net.py"), "--json").out)["key"] == key
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -159,6 +165,13 @@ def test_report_and_export(folder: Path, nas: Nas, tmp_path: Path) -> None:
         (["show", "nothing"], "nothing"),
         (["export", "nothing"], "nothing"),
         (["export", "--trial", "99"], "has no trial 99"),
+        (["export", "--key", "x"], "must begin with 'x', but got none"),
+        (["export", "--key", ""], "must begin with ''"),
+        (["export", "--key", "0", "--trial", "1"], "give one of them"),
+        (["export", "first/1", "--trial", "1"], "give one of them"),
+        (["export", "resnet20", "--trial", "1"], "resnet20 is a network"),
+        (["export", "resnet20", "--format", "py,onxx", "-o", "out"], "did you mean 'onnx'"),
+        (["export", "none.py"], "none.py cannot be read"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

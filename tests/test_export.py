@@ -7,15 +7,13 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
+from exported import loaded
 from safetensors.torch import load_file
-from topologies import random_topology
+from topologies import SMALL, random_topology
 
 from nas import references
 from nas.block import Block, Head, Skip, Stem
@@ -31,46 +29,6 @@ from nas.vocabulary import HEADS, JOINS, OPS, STEMS
 torch.set_num_threads(1)
 
 TASK = (3, 16, 16)
-SMALL = {
-    "resnet18": references.resnet(18, input=(3, 32, 32)),
-    "resnet20": references.resnet(20),
-    "plain20": references.plain(20),
-    "preact_resnet20": references.preact_resnet(20),
-    "wide_resnet16_1": references.wide_resnet(16, 1),
-    "densenet121": references.densenet(121, input=(3, 32, 32)),
-    "densenet_bc40": references.densenet_bc(40),
-    "highway": references.highway(),
-    "highway_conv": references.highway_conv(11),
-    "unet": references.unet(8, input=(3, 32, 32)),
-    "unet_bilinear": references.unet(8, up="bilinear", input=(3, 32, 32)),
-    "vit": Topology(
-        (3, 32, 32),
-        Stem("patch", 32, {"patch": 8}),
-        (Block("attention", 32, skip=Skip("add")), Block("feed_forward", 32, skip=Skip("add"))) * 4,
-        Head("class_token"),
-        10,
-    ),
-    "gpt": Topology(
-        (16,),
-        Stem("token", 32, {"vocabulary": 50}),
-        (Block("attention", skip=Skip("add"), options={"causal": True}), Block("feed_forward", skip=Skip("add"))) * 3,
-        Head("language_model"),
-        50,
-    ),
-    "post_norm": Topology(
-        (16,),
-        Stem("token", 32, {"vocabulary": 50}),
-        (
-            Block("attention", skip=Skip("gate"), options={"norm": "post"}),
-            Block("feed_forward", skip=Skip("gate"), options={"norm": "post"}),
-        )
-        * 3,
-        Head("classify"),
-        5,
-    ),
-    "mobilenet_like": references.mobilenet_like(input=(3, 32, 32)),
-    "nas_bench_macro": references.nas_bench_macro("01201201"),
-}
 
 
 def every_word() -> Iterator[Topology]:
@@ -119,15 +77,6 @@ def written(topologies: list[Topology], folder: Path) -> list[Case]:
         path.write_text(source(topology, f"network {number}", 0), encoding="utf-8")
         cases.append(Case(path, topology))
     return cases
-
-
-def loaded(path: Path) -> ModuleType:
-    loader = SourceFileLoader("exported", str(path))
-    spec = spec_from_loader("exported", loader)
-    assert spec is not None
-    module = module_from_spec(spec)
-    loader.exec_module(module)
-    return module
 
 
 def tool(*arguments: str | Path) -> None:
@@ -383,36 +332,3 @@ def test_a_reference_exports_to_a_folder(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["card.md", "network.py"]
     assert (folder / "network.py").read_text().startswith('"""highway: 80,560 parameters')
     assert "80,560" in (folder / "card.md").read_text()
-
-
-# ---------------------------------------------------------------------------------------------- families for others
-
-
-@pytest.mark.parametrize("name", ["resnet20", "densenet_bc40", "unet", "vit", "gpt", "highway"])
-def test_features_and_another_classifier(name: str, tmp_path: Path) -> None:
-    topology = SMALL[name]
-    path = tmp_path / "network.py"
-    path.write_text(source(topology, name, 0), encoding="utf-8")
-    network = loaded(path).Network().to(torch.bfloat16)
-    sizes = (2, *topology.input)
-    x = torch.randint(50, sizes) if name == "gpt" else torch.randn(sizes, dtype=torch.bfloat16)
-    if len(topology.input) == 3:
-        network, x = network.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
-    assert network.forward_features(x).shape == (2, *topology.wiring.output.tensor)
-    outputs = network(x)
-    network.reset_classifier(7)
-    assert network(x).dtype == torch.bfloat16
-    dim = {"gpt": 2}.get(name, 1)
-    assert network(x).shape == (*outputs.shape[:dim], 7, *outputs.shape[dim + 1 :])
-
-
-@pytest.mark.parametrize("name", ["preact_resnet20", "unet", "gpt"])
-def test_torch_exports_it(name: str, tmp_path: Path) -> None:
-    topology = SMALL[name]
-    path = tmp_path / "network.py"
-    path.write_text(source(topology, name, 0), encoding="utf-8")
-    network = loaded(path).Network().eval()
-    sizes = (2, *topology.input)
-    x = torch.randint(50, sizes) if topology.stem.op == "token" else torch.randn(sizes)
-    program = torch.export.export(network, (x,))
-    torch.testing.assert_close(program.module()(x), network(x), rtol=1e-5, atol=1e-5)

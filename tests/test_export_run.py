@@ -33,6 +33,7 @@ def topology(*kinds: str) -> Topology:
 def add(run: Run, accuracy: float | None, params: int, *kinds: str, state: str = "COMPLETE", **more: object) -> None:
     known = {
         names.TOPOLOGY: topology(*kinds).to_dict(),
+        names.KEY: topology(*kinds).key,
         names.PREDICTED: {"params": params, "flops": 30, "memory": 5 * 2**20},
         names.CURVE: [{"epoch": 1}, {"epoch": 2}],
         names.SEED: 7,
@@ -107,6 +108,27 @@ def test_an_old_winner_leaves_no_weights_behind(run: Run) -> None:
     (run.weights_folder / "4.safetensors").unlink()
     export_run(run)
     assert not (run.path / "best" / "weights.safetensors").exists()
+
+
+def test_an_old_winner_leaves_no_other_format_behind(run: Run, tmp_path: Path) -> None:
+    folder = export_run(run)
+    for place in (folder, tmp_path):
+        (place / "network.onnx").write_text("of an earlier winner")
+    export_run(run)
+    assert not (folder / "network.onnx").exists()
+    export_run(run, path=tmp_path)
+    assert (tmp_path / "network.onnx").exists()  # not ours to remove
+
+
+def test_a_key_names_its_trial(run: Run) -> None:
+    keys = [run.topology(number).key for number in range(5)]
+    for number, key in enumerate(keys):
+        assert run.number(key) == run.number(key[:12].upper()) == number
+    add(run, None, 1300, "add", "concat", "add", "none", state="FAIL", **{names.KEY: keys[1], names.REASON: "known"})
+    assert run.number(keys[1]) == 1
+    for wrong in ("", "zz", keys[1] + "0", "%"):
+        with pytest.raises(RunError, match="must begin with"):
+            run.number(wrong)
 
 
 def test_damaged_weights_are_one_line(run: Run) -> None:

@@ -1,10 +1,11 @@
-"""Random topologies over every op, kind, join, stem and head, for any `random.Random` (hypothesis's too)."""
+"""Small topologies: one of every family, and random ones over every op, kind, join, stem and head."""
 
 from __future__ import annotations
 
 import random
 from typing import Any
 
+from nas import references
 from nas.block import Block, Head, Skip, Stem
 from nas.errors import TopologyError
 from nas.topology import Topology
@@ -13,10 +14,77 @@ from nas.vocabulary import JOINS, OPS, SHORTCUTS
 FAMILIES = ("image", "sequence", "vector")
 WIDTHS = (4, 8, 12)
 IMAGE_OPS = [name for name, op in OPS.items() if "image" in op.layouts]
+SMALL = {
+    "resnet18": references.resnet(18, input=(3, 32, 32)),
+    "resnet20": references.resnet(20),
+    "plain20": references.plain(20),
+    "preact_resnet20": references.preact_resnet(20),
+    "wide_resnet16_1": references.wide_resnet(16, 1),
+    "densenet121": references.densenet(121, input=(3, 32, 32)),
+    "densenet_bc40": references.densenet_bc(40),
+    "highway": references.highway(),
+    "highway_conv": references.highway_conv(11),
+    "unet": references.unet(8, input=(3, 32, 32)),
+    "unet_bilinear": references.unet(8, up="bilinear", input=(3, 32, 32)),
+    "vit": Topology(
+        (3, 32, 32),
+        Stem("patch", 32, {"patch": 8}),
+        (Block("attention", 32, skip=Skip("add")), Block("feed_forward", 32, skip=Skip("add"))) * 4,
+        Head("class_token"),
+        10,
+    ),
+    "gpt": Topology(
+        (16,),
+        Stem("token", 32, {"vocabulary": 50}),
+        (Block("attention", skip=Skip("add"), options={"causal": True}), Block("feed_forward", skip=Skip("add"))) * 3,
+        Head("language_model"),
+        50,
+    ),
+    "post_norm": Topology(
+        (16,),
+        Stem("token", 32, {"vocabulary": 50}),
+        (
+            Block("attention", skip=Skip("gate"), options={"norm": "post"}),
+            Block("feed_forward", skip=Skip("gate"), options={"norm": "post"}),
+        )
+        * 3,
+        Head("classify"),
+        5,
+    ),
+    "mobilenet_like": references.mobilenet_like(input=(3, 32, 32)),
+    "nas_bench_macro": references.nas_bench_macro("01201201"),
+}
+
+
+IMAGES = {
+    "residual": (Block("basic", 8, 2, Skip("add")), Block("bottleneck", 8, skip=Skip("add", shortcut="pad"))),
+    "preact": (Block("preact", 8, 2, Skip("add")), Block("preact_bottleneck", 8, skip=Skip("add"))),
+    "dense": (
+        Block("dense_layer", 4, skip=Skip("concat")),
+        Block("dense_layer_plain", 4, skip=Skip("concat")),
+        Block("transition", 8, 2),
+    ),
+    "highway": (Block("conv", 4, skip=Skip("gate")), Block("conv", 8, 2, skip=Skip("gate"))),
+    "mobile": (Block("mbconv", 4, skip=Skip("mul")), Block("convnext", 8, 2, skip=Skip("add"))),
+    "unet": (
+        Block("double_conv", 4),
+        Block("maxpool", stride=2),
+        Block("double_conv", 8),
+        Block("upconv", 4, skip=Skip("concat", 1)),
+        Block("double_conv", 4, skip=Skip("add", 2)),
+    ),
+    "bilinear": (Block("conv", 4, 2), Block("upconv", 4, skip=Skip("add", 0), options={"up": "bilinear"})),
+}
+TINY = {  # a network of every family as small as can be
+    **{name: Topology((3, 8, 8), Stem("conv3x3", 4), blocks, Head("classify"), 3) for name, blocks in IMAGES.items()},
+    "pixels": Topology((3, 9, 9), Stem("conv7x7_pool", 4), IMAGES["residual"], Head("conv1x1"), 3),
+    "linear": Topology((5,), Stem("linear", 4), (Block("linear", 4, skip=Skip("add")),), Head("classify"), 3),
+    **{name: SMALL[name] for name in ("vit", "gpt", "post_norm")},
+}
 
 
 def random_topology(rng: random.Random, family: str | None = None, max_blocks: int = 8) -> Topology:
-    """A small valid topology; what cannot be built is drawn again."""
+    """A small valid topology, of a random.Random (or hypothesis's); what cannot be built is drawn again."""
     family = family or rng.choice(FAMILIES)
     draw = {"image": _image, "sequence": _sequence, "vector": _vector}[family]
     for _ in range(1000):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +38,9 @@ class Card:
     recipe: Recipe | None = None
 
 
-def written(card: Card, topology: Topology, *, trained: bool, milliseconds: float) -> str:
+def written(
+    card: Card, topology: Topology, *, trained: bool, milliseconds: float, formats: Collection[str] = ()
+) -> str:
     """The card as Markdown, in which no name or setting is more than words."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -52,6 +54,7 @@ def written(card: Card, topology: Topology, *, trained: bool, milliseconds: floa
     return environment.get_template("card.md.j2").render(
         card=card,
         trained=trained,
+        formats=formats,
         line=f"{skips_in_words(topology)}. {topology.describe()}",
         rows=[*(card.facts or {}).items(), *_costs(card, topology, milliseconds)],
         example=example(topology),

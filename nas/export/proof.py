@@ -1,9 +1,10 @@
 """Run by a fresh interpreter that knows torch but not nas: do these files compute what the built networks computed?
 
 `python -I -S proof.py` reads a job from stdin as JSON: {"paths": where torch is, "threads": n, "cases": [{"code":
-network.py, "weights": its weights, "expected": what the built network gave}]}. It prints, for every case, the
-largest difference of logits and of gradients relative to the largest value (or to 1), and the time of a forward pass
-of one sample; or an error.
+network.py, "weights": its weights, "expected": what the built network gave, "formats": those to write beside it,
+"context": see conversion.py}]}. It prints, for every case, the largest difference of logits, of gradients and of the
+logits of every format relative to the largest value (or to 1), and the time of a forward pass of one sample; or an
+error.
 """
 
 import json
@@ -11,6 +12,8 @@ import sys
 import timeit
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from typing import Any
 
 
 def main() -> None:
@@ -30,27 +33,41 @@ def main() -> None:
     print(json.dumps(results))
 
 
-def compare(code: str, weights: str, expected: str) -> dict[str, float]:
+def compare(code: str, weights: str, expected: str, formats: list[str], context: int | None) -> dict[str, float]:
     """The differences of one file: eval logits of every batch, then gradients of mean(logits²) in train mode."""
     from safetensors.torch import load_file
 
-    loader = SourceFileLoader("exported", code)
-    spec = spec_from_loader("exported", loader)
-    assert spec is not None
-    module = module_from_spec(spec)
-    loader.exec_module(module)
-    network, known = module.load_weights(weights), load_file(expected)
+    network, known = module("exported", code).load_weights(weights), load_file(expected)
     batches = sorted(name for name in known if name.startswith("input."))
-    logits = max(difference(network(known[name]), known[name.replace("input", "logits")]) for name in batches)
-    milliseconds = 1000 * min(timeit.repeat(lambda: network(known[batches[0]][:1]), number=1, repeat=3))
+    first = known[batches[0]]
+
+    def apart(forward: Any) -> float:
+        return max(difference(forward(known[name]), known[name.replace("input", "logits")]) for name in batches)
+
+    found = {"logits": apart(network)}
+    found["milliseconds"] = 1000 * min(timeit.repeat(lambda: network(first[:1]), number=1, repeat=3))
+    if formats:
+        paths = {name: Path(code).with_suffix(f".{name}") for name in formats}
+        conversion = module("conversion", str(Path(__file__).with_name("conversion.py")))
+        written = conversion.convert(network, first, context, paths)
+        found |= {name: apart(forward) for name, forward in written.items()}
     network.train()
-    network(known[batches[0]]).square().mean().backward()
+    network(first).square().mean().backward()
     wanted = {name.removeprefix("gradient."): value for name, value in known.items() if name.startswith("gradient.")}
     got = {name: parameter.grad for name, parameter in network.named_parameters() if parameter.grad is not None}
     if got.keys() != wanted.keys():
         raise ValueError(f"other parameters have gradients: {sorted(got.keys() ^ wanted.keys())[:3]}")
-    gradients = max((difference(got[name], wanted[name]) for name in got), default=0.0)
-    return {"logits": logits, "gradients": gradients, "milliseconds": milliseconds}
+    return found | {"gradients": max((difference(got[name], wanted[name]) for name in got), default=0.0)}
+
+
+def module(name: str, path: str) -> Any:
+    """The module in a file."""
+    loader = SourceFileLoader(name, path)
+    spec = spec_from_loader(name, loader)
+    assert spec is not None
+    made = module_from_spec(spec)
+    loader.exec_module(made)
+    return made
 
 
 def difference(got, wanted) -> float:  # type: ignore[no-untyped-def]  # torch is not imported yet

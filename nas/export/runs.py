@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import ExportError, TaskError
 from nas.export.card import Card, mebibytes
+from nas.export.formats import FORMATS
+from nas.export.formats import formats as known_formats
 from nas.export.write import Weights, export_topology
 from nas.study import directions
 
@@ -22,12 +24,14 @@ NEIGHBOURS = 2  # to each side
 SHOWN = {"params": "{:,.0f}".format, "memory": mebibytes, "flops": "{:,.0f}".format}
 
 
-def export_run(run: Run, number: int | None = None, path: Path | str | None = None) -> Path:
+def export_run(
+    run: Run, number: int | None = None, path: Path | str | None = None, *, formats: Iterable[str] = ()
+) -> Path:
     """The best trial of a run (or trial `number`) as network.py, weights.safetensors and card.md; their folder.
 
     The folder is <run>/best, or <run>/trial-<number>, unless `path` names another. The weights are there if the run
-    kept them: it keeps those of its leaders. Raises RunError where there is no such trial, ExportError where none
-    was trained to the end or where the file would not compute the network.
+    kept them: it keeps those of its leaders. formats: see `export_code`. Raises RunError where there is no such
+    trial, ExportError where none was trained to the end or where the file would not compute the network.
     """
     chosen = run.winner if number is None else number
     if chosen is None:
@@ -35,10 +39,12 @@ def export_run(run: Run, number: int | None = None, path: Path | str | None = No
     own = run.path / ("best" if number is None else f"trial-{number}")
     folder = Path(path) if path is not None else own
     topology, weights = run.topology(chosen), _weights(run, chosen)
-    card = card_of(run, chosen)
-    export_topology(topology, folder, weights=weights, title=card.title, card=card)
-    if weights is None and folder == own:
-        (own / "weights.safetensors").unlink(missing_ok=True)  # of an earlier winner
+    card, others = card_of(run, chosen), known_formats(formats)
+    export_topology(topology, folder, weights=weights, title=card.title, formats=others, card=card)
+    if folder == own:
+        stale = {f"network.{name}" for name in FORMATS if name not in others}
+        for name in stale | ({"weights.safetensors"} if weights is None else set()):
+            (own / name).unlink(missing_ok=True)  # of an earlier winner
     return folder
 
 

@@ -7,13 +7,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nas.block import options_of
 from nas.errors import ExportError
 from nas.export import proof
+from nas.export.formats import FORMATS
 from nas.export.weights import renamed, safetensors
 from nas.topology import Topology
 
@@ -29,23 +31,28 @@ LONGEST = 16  # tokens of a sequence that are enough to compare
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A file to prove: the topology that it should compute, with these weights of `build(topology)` or fresh ones."""
+    """A file to prove: the topology that it should compute, with these weights of `build(topology)` or fresh ones.
+
+    formats: those to write beside it, with the same weights, and to prove likewise.
+    """
 
     path: Path
     topology: Topology
     weights: Mapping[str, Tensor] | None = None
+    formats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
     """How far a file is from the network, as a share of the largest value (or of 1, if that is larger).
 
-    milliseconds: a forward pass of one sample, on this machine's processor.
+    milliseconds: a forward pass of one sample, on this machine's processor; formats: the logits of each.
     """
 
     logits: float
     gradients: float
     milliseconds: float
+    formats: Mapping[str, float] = field(default_factory=dict)
 
 
 def verify(path: Path | str, topology: Topology, weights: Mapping[str, Tensor] | None = None) -> Proof:
@@ -67,19 +74,26 @@ def verify_all(cases: Sequence[Case]) -> list[Proof]:
 def _proof(case: Case, answer: Mapping[str, float | str]) -> Proof:
     if "error" in answer:
         raise ExportError(f"{case.path.name} does not run by itself: {answer['error']}")
-    found = Proof(**{name: float(value) for name, value in answer.items()})
-    for what, difference in (("logits", found.logits), ("gradients", found.gradients)):
-        if not difference <= TOLERANCE:
-            raise ExportError(f"{case.path.name} does not compute the network: its {what} differ by {difference:.2g}")
+    far = {name: float(value) for name, value in answer.items()}
+    found = Proof(far.pop("logits"), far.pop("gradients"), far.pop("milliseconds"), far)
+    _check(case.path.name, "logits", found.logits, TOLERANCE)
+    _check(case.path.name, "gradients", found.gradients, TOLERANCE)
+    for name, difference in found.formats.items():
+        _check(case.path.with_suffix(f".{name}").name, "logits", difference, FORMATS[name].tolerance)
     return found
 
 
-def _ask(cases: list[dict[str, str]]) -> list[dict[str, float | str]]:
+def _check(file: str, what: str, difference: float, tolerance: float) -> None:
+    if not difference <= tolerance:
+        raise ExportError(f"{file} does not compute the network: its {what} differ by {difference:.2g}")
+
+
+def _ask(cases: list[dict[str, Any]]) -> list[dict[str, float | str]]:
     """What the fresh interpreter says of every case."""
-    import safetensors
     import torch
 
-    places = {str(Path(module.__file__ or "").parents[1]) for module in (torch, safetensors)}
+    needs = {"torch", "safetensors"}.union(*(FORMATS[name].needs for case in cases for name in case["formats"]))
+    places = {str(Path(spec.origin).parents[1]) for spec in map(find_spec, needs) if spec and spec.origin}
     job = json.dumps({"paths": sorted(places), "threads": torch.get_num_threads(), "cases": cases})
     done = subprocess.run(
         [sys.executable, "-I", "-S", proof.__file__], input=job, capture_output=True, text=True, check=False
@@ -90,7 +104,7 @@ def _ask(cases: list[dict[str, str]]) -> list[dict[str, float | str]]:
     return answers
 
 
-def _prepare(case: Case, folder: Path) -> dict[str, str]:
+def _prepare(case: Case, folder: Path) -> dict[str, Any]:
     """The weights and what the built network computes with them, as files."""
     from nas.network import build
 
@@ -103,7 +117,9 @@ def _prepare(case: Case, folder: Path) -> dict[str, str]:
     files = {"weights": folder / "weights.safetensors", "expected": folder / "expected.safetensors"}
     files["weights"].write_bytes(safetensors(renamed(case.topology, network.state_dict())))
     files["expected"].write_bytes(safetensors(_expected(network, case.topology)))
-    return {"code": str(case.path), **{name: str(path) for name, path in files.items()}}
+    context = case.topology.input[0] if case.topology.stem.op == "token" else None
+    paths = {"code": str(case.path), **{name: str(path) for name, path in files.items()}}
+    return {**paths, "formats": case.formats, "context": context}
 
 
 def _load(network: Network, case: Case) -> None:
@@ -135,6 +151,7 @@ def _batch(topology: Topology, size: int) -> Tensor:
     generator = torch.Generator().manual_seed(size)
     if topology.stem.op == "token":
         words, length = int(options_of(topology.stem)["vocabulary"]), min(LONGEST, topology.input[0])
+        length = max(1, length + BATCHES[0] - size)  # another one in each batch
         return torch.randint(words, (size, length), generator=generator)
     return torch.randn(size, *topology.input, generator=generator)
 

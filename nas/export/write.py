@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.errors import ExportError
 from nas.export.card import Card, written
+from nas.export.formats import formats as known_formats
 from nas.export.source import source
 from nas.export.verification import Case, Proof, verify_all
 from nas.export.weights import renamed, safetensors
@@ -22,7 +23,12 @@ Weights = Mapping[str, "Tensor"]  # a state_dict of nas.build(topology)
 
 
 def export_code(
-    topology: Topology, path: Path | str, *, weights: Weights | None = None, title: str | None = None
+    topology: Topology,
+    path: Path | str,
+    *,
+    weights: Weights | None = None,
+    title: str | None = None,
+    formats: Iterable[str] = (),
 ) -> Path:
     """The network of `topology` as one Python file that imports torch alone; its path.
 
@@ -30,11 +36,14 @@ def export_code(
     weights  a state_dict of `nas.build(topology)`: written beside it under the file's own names, as net.safetensors
              or weights.safetensors
     title    what the file says it is; the file's name unless given
+    formats  written besides, under its name: "pt2" for torch.export, "onnx" (the extra `onnx`); they hold the weights,
+             or random ones, and read batches of any size
 
     What is written is run first by a fresh interpreter that cannot import nas, and compared with the built network:
-    logits of two batches, every gradient. Raises ExportError, and writes nothing, where it differs.
+    logits of two batches, in every format, and every gradient. Raises ExportError, and writes nothing, where one
+    differs or cannot be written.
     """
-    return _export(topology, Path(path), weights, title)[0]
+    return _export(topology, Path(path), weights, title, formats)[0]
 
 
 def export_topology(
@@ -43,27 +52,37 @@ def export_topology(
     *,
     weights: Weights | None = None,
     title: str | None = None,
+    formats: Iterable[str] = (),
     card: Card | None = None,
 ) -> Path:
-    """A folder with network.py, card.md and, of a trained network, weights.safetensors; its path.
+    """A folder with network.py, card.md, of a trained network weights.safetensors, and other formats; its path.
 
     A path that ends in .py is the file alone, as of `export_code`. Raises ExportError, and writes nothing, where the
     file would not compute the network.
     """
     folder = Path(folder)
     if folder.suffix == ".py":
-        return export_code(topology, folder, weights=weights, title=title)
+        return export_code(topology, folder, weights=weights, title=title, formats=formats)
     title = title or folder.resolve().name
-    _, proof = _export(topology, folder, weights, title)
-    text = written(card or Card(title), topology, trained=weights is not None, milliseconds=proof.milliseconds)
+    _, proof = _export(topology, folder, weights, title, formats)
+    text = written(
+        card or Card(title),
+        topology,
+        trained=weights is not None,
+        milliseconds=proof.milliseconds,
+        formats=proof.formats,
+    )
     _write(folder / "card.md", text)
     return folder
 
 
-def _export(topology: Topology, path: Path, weights: Weights | None, title: str | None) -> tuple[Path, Proof]:
-    """Write network.py and its weights, once they are proven."""
+def _export(
+    topology: Topology, path: Path, weights: Weights | None, title: str | None, formats: Iterable[str]
+) -> tuple[Path, Proof]:
+    """Write network.py, its weights and the other formats, once they are proven."""
     from nas.network import build
 
+    others = known_formats(formats)
     single = path.suffix == ".py"
     code = path if single else path / "network.py"
     beside = path.with_suffix(".safetensors") if single else path / "weights.safetensors"
@@ -72,7 +91,9 @@ def _export(topology: Topology, path: Path, weights: Weights | None, title: str 
     with tempfile.TemporaryDirectory(prefix="nas-export-") as folder:
         draft = Path(folder) / code.name
         draft.write_text(text, encoding="utf-8")
-        proof = verify_all([Case(draft, topology, weights)])[0]
+        proof = verify_all([Case(draft, topology, weights, others)])[0]
+        for name in others:
+            _write(code.with_suffix(f".{name}"), draft.with_suffix(f".{name}").read_bytes())
     if weights is not None:
         _write(beside, safetensors(renamed(topology, weights)))
     return _write(code, text), proof

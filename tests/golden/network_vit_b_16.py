@@ -32,7 +32,7 @@ class Patch(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.projection(x).flatten(2).transpose(1, 2)  # (B, H·W/patch², width)
         if self.class_token is not None:
-            x = torch.cat((self.class_token.expand(len(x), -1, -1), x), 1)
+            x = torch.cat((self.class_token.expand(x.shape[0], -1, -1), x), 1)
         return x + self.position  # (B, T, width)
 
 

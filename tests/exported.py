@@ -1,0 +1,38 @@
+"""An exported file as a module, and as a network, in this process."""
+
+from __future__ import annotations
+
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from torch import Tensor, nn
+
+from nas.block import options_of
+from nas.export.source import source
+from nas.topology import Topology
+
+
+def loaded(path: Path) -> ModuleType:
+    loader = SourceFileLoader("exported", str(path))
+    spec = spec_from_loader("exported", loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+def network(topology: Topology, folder: Path) -> nn.Module:
+    """Network() of the file that the topology exports to."""
+    path = folder / "network.py"
+    path.write_text(source(topology, "network", 0), encoding="utf-8")
+    made: nn.Module = loaded(path).Network()
+    return made
+
+
+def batch(topology: Topology, size: int = 2, dtype: torch.dtype = torch.float32) -> Tensor:
+    if topology.stem.op == "token":
+        return torch.randint(int(options_of(topology.stem)["vocabulary"]), (size, *topology.input))
+    return torch.randn(size, *topology.input, dtype=dtype)
