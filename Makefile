@@ -4,7 +4,7 @@ UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 RUN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup search test test-all check format bench-claims bench-degradation bench-network constraints clean
+.PHONY: help setup search test test-all check format bench-claims bench-degradation bench-network bench-samplers constraints clean
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -38,6 +38,9 @@ bench-claims: .venv/.ready  ## what the literature says of skips, measured: a ta
 
 bench-network: .venv/.ready  ## built networks against torchvision's: time of a step, saved activations
 	@$(RUN)/python -m benchmarks.network $(ARGS)
+
+bench-samplers: .venv/.ready  ## evaluations to the best of a table of trained networks: our sampler, Optuna's, evolution, local search
+	@$(RUN)/python -m benchmarks.samplers $(ARGS)
 
 constraints: $(UV)  ## resolve the exact versions anew
 	@$(UV) pip compile -q pyproject.toml --extra onnx --group dev --universal --python-version 3.11 --upgrade \

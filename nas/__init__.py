@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nas.errors import NasError as NasError
     from nas.export import export_code as export_code
     from nas.network import build as build
+    from nas.search.sampler import TopologySampler as TopologySampler
     from nas.space import SearchSpace as SearchSpace
     from nas.study import Run as Run
     from nas.tasks import Task as Task
@@ -44,6 +45,7 @@ PUBLIC = {
     "measure": "nas.cost",
     "Task": "nas.tasks",
     "search": "nas.search",
+    "TopologySampler": "nas.search.sampler",
     "Run": "nas.study",
     "export_code": "nas.export",
     "NasError": "nas.errors",

@@ -65,7 +65,7 @@ def search(
     slots: Annotated[
         int | None, typer.Option(min=1, help="Candidates trained at a time. Default: by the machine.")
     ] = None,
-    sampler: Annotated[str | None, typer.Option(help="tpe, gp, nsga2, qmc, random or exhaustive.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="topology, tpe, gp, nsga2, qmc, random or exhaustive.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the sampler and of every candidate.")] = None,
     baseline: Annotated[
         list[str] | None,

@@ -158,6 +158,8 @@ class Pool:
         self.columns.learn(tried.values())
         self._worth[[place for place, point in enumerate(self._points) if point.key in tried]] = -np.inf
         if self._whole:
+            if self._x.shape[1] < len(self.columns.group):  # a range has widened
+                self._hold(self._points, self._worth)
             return
         best = np.argsort(-self._worth, kind="stable")[:POOL]
         kept = best[self._worth[best] > -np.inf]
