@@ -68,6 +68,10 @@ class Topology:
         is written out; a shortcut that aligns nothing has no kind. Nothing else is merged: a wrong merge would
         be a wrong result, a missed one costs a training.
         """
+        return self._canonical
+
+    @functools.cached_property
+    def _canonical(self) -> Topology:
         place = list(itertools.accumulate((not wire.vanishes for wire in self.wiring.wires), initial=0))
         blocks = []
         for block, wire in zip(self.blocks, self.wiring.wires, strict=True):
