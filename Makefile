@@ -4,7 +4,7 @@ UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 RUN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup search test test-all check format bench-claims bench-degradation bench-network bench-samplers constraints clean
+.PHONY: help setup search test test-all check format bench-claims bench-degradation bench-dispatch bench-network bench-samplers constraints clean
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
