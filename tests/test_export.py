@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import GOLDEN
 from exported import loaded
 from safetensors.torch import load_file
 from topologies import SMALL, random_topology
@@ -137,22 +138,17 @@ def test_three_hundred_random_networks(tmp_path: Path) -> None:
     tool("mypy", "--config-file=", f"--cache-dir={tmp_path / 'cache'}", *(case.path for case in cases))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["resnet50", "resnet152", "wide_resnet28_10", "densenet201", "unet", "vit_b_16", "gpt2"]
-)
-def test_the_published_networks(name: str, tmp_path: Path) -> None:
-    topology = references.get(name)
-    path = export_code(topology, tmp_path / name)
-    assert read_topology(path) == topology
-
-
 # ------------------------------------------------------------------------------------------------- what is written
+
+
+def text_of(topology: Topology, title: str) -> str:
+    """The file, as `nas export` writes it."""
+    return source(topology, title, sum(p.numel() for p in build(topology, device="meta").parameters()))
 
 
 @pytest.mark.parametrize("name", ["resnet18", "densenet121", "unet", "vit_b_16", "gpt2", "highway", "highway_conv"])
 def test_golden_references(name: str, golden: Callable[[str, str], None]) -> None:
-    golden(f"network_{name}.py", source(references.get(name), name, 0))
+    golden(f"network_{name}.py", text_of(references.get(name), name))
 
 
 WINNERS = {
@@ -182,7 +178,14 @@ WINNERS = {
 @pytest.mark.parametrize("name", WINNERS)
 def test_golden_winners(name: str, golden: Callable[[str, str], None]) -> None:
     topology = Topology((1, 8, 8), Stem("conv3x3", 16), WINNERS[name], Head("classify"), 10)
-    golden(f"network_{name}.py", source(topology, f"a winner: {name}", 0))
+    golden(f"network_{name}.py", text_of(topology, f"a winner: {name}"))
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_golden_candidates(number: int, golden: Callable[[str, str], None]) -> None:
+    """Three topologies of search_spaces/digits.yaml, drawn at random once: each file says what it is written from."""
+    name = f"network_digits_{number}.py"
+    golden(name, text_of(read_topology(GOLDEN / name), f"digits, trial {number}"))
 
 
 @pytest.mark.parametrize(("name", "most"), [("resnet18", 120), ("unet", 150)])

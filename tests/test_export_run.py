@@ -76,6 +76,9 @@ def test_the_winner_with_its_weights(run: Run) -> None:
     assert "1,085 train, 357 validation, 355 test samples" in card
     assert "| seed | 7 |" in card
     assert "chosen among 4 by the validation split" in card
+    for name in ("parameters", "FLOPs", "memory", "latency", "searched with", "versions", "key", "trained"):
+        assert re.search(rf"^\| {name} \| .*\d", card, re.MULTILINE), name
+    assert "torch 2" in card and "## Neighbours on the Pareto front" in card
     assert 'load_weights("weights.safetensors")' in card
     assert "no weights" not in card
 

@@ -10,10 +10,11 @@ import pytest
 
 from nas import references
 from nas.block import Block, Head, Stem
-from nas.errors import TopologyError
-from nas.export import Card, export_topology, read_topology
+from nas.errors import ExportError, TopologyError
+from nas.export import Card, export_code, export_topology, read_topology, write
 from nas.export.card import words, written
 from nas.export.source import source, title_of
+from nas.export.verification import Proof
 from nas.topology import Topology
 
 TOPOLOGY = references.highway(4, 8, input=(5,), outputs=3)
@@ -166,6 +167,21 @@ def test_reading_needs_no_torch(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_of_a_file(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is written with a benign program inside, or one clear line says why not."""
+    monkeypatch.setattr(write, "verify_all", lambda cases: [Proof(0.0, 0.0, 1.0) for _ in cases])
+    path = tmp_path / (name.replace("/", "_") + ".py")
+    try:
+        path = export_code(TOPOLOGY, path)
+    except ExportError as error:
+        assert "cannot be written" in str(error) and str(error).isprintable() and len(str(error)) < 500
+        assert not list(tmp_path.iterdir())
+    else:
+        assert shape_of(path.read_text(encoding="utf-8")) == shape_of(source(TOPOLOGY, "benign", 80))
+        assert read_topology(path) == TOPOLOGY
 
 
 def test_a_hostile_title_all_the_way(tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ def _notes(run: Run, row: Row, rows: dict[int, Row]) -> Iterator[str]:
     )
     if row["state"] != "COMPLETE":
         yield f"It was not trained to the end ({row['state']}): the figure is not comparable."
+    yield from run.space.task.notes
     if isinstance(row["baseline"], str):  # pandas has NaN for none
         yield f"It is the baseline {row['baseline']}."
     if run.weights(row["trial"]) is None:

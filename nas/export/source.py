@@ -97,7 +97,7 @@ def source(topology: Topology, title: str, parameters: int, weights: str = "weig
 
 def title_of(name: str) -> str:
     """A name that anyone may have chosen, in words that cannot end a docstring."""
-    return re.sub(r"[^A-Za-z0-9 .,/()+_-]+", "?", name).strip()[:50] or "network"
+    return re.sub(r"[^A-Za-z0-9 .,:/()+_-]+", "?", name).strip()[:50] or "network"
 
 
 def _method(lines: Iterable[str]) -> str:
@@ -110,8 +110,9 @@ def _title(topology: Topology, name: str, parameters: int) -> str:
 
 
 def _notes(topology: Topology, plan: Blueprint) -> str:
-    kept = "; y3 is the output of block 3, y0 of the stem" if plan.last_use else ""
-    return f"{skips_in_words(topology)}{kept}. Needs torch alone, load_weights safetensors. Written by skipnas."
+    kept = (f"y{node} is the output of {f'block {node}' if node else 'the stem'}" for node in sorted(plan.last_use))
+    example = "; " + next(kept) if plan.last_use else ""
+    return f"{skips_in_words(topology)}{example}. Needs torch alone, load_weights safetensors. Written by skipnas."
 
 
 def skips_in_words(topology: Topology) -> str:

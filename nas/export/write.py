@@ -63,7 +63,7 @@ def export_topology(
     folder = Path(folder)
     if folder.suffix == ".py":
         return export_code(topology, folder, weights=weights, title=title, formats=formats)
-    title = title or folder.resolve().name
+    title = title or folder.absolute().name
     _, proof = _export(topology, folder, weights, title, formats)
     text = written(
         card or Card(title),
@@ -87,10 +87,10 @@ def _export(
     code = path if single else path / "network.py"
     beside = path.with_suffix(".safetensors") if single else path / "weights.safetensors"
     parameters = sum(p.numel() for p in build(topology, device="meta").parameters())
-    text = source(topology, title or path.resolve().stem, parameters, beside.name)
+    text = source(topology, title or path.absolute().stem, parameters, beside.name)
     with tempfile.TemporaryDirectory(prefix="nas-export-") as folder:
         draft = Path(folder) / code.name
-        draft.write_text(text, encoding="utf-8")
+        _write(draft, text)
         proof = verify_all([Case(draft, topology, weights, others)])[0]
         for name in others:
             _write(code.with_suffix(f".{name}"), draft.with_suffix(f".{name}").read_bytes())
@@ -102,5 +102,6 @@ def _export(
 def _write(path: Path, content: str | bytes) -> Path:
     try:
         return write_whole(path, content)
-    except OSError as error:
-        raise ExportError(f"{path} cannot be written: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        place = str(path) if str(path).isprintable() and len(str(path)) <= 300 else repr(str(path))[:300]
+        raise ExportError(f"{place} cannot be written: {getattr(error, 'strerror', None) or error}") from None

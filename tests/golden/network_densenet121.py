@@ -1,4 +1,4 @@
-"""densenet121: 0 parameters, (B, 3, 224, 224) -> (B, 1000).
+"""densenet121: 7,978,856 parameters, (B, 3, 224, 224) -> (B, 1000).
 
     network = load_weights("weights.safetensors")  # Network() is untrained
 

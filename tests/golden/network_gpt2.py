@@ -1,4 +1,4 @@
-"""gpt2: 0 parameters, (B, 1024) -> (B, 1024, 50257).
+"""gpt2: 124,439,808 parameters, (B, 1024) -> (B, 1024, 50257).
 
     network = load_weights("weights.safetensors")  # Network() is untrained
 

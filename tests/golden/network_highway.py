@@ -1,4 +1,4 @@
-"""highway: 0 parameters, (B, 1, 28, 28) -> (B, 10).
+"""highway: 80,560 parameters, (B, 1, 28, 28) -> (B, 10).
 
     network = load_weights("weights.safetensors")  # Network() is untrained
 

@@ -1,4 +1,4 @@
-"""resnet18: 0 parameters, (B, 3, 224, 224) -> (B, 1000).
+"""resnet18: 11,689,512 parameters, (B, 3, 224, 224) -> (B, 1000).
 
     network = load_weights("weights.safetensors")  # Network() is untrained
 

@@ -1,9 +1,9 @@
-"""unet: 0 parameters, (B, 3, 256, 256) -> (B, 1, 256, 256).
+"""unet: 31,037,633 parameters, (B, 3, 256, 256) -> (B, 1, 256, 256).
 
     network = load_weights("weights.safetensors")  # Network() is untrained
 
-17 blocks: 4 long concat, 13 without a skip; y3 is the output of block 3, y0 of the
-stem. Needs torch alone, load_weights safetensors. Written by skipnas.
+17 blocks: 4 long concat, 13 without a skip; y1 is the output of block 1. Needs torch
+alone, load_weights safetensors. Written by skipnas.
 """
 
 import timeit

@@ -1,4 +1,4 @@
-"""vit_b_16: 0 parameters, (B, 3, 224, 224) -> (B, 1000).
+"""vit_b_16: 86,567,656 parameters, (B, 3, 224, 224) -> (B, 1000).
 
     network = load_weights("weights.safetensors")  # Network() is untrained
 
