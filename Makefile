@@ -4,7 +4,7 @@ UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 RUN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup search test test-all check format bench-claims bench-degradation bench-dispatch bench-network bench-samplers constraints clean
+.PHONY: help setup search test test-all check format bench-claims bench-degradation bench-dispatch bench-network bench-early-stopping bench-samplers constraints clean
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -41,6 +41,8 @@ bench-network: .venv/.ready  ## built networks against torchvision's: time of a 
 
 bench-samplers: .venv/.ready  ## evaluations to the best of a table of trained networks: our sampler, Optuna's, evolution, local search
 	@$(RUN)/python -m benchmarks.samplers $(ARGS)
+bench-early-stopping: .venv/.ready  ## what early stopping saves of a digits search and what it loses (ten minutes)
+	@$(RUN)/python -m benchmarks.early_stopping $(ARGS)
 
 constraints: $(UV)  ## resolve the exact versions anew
 	@$(UV) pip compile -q pyproject.toml --extra onnx --group dev --universal --python-version 3.11 --upgrade \

@@ -3,14 +3,13 @@
 Rungs are the epochs grace, grace·η, grace·η², … At a rung ASHA (Li et al. 2020, arXiv:1810.05934) stops a candidate
 whose metric is not among the best 1/η of all that were there before. Where the search is after something cheap as
 well, small candidates would be stopped only because large ones are more accurate. So one of those before it must
-also dominate it, ε = `tolerance`:
+also dominate it:
 
-    i is stopped  ⇔  m(i) is not among the best 1/η,  and some j at the rung has
-                     m(j) no worse than m(i)  and  c(j) ≤ (1 + ε)·c(i) in every c
+    i is stopped  ⇔  m(i) is not among the best 1/η of the rung, and
+                     some j of the rung dominates i: no worse in m and in every c, better in one
 
-m is the metric at the rung; the costs c are those objectives that are known before training. ε = 0 is domination in
-Pareto's sense; with ε > 0 a candidate is not spared for being a trifle smaller. Without costs the second condition
-follows from the first: plain ASHA.
+m is the metric at the rung; the costs c are those objectives that are known before training. Without any, the second
+condition follows from the first: plain ASHA.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from optuna.trial import FrozenTrial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from nas import study as record
-from nas.search.leaders import Front, Losses
+from nas.search.leaders import Front
 from nas.search.proposals import Candidate
 from nas.space import PRICED, SearchSpace
 
@@ -54,7 +53,6 @@ class FairASHA(ASHAScheduler):
         )
         self.metric_name, self.sign = task.metric, -1 if task.direction == "maximize" else 1
         self.costs = tuple(name for name in space.search.objectives if name in PRICED)
-        self.slack = 1 + rule.tolerance
         self.candidate = candidate
         self.fronts: defaultdict[int, Front] = defaultdict(Front)  # epoch → who is not dominated there
         for trial in filter(record.counts, past):
@@ -74,24 +72,14 @@ class FairASHA(ASHAScheduler):
         if not self._measures(result):
             return TrialScheduler.CONTINUE
         decision = super().on_trial_result(NOBODY, trial, result)
-        costs = (float(predicted[name]) for name in self.costs)
+        costs = (float(predicted.get(name, math.inf)) for name in self.costs)
         losses = self.sign * float(result[self.metric_name]), *costs
-        front = self.fronts[result["epoch"]]
-        spared = decision == TrialScheduler.STOP and not self._dominated(losses, front)
-        front.add(trial.trial_id, losses)
-        return TrialScheduler.CONTINUE if spared else decision
+        undominated = self.fronts[result["epoch"]].add(trial.trial_id, losses)
+        return TrialScheduler.CONTINUE if undominated else decision
 
     def _measures(self, result: Mapping[str, Any]) -> bool:
         metric = result.get(self.metric_name)
         return isinstance(metric, int | float) and math.isfinite(metric)
-
-    def _dominated(self, losses: Losses, front: Front) -> bool:
-        """By one of the front: whatever dominates at all, one of the front does too."""
-        metric, *costs = losses
-        return any(
-            other <= metric and all(less <= self.slack * cost for less, cost in zip(others, costs, strict=True))
-            for other, *others in front.members.values()
-        )
 
     def _recall(self, trial: FrozenTrial) -> None:
         stand_in: Any = SimpleNamespace(trial_id=f"trial {trial.number}")

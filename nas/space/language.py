@@ -323,7 +323,7 @@ class Limits(Section):
 
 class EarlyStopping(Section):
     """ASHA (Li et al. 2020): after `grace`, grace·reduction, … epochs only the best 1/reduction go on, and whoever no
-    better one undercuts by costs at most 1 + `tolerance` times as high (nas.search.stopping).
+    better one beats in all that the search is after (nas.search.stopping).
     """
 
     shorthand = (str,)
@@ -332,7 +332,6 @@ class EarlyStopping(Section):
     rule: Literal["none", "asha"] = "asha"
     grace: int = Field(default=1, ge=1)
     reduction: int = Field(default=3, ge=2)
-    tolerance: float = Field(default=0.1, ge=0, allow_inf_nan=False)
 
 
 class SearchSettings(Section):
