@@ -152,6 +152,7 @@ def status(run: RunName = None, csv: AsCsv = False, json: AsJson = False) -> Non
     if not _print_frame(frame, csv, json):
         _console().print(runs_table(frame))
         _console().print(running_table(opened))
+        _print_foresight(opened)
 
 
 @app.command()
@@ -353,6 +354,17 @@ def _print_leaderboard(run: Run, by: str | None, top: int | None, csv: bool = Fa
     if not _print_frame(board, csv, json):
         console = _console()
         console.print(leaderboard_table(board, goals, width=console.width))
+        _print_foresight(run)
+
+
+def _print_foresight(run: Run) -> None:
+    """What of an untrained candidate foretold its metric; nothing before there are enough."""
+    from nas.analysis import Goals, foresight, foresight_line
+
+    goals = Goals.of(run)
+    table = foresight(run.frame(), goals)
+    if not table.empty:
+        _console().print(foresight_line(table, goals))
 
 
 def _print_frame(frame: pd.DataFrame, csv: bool, json: bool) -> bool:

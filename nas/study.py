@@ -52,13 +52,14 @@ BASELINE = "baseline"  # the name of the baseline that it is
 SEED = "seed"
 PREDICTED = "predicted"  # {params, flops, memory}: the price before training
 MEASURED = "measured"  # {seconds, busy, …}: what training took
+PROXIES = "proxies"  # {naswot: …}: what was computed of the untrained network
 METRICS = "metrics"  # {accuracy, loss, …} at the end of the last epoch
 CURVE = "curve"  # [{epoch, accuracy, …}, …]
 REASON = "reason"  # why it failed
 
 FACTS = ("trial", "state", "reason", "baseline", "key", "line")
 COSTS = ("params", "memory", "flops", "seconds")
-COURSE = ("epochs", "seed", "started", "ended", "curve", "topology")
+COURSE = ("epochs", "seed", "started", "ended", "curve", "topology", "proxies")
 
 
 class Run:
@@ -272,7 +273,7 @@ class Run:
         """Every trial as a row.
 
         Columns: trial, state, reason, baseline, key, line, the task's metric, params, memory [bytes], flops (per
-        sample), seconds, epochs, seed, started, ended, curve, topology. What a trial lacks is None or NaN.
+        sample), seconds, epochs, seed, started, ended, curve, topology, proxies. What a trial lacks is None or NaN.
         """
         import pandas as pd
 
@@ -414,7 +415,7 @@ def _row(trial: FrozenTrial, metric: str) -> dict[str, Any]:
     row |= {name: known.get(name) for name in (REASON, BASELINE, KEY, LINE, SEED)}
     row |= {metric: _number(known.get(METRICS), metric), "seconds": _number(measured, "seconds")}
     row |= {name: _number(predicted, name) for name in ("params", "memory", "flops")}
-    row |= {"curve": curve, "epochs": len(curve)}
+    row |= {"curve": curve, "epochs": len(curve), "proxies": known.get(PROXIES)}
     return row | {"started": trial.datetime_start, "ended": trial.datetime_complete}
 
 

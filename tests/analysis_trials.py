@@ -16,7 +16,7 @@ from nas.topology import Topology
 GOALS = Goals("accuracy", {"accuracy": "maximize", "params": "minimize", "memory": "minimize"})
 COLUMNS = (
     *("trial", "state", "reason", "baseline", "key", "line", "accuracy", "params", "memory", "flops", "seconds"),
-    *("epochs", "seed", "started", "ended", "curve", "topology"),
+    *("epochs", "seed", "started", "ended", "curve", "topology", "proxies"),
 )
 
 
@@ -72,6 +72,7 @@ def trial(number: int, topology: Topology, name: str | None = None, **changes: A
         "ended": start + pd.Timedelta(seconds=4),
         "curve": [{"epoch": epoch, "accuracy": accuracy * part} for epoch, part in enumerate(share, 1)],
         "topology": topology.to_dict(),
+        "proxies": None,
     }
     return row | changes
 

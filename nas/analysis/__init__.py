@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nas.analysis.correlation import foresight, foresight_line
     from nas.analysis.draw_svg import arc_svg
     from nas.analysis.draw_text import arc_text
     from nas.analysis.goals import Goals
@@ -24,6 +25,8 @@ __all__ = [
     "arc_svg",
     "arc_text",
     "failures",
+    "foresight",
+    "foresight_line",
     "leaderboard",
     "leaderboard_table",
     "pareto_rank",
@@ -37,6 +40,8 @@ _HOME = {
     "Goals": "goals",
     "arc_svg": "draw_svg",
     "arc_text": "draw_text",
+    "foresight": "correlation",
+    "foresight_line": "correlation",
     "report": "page",
     "pareto_rank": "pareto",
     "leaderboard_table": "ranking_table",

@@ -21,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from nas.analysis import units
+from nas.analysis.correlation import foresight
 from nas.analysis.draw_svg import arc_svg
 from nas.analysis.figures import against, curves
 from nas.analysis.goals import Goals
@@ -81,6 +82,7 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
         lead=_lead(board, goals),
         candidates=candidates,
         failures=failures(frame).to_dict("records"),
+        foresight=foresight(frame, goals).to_dict("records"),
         columns={column: TITLES.get(column, column) for column in (goals.metric, *COSTS)},
         took=_took(frame),
         settings=_sections(facts.settings),

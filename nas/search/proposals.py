@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from nas import study as record
 from nas.errors import OverLimits, SpaceError, TopologyError
 from nas.search import history
+from nas.search.foresight import foreseen, most_promising
 from nas.search.record import Entry, settled
 from nas.search.samplers import Enumeration
 from nas.space import SearchSpace
@@ -45,6 +46,7 @@ class Candidate:
     topology: Topology
     seed: int
     predicted: Mapping[str, int] = field(default_factory=dict)
+    proxies: Mapping[str, float | None] = field(default_factory=dict)
     baseline: str | None = None
     refusal: str | None = None
     draft: Trial | None = None
@@ -67,6 +69,8 @@ class Candidate:
         }
         if self.predicted:
             known[record.PREDICTED] = dict(self.predicted)
+        if self.proxies:
+            known[record.PROXIES] = dict(self.proxies)
         if self.baseline:
             known[record.BASELINE] = self.baseline
         if self.refusal:
@@ -172,15 +176,47 @@ class Proposer:
         self._rng = random.Random(seed + len(trials))
         self._points = itertools.chain(space.points())  # a generator would end with the first that yields from it
         self._in_turn = isinstance(sampler, Enumeration)
+        self._rivals: list[Candidate] = []  # of whom a prefilter will choose one
+        self._passed_over = False  # has it left any behind since the turn began?
 
     def next(self) -> Candidate | None:
-        """A new candidate, priced; None when every topology of the space is known."""
+        """A new candidate, priced; None when every topology of the space is known.
+
+        With a prefilter it is the best of several, and the others are as unknown as they were.
+        """
+        rule = self.space.search.prefilter
+        while len(self._rivals) < (rule.sample if rule else 1) and (candidate := self._new()) is not None:
+            if candidate.refusal is not None:
+                return self._decided(candidate)
+            self._rivals.append(candidate)
+        if not self._rivals:
+            return None
+        chosen = self._rivals.pop(most_promising(self.space, [rival.topology for rival in self._rivals]))
+        for rival in self._rivals:
+            if rival.draft is not None:
+                self.memory.forget(rival.draft)
+        self._passed_over = self._passed_over or bool(self._rivals)
+        self._rivals.clear()
+        return self._decided(chosen)
+
+    def _new(self) -> Candidate | None:
+        """One that is neither known nor a rival."""
+        rivals = {rival.topology.key for rival in self._rivals}
         for draft, topology in self._draws():
-            if topology.key in self.known:
-                self.memory.forget(draft)
-                continue
-            return self._priced(Candidate(topology, self.seed, draft=draft, notes=self.memory.notes(draft)))
-        return None
+            if topology.key not in self.known and topology.key not in rivals:
+                return self._priced(Candidate(topology, self.seed, draft=draft, notes=self.memory.notes(draft)))
+            self.memory.forget(draft)
+        if not self._passed_over:
+            return None
+        self._points, self._passed_over = itertools.chain(self.space.points()), False
+        return self._new()
+
+    def _decided(self, candidate: Candidate) -> Candidate:
+        """It is known from now on; with its proxies, where it will be trained."""
+        self.known.add(candidate.topology.key)
+        if candidate.refusal is None:
+            candidate.proxies = foreseen(self.space, candidate.topology)
+        return candidate
 
     def queued(self, entry: Entry, trial: FrozenTrial) -> Candidate:
         """The candidate that waits in the record: a baseline, what a search left behind, what a person enqueued.
@@ -198,7 +234,7 @@ class Proposer:
         if topology.key in self.known:
             candidate.refusal = "known: the same topology was tried before"
             return candidate
-        return self._priced(candidate)
+        return self._decided(self._priced(candidate))
 
     def tell(
         self,
@@ -213,7 +249,6 @@ class Proposer:
             self.memory.tell(candidate.draft, state, values, {record.PREDICTED: candidate.predicted, **known})
 
     def _priced(self, candidate: Candidate) -> Candidate:
-        self.known.add(candidate.topology.key)
         candidate.predicted = self.price(candidate.topology)
         limits = self.space.limits.model_dump()
         over = [

@@ -38,6 +38,7 @@ Join = Literal["add", "concat", "gate", "mul"]
 Shortcut = Literal["project", "pad"]
 Objective = Literal["accuracy", "params", "memory", "flops", "seconds"]
 Sampler = Literal["topology", "tpe", "gp", "nsga2", "qmc", "random", "exhaustive"]
+Proxy = Literal["params", "flops", "log_paths", "short_paths", "gradient_norm", "naswot", "jacobian", "synflow"]
 
 
 class Section(BaseModel):
@@ -334,6 +335,16 @@ class EarlyStopping(Section):
     reduction: int = Field(default=3, ge=2)
 
 
+class Prefilter(Section):
+    """Of `sample` proposals the one with the highest `proxy` is trained, and the others are forgotten."""
+
+    shorthand = (str,)
+    meant = "proxy"
+
+    proxy: Proxy
+    sample: int = Field(default=8, ge=2, le=1000)
+
+
 class SearchSettings(Section):
     """How a space is searched.
 
@@ -342,6 +353,8 @@ class SearchSettings(Section):
     baselines       tried first, and named in every table: see SearchSpace.baselines
     sampler         who proposes topologies
     early_stopping  none or asha: candidates that lag behind are stopped
+    proxies         computed of every candidate before it is trained; the report says what they were worth
+    prefilter       of so many proposals the best by a proxy is trained
     timeout         a candidate that trains for longer (seconds) has failed
     seed            of the sampler and, with the number of the trial, of every candidate
     """
@@ -352,8 +365,16 @@ class SearchSettings(Section):
     baselines: Names[str] = ("plain", "resnet")
     sampler: Sampler = "topology"
     early_stopping: EarlyStopping = EarlyStopping(rule="none")
+    proxies: Names[Proxy] = ()
+    prefilter: Prefilter | None = None
     timeout: Seconds | None = None
     seed: int = Field(default=0, ge=0, lt=2**32)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.prefilter is not None and self.sampler == "exhaustive":
+            raise Fault("must be left out where the sampler is exhaustive, which trains everything", "prefilter")
+        return self
 
 
 class TaskEntry(Section):

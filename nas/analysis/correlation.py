@@ -1,0 +1,73 @@
+"""What could have been known before: the rank correlation of every proxy with the metric that training gave."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+from rich.text import Text
+
+from nas.analysis.goals import Goals
+from nas.errors import TopologyError
+from nas.paths import describe
+from nas.topology import Topology
+
+FEWEST = 8  # candidates; below, an interval says nothing
+Z = 1.96  # 95 %
+
+
+def foresight(frame: pd.DataFrame, goals: Goals) -> pd.DataFrame:
+    """Every proxy of the finished candidates in `frame` (see `Run.frame`), the most telling first.
+
+    Columns: proxy, candidates (n), correlation, low, high. The correlation is Spearman's ρ with the task's metric,
+    positive where more of the proxy went with a better metric; low … high is its 95 % interval,
+    tanh(artanh ρ ± 1.96 √((1 + ρ²/2) / (n − 3))) (Bonett & Wright 2000). An interval around 0: of no use so far.
+    Proxies are params and flops, log_paths and short_paths (see nas.paths), and those that the search recorded.
+    """
+    done = frame[(frame["state"] == "COMPLETE") & frame[goals.metric].notna()]
+    sign = 1 if goals.direction(goals.metric) == "maximize" else -1
+    metric = sign * pd.to_numeric(done[goals.metric])
+    rows = [_row(str(name), column, metric) for name, column in _proxies(done).items()]
+    found = pd.DataFrame(rows, columns=["proxy", "candidates", "correlation", "low", "high"])
+    known = found.dropna(subset="correlation")
+    return known.sort_values("correlation", key=abs, ascending=False, ignore_index=True)
+
+
+def foresight_line(table: pd.DataFrame, goals: Goals) -> Text:
+    """The same in a line for a terminal: what holds 0 is dim."""
+    text = Text(f"foretold {goals.metric} (rank correlation, 95 %):", "dim")
+    for number, row in enumerate(table.to_dict("records")):
+        useless = row["low"] <= 0 <= row["high"]
+        told = f" {row['proxy']} {row['correlation']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
+        text.append(" ·" if number else "", "dim").append(told, "dim" if useless else "")
+    return text
+
+
+def _proxies(done: pd.DataFrame) -> pd.DataFrame:
+    """A column for each, a row for each candidate."""
+    rows = [
+        {"params": row["params"], "flops": row["flops"]}
+        | _free(row["topology"])
+        | (row["proxies"] if isinstance(row["proxies"], dict) else {})
+        for row in done[["params", "flops", "topology", "proxies"]].to_dict("records")
+    ]
+    return pd.DataFrame(rows, index=done.index).apply(pd.to_numeric, errors="coerce")
+
+
+def _free(data: object) -> dict[str, float]:
+    try:
+        paths = describe(Topology.from_dict(data))
+    except TopologyError:
+        return {}
+    return {"log_paths": paths["log_paths"], "short_paths": -paths["mean_path"]}
+
+
+def _row(name: str, column: pd.Series[float], metric: pd.Series[float]) -> tuple[str, int, float, float, float]:
+    known = column.notna()
+    n, ranks, others = int(known.sum()), column[known].rank(), metric[known].rank()
+    if n < FEWEST or ranks.nunique() < 2 or others.nunique() < 2:
+        return name, n, math.nan, math.nan, math.nan
+    rho = float(ranks.corr(others))
+    middle = math.atanh(max(-1 + 1e-12, min(1 - 1e-12, rho)))
+    width = Z * math.sqrt((1 + rho**2 / 2) / (n - 3))
+    return name, n, rho, math.tanh(middle - width), math.tanh(middle + width)
