@@ -41,6 +41,7 @@ bench-network: .venv/.ready  ## built networks against torchvision's: time of a 
 
 bench-samplers: .venv/.ready  ## evaluations to the best of a table of trained networks: our sampler, Optuna's, evolution, local search
 	@$(RUN)/python -m benchmarks.samplers $(ARGS)
+
 bench-early-stopping: .venv/.ready  ## what early stopping saves of a digits search and what it loses (ten minutes)
 	@$(RUN)/python -m benchmarks.early_stopping $(ARGS)
 
