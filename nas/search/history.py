@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 UNTRIED = "nas:untried"  # it was never evaluated: that it failed says nothing
 CURVE = "nas:curve"  # {objective, values: {step: value}}: a study of several objectives may not report them
 KNOWN = "nas:known"  # of a pruned trial: the value, or null, of every objective
+LARGE = 1e300  # stands for infinity
 FEW = 3  # learning curves, from which the end of another one is foretold
 
 
@@ -101,7 +102,7 @@ class History:
         whole = trial.state == TrialState.COMPLETE
         given = trial.values if whole else trial.user_attrs.get(KNOWN)
         nothing = np.full(len(self._signs), np.nan)
-        values = nothing if given is None else np.array(given, dtype=np.float64) * self._signs
+        values = nothing if given is None else np.clip(np.array(given, dtype=np.float64), -LARGE, LARGE) * self._signs
         reported = trial.user_attrs.get(CURVE) or {"objective": 0, "values": trial.intermediate_values}
         curved: int = reported["objective"]
         curve = {int(step): float(value * self._signs[curved]) for step, value in reported["values"].items()}

@@ -57,7 +57,7 @@ class Optimizer:
         self._pool.refill([told.point for told in best[:PARENTS]], tried)
         if not self._pool:
             return domain.mutant({}, self._rng).params  # everything was tried
-        if len(complete) < 2 or len(complete) + len(running) < STARTUP:
+        if sum(told.whole for told in complete) < 2 or len(complete) + len(running) < STARTUP:
             return self._pool.farthest(list(tried.values())).params
         return self._most_promising(self._pool, _remembered(complete, best), running).params
 
@@ -94,7 +94,7 @@ class Optimizer:
             probability *= np.clip(mean, 0.02, 1)
         for name in {name: None for told in self._history for name in told.constraints}:
             told = _remembered([told for told in self._history if name in told.constraints])
-            values = np.array([one.constraints[name] for one in told])
+            values = np.clip([one.constraints[name] for one in told], -1e9, 1e9)
             if (values > 0).any():
                 centre, scale = values.mean(), values.std() or 1.0
                 mean, deviation = self._belief(pool, name, told, (values - centre) / scale)(x)
@@ -125,8 +125,8 @@ class Model:
 
     def given(self, x: Array, y: Array, group: NDArray[np.intp], noise: Array | None) -> Posterior:
         groups = int(group.max()) + 1
-        if self._process is None or self._process.groups != groups:
-            self._process, self._fitted = GaussianProcess(groups), 0
+        if self._process is None or self._process.groups < groups:
+            self._process = GaussianProcess(groups, self._process)
         if len(y) >= self._fitted * GROWN:
             self._process.fit(x, y, group)
             self._fitted = len(y)

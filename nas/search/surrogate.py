@@ -35,14 +35,18 @@ class Weights(NamedTuple):
 
 
 class GaussianProcess:
-    """Of one quantity, whose values are standardised by whoever brings them."""
+    """Of one quantity, whose values are standardised by whoever brings them; `before` had some of the groups."""
 
-    def __init__(self, groups: int) -> None:
+    def __init__(self, groups: int, before: GaussianProcess | None = None) -> None:
         medians = [SPREAD / groups] * groups + [LINEAR / groups] * groups + [SCALE, NOISE]
         self.groups = groups
         self._prior = np.log(medians)
         self._width = np.repeat(WIDTH, (groups, groups, 1, 1))
         self._log = self._prior.copy()
+        if before is not None:  # whose groups were fewer
+            self._log[: before.groups] = before._log[: before.groups]
+            self._log[groups : groups + before.groups] = before._log[before.groups : -2]
+            self._log[-2:] = before._log[-2:]
 
     @property
     def weights(self) -> Weights:
