@@ -205,15 +205,19 @@ def _trained(space: SearchSpace, seed: int, count: int, file: Path | None) -> li
 
 def _search(space: SearchSpace, trials: int) -> None:
     """Two searches as a user starts them."""
-    print(f"\n{'search':24}{'training, s':>16}{'best, %':>16}{'finished':>16}{'stopped':>16}")
+    print(f"\n{'search':24}{'epochs':>16}{'best, %':>16}{'finished':>16}{'stopped':>16}")
     data = space.to_dict()
     for rule in ("none", "asha"):
         chosen = SearchSpace.from_dict(data | {"search": data["search"] | {"early_stopping": rule}})
         with tempfile.TemporaryDirectory() as root:
             frame = search(chosen, trials=trials, root=root, quiet=True).frame()
-        seconds = sum(record["seconds"] for curve in frame["curve"] for record in curve)
         done = frame[frame["state"] == "COMPLETE"]
-        figures = f"{seconds:.0f}", f"{100 * done['accuracy'].max():.2f}", len(done), (frame["state"] == "PRUNED").sum()
+        figures = (
+            str(frame["epochs"].sum()),
+            f"{100 * done['accuracy'].max():.2f}",
+            len(done),
+            (frame["state"] == "PRUNED").sum(),
+        )
         print(f"{rule:24}" + "".join(f"{figure:>16}" for figure in figures))
 
 

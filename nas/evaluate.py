@@ -12,6 +12,7 @@ from torch import nn
 
 from nas.data import source
 from nas.errors import OutOfMemory, TaskError
+from nas.latency import latency
 from nas.network import build
 from nas.topology import Topology
 from nas.train import Record, evaluate, train
@@ -31,7 +32,8 @@ class Outcome:
     network   as trained so far; None before the first epoch and where memory ran out
     curve     one record an epoch (`nas.train.train`)
     measured  seconds (training and validation), samples_per_second (training samples over all seconds); on a GPU
-              memory: bytes at the peak, above the data; of streamed data waited: seconds in which no batch was there
+              memory: bytes at the peak, above the data; of streamed data waited: seconds in which no batch was there;
+              where it is asked for latency: seconds of one sample (nas.latency)
     """
 
     network: nn.Module | None = None
@@ -49,17 +51,20 @@ class Evaluator:
     by as many processes as there are threads.
 
     Candidates are compared on the validation split; the test split is for `test` alone, once a choice is made.
+    With `timed` the latency of what was trained to the end is measured too.
     The same seed gives the same result, bit for bit, on the same machine and number of threads.
     """
 
-    def __init__(self, task: Task, recipe: Recipe | None = None, device: str = "cpu", threads: int = 1) -> None:
+    def __init__(
+        self, task: Task, recipe: Recipe | None = None, device: str = "cpu", threads: int = 1, *, timed: bool = False
+    ) -> None:
         torch.set_num_threads(threads)
         self.task, self.recipe, self.device = task, recipe or task.recipe, torch.device(device)
         if self.device.type == "cuda":
             _repeatable_cuda()
         splits = task.load()
         self.data, self.validation = (source(split, device, threads) for split in (splits.train, splits.validation))
-        self._test, self._workers = splits.test, threads
+        self._test, self._workers, self._timed = splits.test, threads, timed
         self.outcome = Outcome()
 
     @property
@@ -90,6 +95,8 @@ class Evaluator:
                 outcome.curve.append(record)
                 outcome.measured = self._measure(outcome.curve, before)
                 yield record
+            if self._timed:
+                outcome.measured["latency"] = latency(outcome.network, topology)
             return
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):

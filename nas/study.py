@@ -58,7 +58,7 @@ CURVE = "curve"  # [{epoch, accuracy, …}, …]
 REASON = "reason"  # why it failed
 
 FACTS = ("trial", "state", "reason", "baseline", "key", "line")
-COSTS = ("params", "memory", "flops", "seconds")
+COSTS = ("params", "memory", "flops", "latency", "seconds")
 COURSE = ("epochs", "seed", "started", "ended", "curve", "topology", "proxies")
 
 
@@ -254,14 +254,12 @@ class Run:
 
     @property
     def winner(self) -> int | None:
-        """The number of the trial with the best metric (among equals: the smallest); None where none was finished."""
-        task = self.space.task
-        sign = -1 if task.direction == "maximize" else 1
+        """The number of the trial that stands best (see `standing`); None where none was finished."""
         ranked = [
-            (sign * metric, _number(trial.user_attrs.get(PREDICTED), "params"), trial.number)
+            (standing(self.space, trial.user_attrs), trial.number)
             for trial in self.study.get_trials(deepcopy=False)
             if trial.state.name == "COMPLETE"
-            and math.isfinite(metric := _number(trial.user_attrs.get(METRICS), task.metric))
+            and math.isfinite(_number(trial.user_attrs.get(METRICS), self.space.task.metric))
         ]
         return min(ranked)[-1] if ranked else None
 
@@ -273,7 +271,8 @@ class Run:
         """Every trial as a row.
 
         Columns: trial, state, reason, baseline, key, line, the task's metric, params, memory [bytes], flops (per
-        sample), seconds, epochs, seed, started, ended, curve, topology, proxies. What a trial lacks is None or NaN.
+        sample), latency [s], seconds, epochs, seed, started, ended, curve, topology, proxies. What a
+        trial lacks is None or NaN.
         """
         import pandas as pd
 
@@ -289,6 +288,19 @@ def directions(space: SearchSpace) -> dict[str, Direction]:
     """What is better for each objective, in their order: {"accuracy": "maximize", "params": "minimize"}."""
     ways: dict[str, Any] = OBJECTIVES | {"accuracy": space.task.direction}
     return {name: ways[name] for name in space.search.objectives}
+
+
+def feasible(space: SearchSpace, known: Mapping[str, Any]) -> bool:
+    """Does a trial of these attributes keep to the constraints of the search, as far as is known?"""
+    figures = {**(known.get(PREDICTED) or {}), **(known.get(MEASURED) or {})}
+    return all(value <= 0 for value in space.violations(figures).values())
+
+
+def standing(space: SearchSpace, known: Mapping[str, Any]) -> tuple[float, ...]:
+    """What the winner is chosen by, smaller is better: feasible first, then the metric, then the fewest parameters."""
+    metric = _number(known.get(METRICS), space.task.metric)
+    sign = -1 if space.task.direction == "maximize" else 1
+    return float(not feasible(space, known)), sign * metric, _number(known.get(PREDICTED), "params")
 
 
 def counts(trial: FrozenTrial) -> bool:
@@ -413,7 +425,7 @@ def _row(trial: FrozenTrial, metric: str) -> dict[str, Any]:
     curve = curve if isinstance(curve, list) else []
     row = {"trial": trial.number, "state": trial.state.name, "topology": known.get(TOPOLOGY)}
     row |= {name: known.get(name) for name in (REASON, BASELINE, KEY, LINE, SEED)}
-    row |= {metric: _number(known.get(METRICS), metric), "seconds": _number(measured, "seconds")}
+    row |= {metric: _number(known.get(METRICS), metric), **{n: _number(measured, n) for n in ("latency", "seconds")}}
     row |= {name: _number(predicted, name) for name in ("params", "memory", "flops")}
     row |= {"curve": curve, "epochs": len(curve), "proxies": known.get(PROXIES)}
     return row | {"started": trial.datetime_start, "ended": trial.datetime_complete}

@@ -15,8 +15,8 @@ from nas.topology import Topology
 
 GOALS = Goals("accuracy", {"accuracy": "maximize", "params": "minimize", "memory": "minimize"})
 COLUMNS = (
-    *("trial", "state", "reason", "baseline", "key", "line", "accuracy", "params", "memory", "flops", "seconds"),
-    *("epochs", "seed", "started", "ended", "curve", "topology", "proxies"),
+    *("trial", "state", "reason", "baseline", "key", "line", "accuracy", "params", "memory", "flops", "latency"),
+    *("seconds", "epochs", "seed", "started", "ended", "curve", "topology", "proxies"),
 )
 
 
@@ -65,6 +65,7 @@ def trial(number: int, topology: Topology, name: str | None = None, **changes: A
         "params": params,
         "memory": 24 * params + 3_000_000,
         "flops": 37 * params,
+        "latency": None,
         "seconds": 2.0 + params / 40_000,
         "epochs": 8,
         "seed": number,

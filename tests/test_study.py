@@ -175,6 +175,7 @@ def test_a_frame_of_what_is_there(run: Run) -> None:
     ended = row.pop("ended")
     assert row.pop("started") <= ended
     assert pd.isna(row.pop("reason"))
+    assert math.isnan(row.pop("latency"))
     made = topology("add", "none", "concat", "none")
     facts = {"trial": 0, "state": "COMPLETE", "baseline": "mine", "key": made.key, "line": "a line"}
     figures = {"accuracy": 0.75, "params": 10, "memory": 5, "flops": 3, "seconds": 1.5, "epochs": 2, "seed": 7}

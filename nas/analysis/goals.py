@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Goals:
-    """The task's metric, and every objective with what is better: "maximize" or "minimize"."""
+    """The task's metric, every objective with what is better ("maximize" or "minimize"), and the most that a cost
+    should be.
+    """
 
     metric: str
     objectives: Mapping[str, str]
+    constraints: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, run: Run) -> Goals:
@@ -29,7 +32,8 @@ class Goals:
         from nas.study import directions
 
         metric = space.task.metric
-        return cls(metric, {metric if name == "accuracy" else name: way for name, way in directions(space).items()})
+        objectives = {metric if name == "accuracy" else name: way for name, way in directions(space).items()}
+        return cls(metric, objectives, space.search.constraints.model_dump(exclude_none=True))
 
     def direction(self, column: str) -> str:
         """What is better in a column of a leaderboard, objective or not."""

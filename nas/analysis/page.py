@@ -27,7 +27,7 @@ from nas.analysis.figures import against, curves
 from nas.analysis.goals import Goals
 from nas.analysis.marks import LEGEND, kinds
 from nas.analysis.palette import LOOKS
-from nas.analysis.ranking import COSTS, ENDS, TITLES, best, failures, formats, leaderboard, states
+from nas.analysis.ranking import ENDS, TITLES, best, failures, formats, leaderboard, states
 from nas.analysis.words import in_words, listed
 from nas.errors import TopologyError
 from nas.files import write_whole
@@ -83,7 +83,7 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
         candidates=candidates,
         failures=failures(frame).to_dict("records"),
         foresight=foresight(frame, goals).to_dict("records"),
-        columns={column: TITLES.get(column, column) for column in (goals.metric, *COSTS)},
+        columns={column: TITLES.get(column, column) for column in formats(board, goals)},
         took=_took(frame),
         settings=_sections(facts.settings),
         plots=plots,
@@ -111,7 +111,7 @@ def _candidates(board: pd.DataFrame, frame: pd.DataFrame, goals: Goals) -> list[
     tops = {column: best(board, goals, column) for column in shows}
     topologies = dict(zip(frame["trial"], frame["topology"], strict=True))
     return [
-        {name: row[name] for name in ("trial", "name", "topology", "state", "reason")}
+        {name: row[name] for name in ("trial", "name", "topology", "state", "reason", "feasible")}
         | {name: None if pd.isna(row[name]) else int(row[name]) for name in ("rank", "pareto")}
         | {"skips": kinds(row["skips"]), "cells": [_cell(row, column, shows[column], tops[column]) for column in shows]}
         | (_portrait(topologies[row["trial"]]) if row["name"] or not number else {"svg": "", "words": ""})

@@ -17,9 +17,9 @@ from nas.topology import Topology
 if TYPE_CHECKING:
     from nas.study import Run
 
-COSTS = ("params", "memory", "flops", "seconds")  # what every candidate has besides the metric; less is better
+COSTS = ("params", "memory", "flops", "latency", "seconds")  # of every candidate besides the metric; less is better
 WHOLE = ("params", "memory", "flops")
-TITLES = {"params": "params", "memory": "memory", "flops": "FLOPs", "seconds": "time"}
+TITLES = {"params": "params", "memory": "memory", "flops": "FLOPs", "latency": "latency", "seconds": "time"}
 ENDS = {  # every state of a trial in words; REFUSED is a FAIL that the limits kept from being trained
     "COMPLETE": "finished",
     "PRUNED": "stopped early",
@@ -36,7 +36,8 @@ def leaderboard(
     """The finished candidates, best first, and every baseline whatever became of it.
 
     Columns: rank, trial, name (of a baseline, else ""), topology, skips, the task's metric, params, memory
-    [bytes], flops (per sample), seconds, pareto (1 is the non-dominated front), state, reason, key. `by` is the
+    [bytes], flops (per sample), latency [s], seconds, pareto (1 is the non-dominated front), state, reason, key,
+    feasible (it breaks no constraint; what does comes after all that do not, and is on no front). `by` is the
     metric (the default), a cost or `pareto`; ties go to fewer parameters, then to the earlier trial. Only
     COMPLETE trials have a rank; baselines beyond `top` and baselines that did not finish follow the ranked rows.
     `goals` are needed where a frame is given. Raises RunError for an unknown `by`.
@@ -75,11 +76,16 @@ def _refused(frame: pd.DataFrame) -> pd.Series[bool]:
 
 
 def formats(board: pd.DataFrame, goals: Goals) -> dict[str, Callable[[float | None], str]]:
-    """How the metric and every cost of a leaderboard are written; a metric within 0 … 1 to maximise is a share."""
+    """How the metric and every cost of a leaderboard (latency only where it was measured) are written; a metric within
+    0 … 1 to maximise is a share.
+    """
     values = board[goals.metric].dropna()
     is_share = goals.direction(goals.metric) == "maximize" and bool(values.between(0, 1).all())
     metric = units.share if is_share else units.number
-    costs = dict(zip(COSTS, (units.count, units.memory, units.count, units.duration), strict=True))
+    shows = (units.count, units.memory, units.count, units.latency, units.duration)
+    costs = dict(zip(COSTS, shows, strict=True))
+    if board["latency"].isna().all():
+        del costs["latency"]
     return {goals.metric: metric} | costs
 
 
@@ -118,8 +124,15 @@ def leaderboard_rows(frame: pd.DataFrame, goals: Goals) -> pd.DataFrame:
             "state": frame["state"].astype("str"),
             "reason": _text(frame["reason"]),
             "key": _text(frame["key"]),
+            "feasible": _feasible(frame, goals),
         }
     )
+
+
+def _feasible(frame: pd.DataFrame, goals: Goals) -> pd.Series[bool]:
+    """Whether nothing that is known of a candidate is over a constraint."""
+    over = [pd.to_numeric(frame[name]).astype("float64") > bound for name, bound in goals.constraints.items()]
+    return ~pd.concat([pd.Series(False, index=frame.index), *over], axis=1).any(axis=1)
 
 
 def _ranked(board: pd.DataFrame, goals: Goals, by: str) -> pd.DataFrame:
@@ -127,12 +140,11 @@ def _ranked(board: pd.DataFrame, goals: Goals, by: str) -> pd.DataFrame:
     if by not in columns:
         raise RunError(expected("--by", by, columns))
     objectives = {name: way for name, way in goals.objectives.items() if name in board}
-    fronts = pd.Series(
-        pareto_rank(board[[*objectives]].astype("float64"), [*objectives.values()]), board.index, dtype="Int64"
-    )
+    points = board[[*objectives]].astype("float64").where(board["feasible"])
+    fronts = pd.Series(pareto_rank(points, [*objectives.values()]), board.index, dtype="Int64")
     board = board.assign(pareto=fronts.where(fronts > 0))
-    keys = dict.fromkeys([by, goals.metric, "params", "trial"])
-    rising = [goals.direction(key) == "minimize" for key in keys]
+    keys = dict.fromkeys(["feasible", by, goals.metric, "params", "trial"])
+    rising = [key != "feasible" and goals.direction(key) == "minimize" for key in keys]
     board = board.sort_values([*keys], ascending=rising, na_position="last", ignore_index=True)
     return board.assign(rank=pd.array(range(1, len(board) + 1), dtype="Int64"))
 

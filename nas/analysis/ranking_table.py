@@ -13,6 +13,7 @@ from nas.analysis.marks import LEGEND, coloured, fitted
 from nas.analysis.ranking import ENDS, TITLES, best, formats
 
 FRONT = "◆"
+BROKEN = "✗"
 ENOUGH = 24  # columns for the skips before a cost has to leave
 LESS_NEEDED = ("flops", "seconds", "memory")  # the costs that leave, the first first
 STATE_COLOURS = {"FAIL": "red", "PRUNED": "yellow"}
@@ -60,7 +61,10 @@ def _cells(board: pd.DataFrame, goals: Goals) -> Cells:
             Text(shown(value), "bold" if value == top and state == "COMPLETE" else "")
             for value, state in zip(board[column].astype(float), board["state"], strict=True)
         ]
-    cells["front"] = [_front(rank) for rank in board["pareto"]]
+    cells["front"] = [
+        _front(rank) if feasible else Text(BROKEN, "red")
+        for rank, feasible in zip(board["pareto"], board["feasible"], strict=True)
+    ]
     return cells
 
 
@@ -92,4 +96,5 @@ def _with_topologies(cells: Cells, board: pd.DataFrame, room: int, whole: bool) 
 
 def _caption(board: pd.DataFrame, goals: Goals, whole: bool) -> Text:
     front = f"{FRONT} nothing is better in {', '.join(TITLES.get(name, name) for name in goals.objectives)} at once"
+    front += "" if board["feasible"].all() else f"; {BROKEN} breaks a constraint"
     return Text(front if whole else f"{front}\n{LEGEND}", "dim")

@@ -17,7 +17,7 @@ from nas.analysis.palette import LOOKS
 
 if TYPE_CHECKING:
     from nas.space import SearchSpace
-    from nas.space.language import HeadPart, Skips, Stage, StemPart
+    from nas.space.language import HeadPart, Limits, Skips, Stage, StemPart
 
 EXACT = 10**30  # a larger size is written with its power of ten
 ARROWS = {"maximize": "↑", "minimize": "↓"}
@@ -91,7 +91,9 @@ def _facts(space: SearchSpace, width: int) -> Table:
     grid.add_row(
         "objectives", ", ".join(f"{name} {ARROWS[way]}" for name, way in Goals.of_space(space).objectives.items())
     )
-    grid.add_row("limits", _listed(_limits(space)) or "none")
+    grid.add_row("limits", _listed(_bounds(space.limits)) or "none")
+    if wanted := _listed(_bounds(space.search.constraints)):
+        grid.add_row("constraints", wanted)
     grid.add_row("training", _listed(f"{name} {value}" for name, value in space.recipe.model_dump().items() if value))
     grid.add_row(
         "search", f"{search.trials} trials, sampler {search.sampler}, early stopping {search.early_stopping.rule}"
@@ -108,12 +110,11 @@ def _facts(space: SearchSpace, width: int) -> Table:
     return grid
 
 
-def _limits(space: SearchSpace) -> Iterable[str]:
-    limits = space.limits
+def _bounds(limits: Limits) -> Iterable[str]:
     shown = {"params": units.count, "memory": units.memory, "flops": units.count}
-    for name, show in shown.items():
-        if (value := getattr(limits, name)) is not None:
-            yield f"{name} ≤ {show(value)}"
+    shown |= {"latency": units.latency, "seconds": units.duration}
+    for name, value in limits.model_dump(exclude_none=True).items():
+        yield f"{name} ≤ {shown[name](value)}"
 
 
 def _listed(words: Iterable[str]) -> str:

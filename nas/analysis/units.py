@@ -54,6 +54,12 @@ def duration(seconds: float) -> str:
     return "{}d {:02}h".format(*divmod(round(seconds / 3600), 24))
 
 
+@_or_dash
+def latency(seconds: float) -> str:
+    """850 µs, 1.25 ms, 3.40 s: three digits and a power of 1000."""
+    return _scaled(seconds * 1e6, 1000, (" µs", " ms", " s"))
+
+
 def _scaled(value: float, base: int, units: tuple[str, ...]) -> str:
     """`value` in the smallest unit that leaves fewer than `base` before the point."""
     unit = units[0]

@@ -161,17 +161,17 @@ def _price(topology: Topology, recipe: Recipe) -> dict[str, int]:
 def _evaluation(space: SearchSpace) -> MakeEvaluator:
     """How candidates are evaluated: trained, unless the task has a table or a function. Raises TaskError."""
     if space.task.results is None:
-        return functools.partial(_evaluator, space.task, space.recipe)
+        return functools.partial(_evaluator, space.task, space.recipe, timed=space.search.times_latency)
     from nas import results
 
     return results.evaluator(space.task, space.recipe)
 
 
-def _evaluator(task: Task, recipe: Recipe, *, device: str, threads: int) -> Evaluator:
+def _evaluator(task: Task, recipe: Recipe, *, timed: bool, device: str, threads: int) -> Evaluator:
     """Made in the process of a slot."""
     from nas.evaluate import Evaluator
 
-    return Evaluator(task, recipe, device=device, threads=threads)
+    return Evaluator(task, recipe, device=device, threads=threads, timed=timed)
 
 
 def _tune(bridge: Bridge, place: Machine, space: SearchSpace, evaluate: MakeEvaluator) -> None:

@@ -34,12 +34,15 @@ class Leaders:
         self.front = Front()
         self.best: tuple[Losses, int] | None = None
 
-    def add(self, number: int, losses: Losses, rank: Losses) -> bool:
-        """Is it a leader now? `losses` are its objectives, `rank` what the winner is chosen by; smaller is better."""
+    def add(self, number: int, losses: Losses, rank: Losses, feasible: bool = True) -> bool:
+        """Is it a leader now? `losses` are its objectives, `rank` what the winner is chosen by; smaller is better.
+
+        What is not feasible is on no front.
+        """
         first = self.best is None or (rank, number) < self.best
         if first:
             self.best = rank, number
-        return self.front.add(number, losses) or first
+        return (feasible and self.front.add(number, losses)) or first
 
     @property
     def numbers(self) -> set[int]:

@@ -110,7 +110,7 @@ class Memory:
 
     def tell(self, draft: Trial, state: TrialState, values: Sequence[float] | None, known: Mapping[str, Any]) -> None:
         """How a trial ended; `known`: what the record says of it."""
-        for name, value in excess(self.space, known.get(record.PREDICTED) or {}).items():
+        for name, value in constraints(self.space, known).items():
             draft.set_constraint(name, value)
         for name, lesson in lessons(self.space, known).items():
             draft.set_user_attr(name, lesson)
@@ -120,17 +120,17 @@ class Memory:
         """A finished trial of the record."""
         if not trial.params:
             return
-        constraints = excess(self.space, trial.user_attrs.get(record.PREDICTED) or {})
-        state = _seen_as(trial.state, constraints)
+        known = trial.user_attrs
+        state = _seen_as(trial.state, excess(self.space, known.get(record.PREDICTED) or {}))
         self.study.add_trial(
             create_trial(
                 state=state,
                 values=trial.values if state == TrialState.COMPLETE else None,
                 params=trial.params,
                 distributions=trial.distributions,
-                user_attrs=lessons(self.space, trial.user_attrs),
+                user_attrs=lessons(self.space, known),
                 system_attrs=trial.system_attrs,
-                constraints=constraints,
+                constraints=constraints(self.space, known),
             )
         )
 
@@ -280,6 +280,13 @@ def excess(space: SearchSpace, predicted: Mapping[str, int]) -> dict[str, float]
     """cost / limit − 1 for everything that is limited and priced: positive is over the limits."""
     limits = space.limits.model_dump(exclude_none=True)
     return {name: predicted[name] / limit - 1 for name, limit in limits.items() if name in predicted}
+
+
+def constraints(space: SearchSpace, known: Mapping[str, Any]) -> dict[str, float]:
+    """What a trial breaks, where positive: the limits, and the constraints of the search."""
+    predicted = known.get(record.PREDICTED) or {}
+    wanted = space.violations({**predicted, **(known.get(record.MEASURED) or {})})
+    return excess(space, predicted) | {f"{name} wanted": value for name, value in wanted.items()}
 
 
 def lessons(space: SearchSpace, known: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,12 +19,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas import study as names
 from nas.errors import NasError
-from nas.search.leaders import Leaders, Losses
+from nas.search.leaders import Leaders
 from nas.search.proposals import Candidate, Price, Proposer
 from nas.search.record import Entry, Record, settled
 from nas.search.samplers import sampler
 from nas.search.worker import Worker
-from nas.space import SearchSpace
 from nas.study import Run
 from nas.topology import Topology
 
@@ -150,7 +149,8 @@ class Session:
         attributes = {names.CURVE: list(outcome.curve), names.MEASURED: dict(outcome.measured)}
         attributes |= {names.METRICS: outcome.metrics} if reason is None else {names.REASON: reason}
         values = self._values(candidate, outcome) if state == TrialState.COMPLETE else None
-        leads = values is not None and self._leads(candidate.number, values, outcome.metrics, candidate.predicted)
+        known = {names.PREDICTED: candidate.predicted, **attributes}
+        leads = values is not None and self._leads(candidate.number, values, known)
         if leads and (content := weights()) is not None:
             self.record.keep_weights(candidate.entry, content)
         self.record.finish(candidate.entry, state, attributes, values)
@@ -235,8 +235,7 @@ class Session:
         self.proposer = Proposer(self.space, proposing, price, self.past, search.seed)
         for trial in self.past:
             if trial.state == TrialState.COMPLETE:
-                known = trial.user_attrs
-                self._leads(trial.number, trial.values, known.get(names.METRICS, {}), known.get(names.PREDICTED, {}))
+                self._leads(trial.number, trial.values, trial.user_attrs)
         self._queue_baselines(self.past, self.space.baselines() | dict(baselines))
 
     def _queue_baselines(self, past: Sequence[FrozenTrial], baselines: Mapping[str, Topology]) -> None:
@@ -276,15 +275,7 @@ class Session:
         """Everything that may be an objective."""
         return {"accuracy": outcome.metrics[self.space.task.metric], **candidate.predicted, **outcome.measured}
 
-    def _leads(
-        self, number: int, values: Sequence[float], metrics: Mapping[str, Any], predicted: Mapping[str, Any]
-    ) -> bool:
+    def _leads(self, number: int, values: Sequence[float], known: Mapping[str, Any]) -> bool:
         better = names.directions(self.space).values()
         losses = tuple(-value if way == "maximize" else value for value, way in zip(values, better, strict=True))
-        return self.leaders.add(number, losses, _rank(self.space, metrics, predicted))
-
-
-def _rank(space: SearchSpace, metrics: Mapping[str, Any], predicted: Mapping[str, Any]) -> Losses:
-    """What the winner is chosen by: the metric, among equals the fewest parameters (see Run.winner)."""
-    metric = metrics.get(space.task.metric, math.nan)
-    return (-metric if space.task.direction == "maximize" else metric), predicted.get("params", math.inf)
+        return self.leaders.add(number, losses, names.standing(self.space, known), names.feasible(self.space, known))

@@ -29,6 +29,7 @@ OBJECTIVES = {  # what a search may be after, and what is better; accuracy stand
     "params": "minimize",
     "memory": "minimize",
     "flops": "minimize",
+    "latency": "minimize",
     "seconds": "minimize",
 }
 PRICED = ("params", "memory", "flops")  # those that are known before training
@@ -36,7 +37,7 @@ PRICED = ("params", "memory", "flops")  # those that are known before training
 Kind = Literal["none", "add", "concat", "gate", "mul", "long"]
 Join = Literal["add", "concat", "gate", "mul"]
 Shortcut = Literal["project", "pad"]
-Objective = Literal["accuracy", "params", "memory", "flops", "seconds"]
+Objective = Literal["accuracy", "params", "memory", "flops", "latency", "seconds"]
 Sampler = Literal["topology", "tpe", "gp", "nsga2", "qmc", "random", "exhaustive"]
 Proxy = Literal["params", "flops", "log_paths", "short_paths", "gradient_norm", "naswot", "jacobian", "synflow"]
 
@@ -322,6 +323,15 @@ class Limits(Section):
     flops: Count | None = None
 
 
+class Constraints(Limits):
+    """What a candidate should cost, besides `latency` (of one sample) and `seconds` (of training): what costs more is
+    trained, but ranks below all that keep to it.
+    """
+
+    latency: Seconds | None = None
+    seconds: Seconds | None = None
+
+
 class EarlyStopping(Section):
     """ASHA (Li et al. 2020): after `grace`, grace·reduction, … epochs only the best 1/reduction go on, and whoever no
     better one beats in all that the search is after (nas.search.stopping).
@@ -348,7 +358,9 @@ class Prefilter(Section):
 class SearchSettings(Section):
     """How a space is searched.
 
-    objectives      what for, at least one of OBJECTIVES; `accuracy` stands for the metric of the task
+    objectives      what for, at least one of OBJECTIVES; `accuracy` stands for the metric of the task, `latency` is the
+                    time of one sample through the trained network (nas.latency), `seconds` that of its training
+    constraints     what is over them is trained, but ranks below all that is not: see Constraints
     trials, time    the search ends after so many finished candidates, or after this time (seconds)
     baselines       tried first, and named in every table: see SearchSpace.baselines
     sampler         who proposes topologies
@@ -360,6 +372,7 @@ class SearchSettings(Section):
     """
 
     objectives: Names[Objective] = Field(default=("accuracy", "params", "memory"), min_length=1)
+    constraints: Constraints = Constraints()
     trials: int = Field(default=60, ge=1, le=10**7)
     time: Seconds | None = None
     baselines: Names[str] = ("plain", "resnet")
@@ -369,6 +382,11 @@ class SearchSettings(Section):
     prefilter: Prefilter | None = None
     timeout: Seconds | None = None
     seed: int = Field(default=0, ge=0, lt=2**32)
+
+    @property
+    def times_latency(self) -> bool:
+        """Is the latency of candidates to be measured?"""
+        return "latency" in self.objectives or self.constraints.latency is not None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

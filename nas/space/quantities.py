@@ -13,9 +13,13 @@ BYTES = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB"
     "GiB": 2**30,
     "TiB": 2**40,
 }
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+SECONDS: dict[str, int | Fraction] = {"s": 1, "m": 60, "h": 3600, "d": 86400} | {
+    "ms": Fraction(1, 10**3),
+    "us": Fraction(1, 10**6),
+}
 LARGEST = 10**18
 
+_UNIT = "(?:us|ms|[smhd])"
 _NUMBER = r"[0-9]{1,20}(?:\.[0-9]{1,20})?"
 
 
@@ -30,13 +34,13 @@ def memory(value: object) -> int:
 
 
 def duration(value: object) -> float:
-    """Seconds: 1h30m is 5400, a bare number is seconds. Raises ValueError."""
+    """Seconds: 1h30m is 5400, 5ms is 0.005, a bare number is seconds. Raises ValueError."""
     allowed = "a time such as 90s, 30m, 2h or 1h30m"
-    if isinstance(value, str) and re.fullmatch(rf"\s*({_NUMBER}\s*[smhd]\s*)+", value):
-        parts = re.findall(rf"({_NUMBER})\s*([smhd])", value)
+    if isinstance(value, str) and re.fullmatch(rf"\s*({_NUMBER}\s*{_UNIT}\s*)+", value):
+        parts = re.findall(rf"({_NUMBER})\s*({_UNIT})", value)
         if len({unit for _, unit in parts}) < len(parts):
             raise _wrong(value, allowed)
-        seconds = sum(Fraction(number) * SECONDS[unit] for number, unit in parts)
+        seconds = sum((Fraction(number) * SECONDS[unit] for number, unit in parts), Fraction(0))
     else:
         seconds = _number(value, allowed)
     if not 0 < seconds <= LARGEST:

@@ -95,6 +95,11 @@ class SearchSpace:
     def search(self) -> SearchSettings:
         return self.definition.search
 
+    def violations(self, figures: Mapping[str, Any]) -> dict[str, float]:
+        """figure / bound − 1 of every constraint (not limit) whose figure is known: positive is violated."""
+        bounds = self.search.constraints.model_dump(exclude_none=True)
+        return {name: figures[name] / bound - 1 for name, bound in bounds.items() if name in figures}
+
     def sample(self, trial: Trial) -> Topology:
         """The topology that a trial decides on, by its suggest_categorical and suggest_int."""
 
