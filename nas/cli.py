@@ -158,9 +158,7 @@ def status(run: RunName = None, csv: AsCsv = False, json: AsJson = False) -> Non
 @app.command()
 def rank(
     run: RunName = None,
-    by: Annotated[
-        str | None, typer.Option(help="The metric, params, memory, flops, latency, seconds or pareto.")
-    ] = None,
+    by: Annotated[str | None, typer.Option(help="The metric, a cost (params, memory …) or pareto.")] = None,
     top: Annotated[int, typer.Option(min=1, help="Rows to show; baselines are always shown.")] = 20,
     csv: AsCsv = False,
     json: AsJson = False,
