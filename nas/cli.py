@@ -71,6 +71,10 @@ def search(
         list[str] | None,
         typer.Option(metavar="NETWORK", help="Try this first: a network.py, a topology file or a reference; repeat."),
     ] = None,
+    reuse: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RUN", help="Do not train what this run of the same task and recipe finished; repeat."),
+    ] = None,
     storage: Annotated[
         str | None, typer.Option(metavar="URL", help="Optuna storage. Default: study.db in the run.")
     ] = None,
@@ -79,7 +83,8 @@ def search(
     """Search a space: train candidates, keep every result, report and export the best.
 
     Writes runs/NAME/: run.yaml, study.db, weights/, report.html and best/ (network.py, weights.safetensors,
-    card.md). Ctrl-C stops cleanly; --resume goes on.
+    card.md). Ctrl-C stops cleanly, with exit code 130; --resume goes on. A result that is reused does not count as one
+    of the --trials.
 
     Examples: [bold]nas search digits --trials 20[/bold], [bold]nas search highway_tabular --task
     "csv:patients.csv?target=outcome"[/bold], [bold]nas search digits --baseline mine/network.py[/bold]
@@ -106,10 +111,13 @@ def search(
         sampler=sampler,
         seed=seed,
         baselines=_baselines(baseline or [], loaded or Run.open(resume).space),
+        reuse=reuse or (),
         storage=storage,
         address=address,
     )
     _finish(run)
+    if run.interrupted:
+        raise typer.Exit(130)
 
 
 def _finish(run: Run) -> None:

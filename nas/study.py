@@ -7,7 +7,7 @@
 
 What a trial means: COMPLETE was trained to the full budget, PRUNED was stopped early by a scheduler, FAIL has its
 `reason`. A trial that was trained, to whatever end, has a learning curve (which may be empty); one that was refused
-before training has none and does not count.
+before training has none and does not count. Nor does one that was `reused`: its result is that of another run.
 """
 
 from __future__ import annotations
@@ -56,10 +56,17 @@ PROXIES = "proxies"  # {naswot: …}: what was computed of the untrained network
 METRICS = "metrics"  # {accuracy, loss, …} at the end of the last epoch
 CURVE = "curve"  # [{epoch, accuracy, …}, …]
 REASON = "reason"  # why it failed
+REUSED = "reused"  # {run, trial}: whose result it has; it was not trained here
+SAVED = "saved"  # how many proposals before it were not trained because an equal topology was
 
 FACTS = ("trial", "state", "reason", "baseline", "key", "line")
+<<<<<<< HEAD
 COSTS = ("params", "memory", "flops", "latency", "seconds")
 COURSE = ("epochs", "seed", "started", "ended", "curve", "topology", "proxies")
+=======
+COSTS = ("params", "memory", "flops", "seconds")
+COURSE = ("epochs", "seed", "started", "ended", "reused", "curve", "topology", "proxies")
+>>>>>>> 33c656c (nas search --reuse RUN; what was saved is counted; an interrupted search exits with 130)
 
 
 class Run:
@@ -69,7 +76,10 @@ class Run:
     config   run.yaml
     space    the search space, as it was resolved when the run began
     study    the Optuna study
+    interrupted   did somebody stop its last search in this process?
     """
+
+    interrupted = False
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -263,6 +273,12 @@ class Run:
         ]
         return min(ranked)[-1] if ranked else None
 
+    @property
+    def saved(self) -> int:
+        """Trainings that a recorded result made needless: proposals of what was known here, and what was reused."""
+        known = [trial.user_attrs for trial in self.study.get_trials(deepcopy=False)]
+        return sum(attributes.get(SAVED, 0) + (REUSED in attributes) for attributes in known)
+
     def best(self) -> Topology | None:
         """The topology with the best metric; None where none was trained to the end."""
         return None if (number := self.winner) is None else self.topology(number)
@@ -271,8 +287,13 @@ class Run:
         """Every trial as a row.
 
         Columns: trial, state, reason, baseline, key, line, the task's metric, params, memory [bytes], flops (per
+<<<<<<< HEAD
         sample), latency [s], seconds, epochs, seed, started, ended, curve, topology, proxies. What a
         trial lacks is None or NaN.
+=======
+        sample), seconds, epochs, seed, started, ended, reused (RUN/TRIAL whose result it has), curve, topology,
+        proxies. What a trial lacks is None or NaN.
+>>>>>>> 33c656c (nas search --reuse RUN; what was saved is counted; an interrupted search exits with 130)
         """
         import pandas as pd
 
@@ -305,7 +326,7 @@ def standing(space: SearchSpace, known: Mapping[str, Any]) -> tuple[float, ...]:
 
 def counts(trial: FrozenTrial) -> bool:
     """Was it trained, to whatever end? Only such a trial is one of the trials that a search was asked for."""
-    return trial.state.is_finished() and CURVE in trial.user_attrs
+    return trial.state.is_finished() and CURVE in trial.user_attrs and REUSED not in trial.user_attrs
 
 
 def open_storage(url: str) -> RDBStorage:
@@ -427,8 +448,13 @@ def _row(trial: FrozenTrial, metric: str) -> dict[str, Any]:
     row |= {name: known.get(name) for name in (REASON, BASELINE, KEY, LINE, SEED)}
     row |= {metric: _number(known.get(METRICS), metric), **{n: _number(measured, n) for n in ("latency", "seconds")}}
     row |= {name: _number(predicted, name) for name in ("params", "memory", "flops")}
-    row |= {"curve": curve, "epochs": len(curve), "proxies": known.get(PROXIES)}
+    row |= {"curve": curve, "epochs": len(curve), "reused": _origin(known.get(REUSED)), "proxies": known.get(PROXIES)}
     return row | {"started": trial.datetime_start, "ended": trial.datetime_complete}
+
+
+def _origin(reused: object) -> str | None:
+    """RUN/TRIAL, as the commands take it."""
+    return f"{reused.get('run')}/{reused.get('trial')}" if isinstance(reused, Mapping) else None
 
 
 def _number(values: object, name: str) -> float:

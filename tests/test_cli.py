@@ -14,6 +14,7 @@ import pytest
 from nas.block import Block, Head, Stem
 from nas.cli import main
 from nas.export.source import source
+from nas.study import Run
 from nas.topology import Topology
 
 TINY = """
@@ -92,6 +93,21 @@ def test_search_leaves_everything_that_it_says(folder: Path) -> None:
         assert baseline in board
 
 
+def test_an_interrupted_search_exits_with_130(folder: Path, nas: Nas, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the search itself does then is tested in test_resume."""
+
+    def interrupted(*_: object, **__: object) -> Run:
+        run = Run.open("first")
+        run.interrupted = True
+        return run
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("nas.search.driver.search", interrupted)
+    done = nas("search", "tiny.yaml")
+    assert done.code == 130
+    assert "winner" in done.err
+
+
 def test_the_winner_runs_with_torch_alone(folder: Path, tmp_path: Path) -> None:
     network = folder / "runs" / "first" / "best" / "network.py"
     program = f"import sys, runpy; sys.modules['nas'] = None; runpy.run_path({str(network)!r}, run_name='__main__')"
@@ -154,6 +170,10 @@ def test_export_by_key(folder: Path, nas: Nas, tmp_path: Path) -> None:
         (["search", "tiny.yaml", "--sampler", "tpee"], "did you mean 'tpe'"),
         (["search", "tiny.yaml", "--time", "soon"], "time"),
         (["search", "--resume", "frist"], "did you mean 'first'"),
+        (["search", "tiny.yaml", "--reuse", "frist"], "did you mean 'first'"),
+        (["search", "tiny.yaml", "--task", "cifar10", "--reuse", "first"], "cannot be reused: its task is digits"),
+        (["search", "tiny.yaml", "--table", "none.json"], "none.json: the table cannot be read: No such file"),
+        (["search", "--resume", "first", "--table", "t.json"], "--table is for a new search"),
         (["search", "tiny.yaml", "--baseline", "resnet21"], "--baseline: depth of resnet must be 6n+2"),
         (["search", "tiny.yaml", "--baseline", "none.py"], "none.py cannot be read"),
         (["search", "tiny.yaml", "--baseline", "mine.py", "--baseline", "./mine.py"], "there is a baseline 'mine'"),

@@ -6,6 +6,7 @@ import functools
 import io
 import json
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from nas import references
 from nas.errors import RunError, SpaceError
 from nas.search import display as displays
 from nas.search import machine as machines
+from nas.search.bridge import Bridge
 from nas.search.driver import _price as real_price
 from nas.search.driver import search
 from nas.search.progress import Progress
@@ -30,6 +32,7 @@ from nas.search.record import Entry, settled
 from nas.search.session import Outcome
 from nas.space import SearchSpace
 from nas.study import Run
+from nas.topology import Topology
 
 MACRO = Path(__file__).parents[2] / "shared" / "data" / "nas-bench-macro_cifar10.json"
 
@@ -158,11 +161,36 @@ def test_every_fault_is_told_truly(cluster: None, tmp_path: Path, capfd: pytest.
             assert row.state == "FAIL"
             assert row.reason.startswith(REASONS[fault])
             assert row.epochs == (2 if fault in ("nan", "missing") else 1)
+        assert [entry["epoch"] for entry in row.curve] == list(range(1, row.epochs + 1))  # with two objectives, too
     assert met == {None, *FAULTS}
     assert max(Counter(line.rpartition(" ")[0] for line in log.read_text().splitlines()).values()) == 1
     err = capfd.readouterr().err
     assert len(err.splitlines()) == 32
     assert not [word for word in ("Traceback", "Ray ", "Warning") if word in err]
+
+
+def test_tune_never_waits_for_a_slow_sampler(cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While something trains, a suggestion is there or it is not."""
+    took: list[float] = []
+    suggest, ask = Bridge.suggest, scripted.price
+
+    def timed(self: Bridge, trial_id: str) -> Any:
+        busy, began = bool(self.trainings), time.perf_counter()
+        suggestion = suggest(self, trial_id)
+        if busy and suggestion is None:
+            took.append(time.perf_counter() - began)
+        return suggestion
+
+    def slow(topology: Topology, recipe: object) -> dict[str, int]:
+        time.sleep(0.5)
+        return ask(topology)
+
+    monkeypatch.setattr(Bridge, "suggest", timed)
+    monkeypatch.setattr("nas.search.driver._price", slow)
+    run = run_search(scripted.space(), tmp_path, script={"seconds": 0.3}, trials=4, quiet=True)
+    assert states(run) == {"COMPLETE": 4}
+    assert len(took) > 4
+    assert sorted(took)[len(took) // 2] < 0.025  # the machine may be busy with something else, but not each time
 
 
 def test_an_evaluator_that_cannot_be_made_ends_the_search(cluster: None, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from nas.errors import RunError
 from nas.search.leaders import Leaders, dominates
 from nas.search.proposals import Candidate, Proposer
 from nas.search.record import plain
+from nas.search.reuse import check
 from nas.search.samplers import SAMPLERS
 from nas.search.session import Outcome, Session, Watcher
 from nas.search.trainable import reason_of
@@ -186,6 +187,64 @@ def test_equal_topologies_are_trained_once(session: Make) -> None:
     keys = {topology.key for topology in made.space.enumerate()}
     assert len(keys) < made.space.size()
     assert sorted(candidate.topology.key for candidate in drive(made)) == sorted(keys)
+
+
+def test_proposals_of_what_is_known_are_counted(session: Make) -> None:
+    made = session(scripted.space(blocks=2, sampler="random"), trials=6)
+    drive(made)
+    before = made.run.saved
+    assert sum(trial.user_attrs.get("saved", 0) for trial in record(made)) == before
+    again = session(resume=True, trials=9)
+    drive(again)
+    assert again.run.saved > before > 0  # nine topologies, drawn at random
+
+
+# --------------------------------------------------------------------------------------------------------- reuse
+
+
+def test_what_another_run_finished_is_not_trained(session: Make, tmp_path: Path) -> None:
+    other = Run.create(scripted.space(blocks=3, sampler="exhaustive", seed=7), "other", tmp_path)
+    first = Session(other, scripted.price, 12)
+    while (candidate := first.ask()) is not None:
+        ends = {"failed": "error: no"} if candidate.number == 1 else {"whole": candidate.number != 2}
+        first.tell(candidate, trained(candidate, **ends), lambda: b"weights")
+    first.close()
+    made = session(scripted.space(blocks=3, sampler="exhaustive", baselines=["plain"]), trials=20, reuse=[other])
+    done = drive(made)
+    trials = record(made)
+    assert len(trials) == 27 and len(done) == 17  # all but the ten that the other run finished
+    assert made.finished == 17 and made.over is not None
+    reused = {trial.number: trial for trial in trials if "reused" in trial.user_attrs}
+    assert [trial.user_attrs["reused"] for trial in reused.values()] == [
+        {"run": "other", "trial": number} for number in range(12) if number not in (1, 2)
+    ]
+    theirs = {trial.user_attrs["key"]: trial for trial in other.study.trials}
+    for trial in reused.values():
+        known = theirs[trial.user_attrs["key"]]
+        assert trial.state == TrialState.COMPLETE
+        assert trial.values == known.values
+        assert {n: trial.user_attrs[n] for n in ("curve", "metrics", "measured")} == {
+            n: known.user_attrs[n] for n in ("curve", "metrics", "measured")
+        }
+    assert trials[0].user_attrs["baseline"] == "plain" and 0 in reused
+    assert made.run.saved == 10
+    assert list(made.run.frame()["reused"].dropna()) == [f"other/{n}" for n in range(12) if n not in (1, 2)]
+    assert len([t for t in made.proposer.memory.study.trials if t.state == TrialState.COMPLETE]) == 27
+    kept = {int(path.stem) for path in made.run.weights_folder.iterdir()}
+    assert kept == made.leaders.numbers & reused.keys()
+    again = session(resume=True, trials=20)
+    assert (again.finished, again.run.saved) == (17, 10)
+
+
+def test_only_a_run_of_the_same_task_and_recipe_is_reused(session: Make, tmp_path: Path) -> None:
+    data = scripted.space().to_dict()
+    longer = SearchSpace.from_dict(data | {"train": data["train"] | {"epochs": 3}})
+    other = Run.create(longer, "longer", tmp_path)
+    with pytest.raises(RunError, match=r"run 'longer' cannot be reused: its train.epochs is 3, but here it is 2"):
+        session(reuse=[other])
+    looked_up = SearchSpace.from_dict(data | {"task": {"of": "digits", "table": "t.json"}})
+    with pytest.raises(RunError, match=r"run 'table' cannot be reused: its task is \{"):
+        check(Run.create(looked_up, "table", tmp_path), scripted.space())
 
 
 # -------------------------------------------------------------------------------------------------------- limits

@@ -178,7 +178,16 @@ def test_a_frame_of_what_is_there(run: Run) -> None:
     assert math.isnan(row.pop("latency"))
     made = topology("add", "none", "concat", "none")
     facts = {"trial": 0, "state": "COMPLETE", "baseline": "mine", "key": made.key, "line": "a line"}
-    figures = {"accuracy": 0.75, "params": 10, "memory": 5, "flops": 3, "seconds": 1.5, "epochs": 2, "seed": 7}
+    figures = {
+        "accuracy": 0.75,
+        "params": 10,
+        "memory": 5,
+        "flops": 3,
+        "seconds": 1.5,
+        "epochs": 2,
+        "seed": 7,
+        "reused": None,
+    }
     curve = [{"epoch": 1, "accuracy": 0.375}, {"epoch": 2, "accuracy": 0.75}]
     assert row == facts | figures | {"curve": curve, "topology": made.to_dict(), "proxies": None}
     assert frame["reason"][1] == "diverged"

@@ -20,17 +20,30 @@ if TYPE_CHECKING:
     from nas.study import Run
 
 STATES = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running"}
-COLUMNS = ("run", "task", "started", "asked", *STATES.values(), "trial", "metric", "best", "written", "trouble")
+COLUMNS = (
+    "run",
+    "task",
+    "started",
+    "asked",
+    *STATES.values(),
+    "saved",
+    "trial",
+    "metric",
+    "best",
+    "written",
+    "trouble",
+)
 
 
 def runs_frame(runs: Iterable[Run]) -> pd.DataFrame:
     """What each run asked, how its trials ended, and the best trial with its metric; the latest run comes last.
 
-    Columns: run, task, started, asked (trials), finished, pruned, failed, running, trial (the best one's number),
+    Columns: run, task, started, asked (trials), finished, pruned, failed, running, saved (trainings
+    that a recorded result made needless: what was reused is not counted as finished), trial (the best one's number),
     metric (its name), best (its value), written (the same for a person), trouble (why a run cannot be read).
     """
     frame = pd.DataFrame([_row(run) for run in runs], columns=list(COLUMNS))
-    whole = dict.fromkeys(("asked", *STATES.values(), "trial"), "Int64")
+    whole = dict.fromkeys(("asked", *STATES.values(), "saved", "trial"), "Int64")
     return frame.astype(whole | {"best": "float64"})
 
 
@@ -40,16 +53,18 @@ def runs_table(frame: pd.DataFrame) -> Table:
     table.add_column("run", overflow="fold")
     table.add_column("task")
     table.add_column("started", style="dim")
-    for title in ("finished", *list(STATES.values())[1:], "best"):
+    saved = ("saved",) if frame["saved"].gt(0).any() else ()
+    others = (*list(STATES.values())[1:], *saved)
+    for title in ("finished", *others, "best"):
         table.add_column(title, justify="right")
     for row in frame.astype("object").to_dict("records"):
         if row["trouble"]:
             table.add_row(str(row["run"]), Text(str(row["trouble"]), "red"))
             continue
         finished = f"{row['finished']} of {row['asked']}"
-        others = (str(row[title]) if row[title] else "·" for title in list(STATES.values())[1:])
+        counts = (str(row[title]) if row[title] else "·" for title in others)
         started = str(row["started"])[:16].replace("T", " ")
-        table.add_row(Text(str(row["run"]), "bold"), str(row["task"]), started, finished, *others, str(row["written"]))
+        table.add_row(Text(str(row["run"]), "bold"), str(row["task"]), started, finished, *counts, str(row["written"]))
     return table
 
 
@@ -77,7 +92,7 @@ def _row(run: Run) -> dict[str, Any]:
         trials, goals = run.frame(), Goals.of(run)
     except NasError as error:
         return dict.fromkeys(COLUMNS) | {"run": run.name, "trouble": str(error)}
-    board, tally = leaderboard(trials, goals=goals), states(trials)
+    board, tally = leaderboard(trials, goals=goals), states(trials[trials["reused"].isna()])
     done = not board.empty and not pd.isna(board["rank"].iloc[0])
     first = board.iloc[0] if done else None
     value = float(first[goals.metric]) if first is not None else None
@@ -87,6 +102,7 @@ def _row(run: Run) -> dict[str, Any]:
         "started": run.created,
         "asked": run.space.search.trials,
         **{title: tally.get(state, 0) for state, title in STATES.items()},
+        "saved": run.saved,
         "trial": int(first["trial"]) if first is not None else None,
         "metric": goals.metric,
         "best": value,

@@ -60,7 +60,8 @@ def report(run: Run) -> Path:
     """Write report.html into the folder of the run, in one step; returns its path."""
     space, config = run.space, run.config
     settings = {key: value for key, value in config.items() if key not in ("storage", "space")}  # a URL has passwords
-    facts = Facts(run.name, space.task.name, Goals.of(run), space.size(), settings=settings | config["space"])
+    settings |= config["space"]
+    facts = Facts(run.name, space.task.name, Goals.of(run), space.size(), saved=run.saved, settings=settings)
     return write_whole(run.path / "report.html", page(run.frame(), facts))
 
 
@@ -77,7 +78,7 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
     return environment.get_template("report.html.j2").render(
         facts=facts,
         states=tally,
-        trained=sum(tally.values()) - tally.get("REFUSED", 0),
+        trained=sum(tally.values()) - tally.get("REFUSED", 0) - frame.get("reused", pd.Series()).notna().sum(),
         winner=candidates[0] if candidates and candidates[0]["rank"] else None,
         lead=_lead(board, goals),
         candidates=candidates,

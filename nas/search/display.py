@@ -39,6 +39,10 @@ class Lines(Watcher):
     def ended(self, candidate: Candidate, state: str, reason: str | None, outcome: Outcome) -> None:
         self.say(_line(self.progress, candidate, state, reason, outcome))
 
+    def reused(self, candidate: Candidate, outcome: Outcome) -> None:
+        value = outcome.metrics.get(self.progress.metric)
+        self.say(f"trial {candidate.number}  reused: {self.progress.metric} {shown(value)}  {_name(candidate)}")
+
     def say(self, line: str) -> None:
         print(line, file=self.stream, flush=True)
 
@@ -62,6 +66,9 @@ class Picture(Lines):
     def ended(self, candidate: Candidate, state: str, reason: str | None, outcome: Outcome) -> None:
         if state == "FAIL":
             super().ended(candidate, state, reason, outcome)
+
+    def reused(self, candidate: Candidate, outcome: Outcome) -> None:
+        """Shown in the counts."""
 
     def say(self, line: str) -> None:
         self.console.print(Text(line), soft_wrap=True)
@@ -88,6 +95,8 @@ class Picture(Lines):
         words.append(f"{len(progress.running)} running")
         if progress.over_limits:
             words.append(f"{progress.over_limits} over the limits")
+        if progress.saved:
+            words.append(f"{progress.saved} saved")
         words.append(f"{progress.slots} slots {100 * progress.utilisation(now):.0f}% busy")
         return Text("  ·  ".join(words), "dim")
 
@@ -130,6 +139,7 @@ def _line(progress: Progress, candidate: Candidate, state: str, reason: str | No
 def _summary(progress: Progress, name: str, why: str) -> str:
     ends = ", ".join(f"{progress.ends[state]} {word}" for state, word in ENDS.items() if progress.ends[state])
     refused = f", {progress.over_limits} not trained (over the limits)" if progress.over_limits else ""
+    refused += f", {progress.saved} trainings saved (known before)" if progress.saved else ""
     busy = f", slots {100 * progress.utilisation():.0f}% busy" if progress.busy else ""
     return f"{name}: {why}; {ends or 'no candidate ended'}{refused}{busy}"
 

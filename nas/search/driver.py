@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time as clock
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from nas.search.trainable import Evaluator, MakeEvaluator
 
 
+INTERRUPTED = "interrupted"
+
+
 def search(
     space: SearchSpace | None = None,
     *,
@@ -42,6 +45,7 @@ def search(
     sampler: str | None = None,
     seed: int | None = None,
     baselines: Mapping[str, Topology] | None = None,
+    reuse: Sequence[str | Path] = (),
     storage: str | None = None,
     root: Path | str = ROOT,
     address: str | None = None,
@@ -58,13 +62,15 @@ def search(
     sampler      a name of nas.search.samplers.SAMPLERS
     seed         of the sampler and of every candidate
     baselines    name → topology, tried first beside those of the space; none needs to be a point of it
+    reuse        runs of the same task and recipe: a topology that one of them finished has that result, is not trained
+                 and does not count; for this session alone
     storage      the URL of an Optuna storage; the default is SQLite in the run's folder
     address      of a Ray cluster; the default is this machine alone
     evaluate     what evaluates instead of nas.evaluate.Evaluator, or of the task's results: called with device= and
                  threads= in every slot
     quiet        no display
 
-    Ctrl-C stops the search: what is running waits in the record for the next session.
+    Ctrl-C stops the search: what is running waits in the record for the next session, and run.interrupted says so.
     Raises RunError, SpaceError, TaskError.
     """
     changes = {"trials": trials, "sampler": sampler, "time": time, "seed": seed}
@@ -76,15 +82,17 @@ def search(
         if space is not None:
             space = _changed(space, changes)
             evaluate = evaluate or _evaluation(space)
+            others = _others(reuse, root, space)
             run = Run.create(space, name, root, storage)
         else:
             run = Run.open(resume, root)
             evaluate = evaluate or _evaluation(run.space)
+            others = _others(reuse, root, run.space)
             if storage is not None and storage != run.storage_url:
                 raise RunError(f"run {run.name!r} has its storage already: storage is only for a new run")
             run.update(_changed(run.space, changes))
         with run.lock():
-            _search(run, slots, address, evaluate, quiet, baselines)
+            _search(run, slots, address, evaluate, quiet, baselines, others)
     return run
 
 
@@ -107,6 +115,16 @@ def _check_ends(baselines: Mapping[str, Topology], space: SearchSpace) -> None:
             )
 
 
+def _others(names: Sequence[str | Path], root: Path | str, space: SearchSpace) -> list[Run]:
+    """The runs whose results are to be reused. Raises RunError where they cannot be."""
+    from nas.search.reuse import check
+
+    runs = [Run.open(name, root) for name in names]
+    for run in runs:
+        check(run, space)
+    return runs
+
+
 def _search(
     run: Run,
     slots: int | None,
@@ -114,6 +132,7 @@ def _search(
     evaluate: MakeEvaluator,
     quiet: bool,
     baselines: Mapping[str, Topology] | None,
+    reuse: Sequence[Run],
 ) -> None:
     """One session of a run."""
     from nas.search.bridge import Bridge
@@ -123,7 +142,7 @@ def _search(
 
     space, settings = run.space, run.space.search
     price = functools.partial(_price, recipe=space.recipe)
-    session = Session(run, price, settings.trials, baselines=baselines)
+    session = Session(run, price, settings.trials, baselines=baselines, reuse=reuse)
     try:
         if session.finished >= settings.trials:
             return
@@ -136,6 +155,7 @@ def _search(
             with screen:
                 _tune(bridge, place, space, evaluate)
                 screen.why = _ending(bridge, run)
+                run.interrupted = bridge.stopped == INTERRUPTED
     finally:
         session.close()
     if bridge.error is not None:
@@ -237,7 +257,7 @@ def _reason_to_stop(seconds: float | None, interrupted: threading.Event) -> Call
 
     def reason() -> str | None:
         if interrupted.is_set():
-            return "interrupted"
+            return INTERRUPTED
         return f"the time is up ({seconds:g} s)" if clock.monotonic() > end else None
 
     return reason

@@ -39,6 +39,7 @@ class Progress(Watcher):
 
     total   candidates that the run is to finish; `before` of them were finished by earlier sessions
     slots   candidates at a time
+    saved   trainings that a recorded result made needless, `before` included
     """
 
     space: SearchSpace
@@ -47,6 +48,7 @@ class Progress(Watcher):
     slots: int
     ends: Counter[str] = field(default_factory=Counter)
     over_limits: int = 0
+    saved: int = 0
     running: dict[Candidate, Place] = field(default_factory=dict)
     best: Best | None = None
     baselines: dict[str, float | None] = field(default_factory=dict)
@@ -75,6 +77,14 @@ class Progress(Watcher):
         place = self.running.setdefault(candidate, Place(now - busy, now))
         place.reported, place.record = now, record
 
+    def started(self, candidate: Candidate) -> None:
+        self.saved += candidate.saved
+
+    def reused(self, candidate: Candidate, outcome: Outcome) -> None:
+        self.saved += candidate.saved + 1
+        value = outcome.metrics.get(self.metric)
+        self._note(value, candidate.baseline, candidate.predicted, candidate.topology.describe())
+
     def ended(self, candidate: Candidate, state: str, reason: str | None, outcome: Outcome) -> None:
         self.running.pop(candidate, None)
         self.ends[state] += 1
@@ -82,12 +92,16 @@ class Progress(Watcher):
         self._note(value, candidate.baseline, candidate.predicted, candidate.topology.describe())
 
     def refused(self, candidate: Candidate) -> None:
+        self.saved += candidate.saved
         self.over_limits += 1
 
     def recall(self, trials: Iterable[FrozenTrial]) -> None:
         """What earlier sessions found."""
-        for trial in filter(study.counts, trials):
+        for trial in trials:
             known = trial.user_attrs
+            self.saved += known.get(study.SAVED, 0) + (study.REUSED in known)
+            if study.CURVE not in known:
+                continue
             value = known[study.METRICS].get(self.metric) if trial.state.name == "COMPLETE" else None
             self._note(value, known.get(study.BASELINE), known.get(study.PREDICTED, {}), known.get(study.LINE, ""))
 

@@ -25,6 +25,7 @@ from nas.errors import OverLimits, SpaceError, TopologyError
 from nas.search import history
 from nas.search.foresight import foreseen, most_promising
 from nas.search.record import Entry, settled
+from nas.search.reuse import Finished
 from nas.search.samplers import Enumeration
 from nas.space import SearchSpace
 from nas.topology import Topology
@@ -41,6 +42,8 @@ class Candidate:
     draft    its trial in the sampler's memory; None for what is no point of the space
     notes    what the sampler noted about it
     entry    its trial in the record; it has one already where it `waited` there
+    saved    proposals before it that were not trained because an equal topology was
+    reused   a result of another run, which makes its training needless
     """
 
     topology: Topology
@@ -52,6 +55,8 @@ class Candidate:
     draft: Trial | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     waited: bool = False
+    saved: int = 0
+    reused: Finished | None = None
     entry: Future[Entry] = field(default_factory=Future)
 
     @property
@@ -75,6 +80,8 @@ class Candidate:
             known[record.BASELINE] = self.baseline
         if self.refusal:
             known[record.REASON] = self.refusal
+        if self.saved:
+            known[record.SAVED] = self.saved
         params, distributions = (self.draft.params, self.draft.distributions) if self.draft else ({}, {})
         notes = dict(self.notes)
         return create_trial(
@@ -168,15 +175,17 @@ class Proposer:
     ) -> None:
         self.space, self.price, self.seed = space, price, seed
         self.memory = Memory(space, sampler)
-        self.known: set[str] = set()
-        for trial in trials:
-            if trial.state.is_finished():
-                self.known.add(trial.user_attrs.get(record.KEY, ""))
-                self.memory.recall(trial)
+        past = [trial for trial in trials if trial.state.is_finished()]
+        self.known = {trial.user_attrs.get(record.KEY, "") for trial in past}
+        trained = {trial.user_attrs.get(record.KEY, "") for trial in past if record.CURVE in trial.user_attrs}
+        self.refused = self.known - trained  # to train these would have been against the limits
+        for trial in past:
+            self.memory.recall(trial)
         self._rng = random.Random(seed + len(trials))
         self._points = itertools.chain(space.points())  # a generator would end with the first that yields from it
         self._in_turn = isinstance(sampler, Enumeration)
         self._rivals: list[Candidate] = []  # of whom a prefilter will choose one
+        self._saved = 0  # proposals since the last candidate that were trained before
         self._passed_over = False  # has it left any behind since the turn began?
 
     def next(self) -> Candidate | None:
@@ -206,6 +215,7 @@ class Proposer:
             if topology.key not in self.known and topology.key not in rivals:
                 return self._priced(Candidate(topology, self.seed, draft=draft, notes=self.memory.notes(draft)))
             self.memory.forget(draft)
+            self._saved += topology.key in self.known and topology.key not in self.refused
         if not self._passed_over:
             return None
         self._points, self._passed_over = itertools.chain(self.space.points()), False
@@ -214,6 +224,7 @@ class Proposer:
     def _decided(self, candidate: Candidate) -> Candidate:
         """It is known from now on; with its proxies, where it will be trained."""
         self.known.add(candidate.topology.key)
+        candidate.saved, self._saved = self._saved, 0
         if candidate.refusal is None:
             candidate.proxies = foreseen(self.space, candidate.topology)
         return candidate
@@ -258,6 +269,7 @@ class Proposer:
         ]
         if over:
             candidate.refusal = f"{OverLimits.reason}: {'; '.join(over)}"
+            self.refused.add(candidate.topology.key)
         return candidate
 
     def _draws(self) -> Iterator[tuple[Trial, Topology]]:

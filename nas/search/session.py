@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from optuna.trial import FrozenTrial, TrialState
@@ -22,6 +23,7 @@ from nas.errors import NasError
 from nas.search.leaders import Leaders
 from nas.search.proposals import Candidate, Price, Proposer
 from nas.search.record import Entry, Record, settled
+from nas.search.reuse import Finished, finished
 from nas.search.samplers import sampler
 from nas.search.worker import Worker
 from nas.study import Run
@@ -87,6 +89,9 @@ class Watcher:
     def refused(self, candidate: Candidate) -> None:
         """It is not trained and does not count."""
 
+    def reused(self, candidate: Candidate, outcome: Outcome) -> None:
+        """It has the result of another run: it is not trained and does not count."""
+
 
 class Session:
     """Asks and tells until `trials` candidates have finished, over all sessions of the run.
@@ -101,12 +106,14 @@ class Session:
         trials: int,
         watchers: Sequence[Watcher] = (),
         baselines: Mapping[str, Topology] | None = None,
+        reuse: Sequence[Run] = (),
     ) -> None:
         self.run, self.space, self.trials, self.watchers = run, run.space, trials, watchers
         self.record = Record(run)
         self.over: str | None = None  # why nothing more can be proposed
         self.running: list[Candidate] = []
         self.leaders = Leaders()
+        self._elsewhere = finished(reuse, run.space)
         self._queue: deque[tuple[Entry, FrozenTrial]] = deque()
         self._looked = -math.inf
         self._recover(price, baselines or {})
@@ -126,27 +133,60 @@ class Session:
         None where there is none (see `over`), where all that is wanted is running, or where it is not thought out
         after `patience` seconds.
         """
+        until = math.inf if patience is None else time.monotonic() + patience
+        while (thought := self._thought_out(until)) is not None:
+            self.over = thought.over
+            for refused in thought.refused:
+                self._announce(refused)
+            candidate = thought.candidate
+            if candidate is not None and candidate.reused is not None:
+                self._take_over(candidate, candidate.reused)
+                continue
+            if candidate is not None:
+                self._start(candidate)
+                self.think()
+            return candidate
+        return None
+
+    def _thought_out(self, until: float) -> Thought | None:
+        """The next thought, if there is to be one and if it comes in time."""
         self.think()
         if self._next is None:
             return None
         try:
-            thought = self._next.result(patience)
+            thought = self._next.result(None if until == math.inf else max(0.0, until - time.monotonic()))
         except TimeoutError:
             return None
-        self._next, self.over = None, thought.over
-        for refused in thought.refused:
-            self._announce(refused)
-        if thought.candidate is not None:
-            self._start(thought.candidate)
-            self.think()
-        return thought.candidate
+        self._next = None
+        return thought
 
     def tell(self, candidate: Candidate, outcome: Outcome, weights: Callable[[], bytes | None] = lambda: None) -> None:
         """A candidate has ended; `weights` is called where they are worth keeping."""
         self.running.remove(candidate)
         self.finished += 1
+        state, reason = self._conclude(candidate, outcome, weights)
+        for watcher in self.watchers:
+            watcher.ended(candidate, state.name, reason, outcome)
+
+    def _take_over(self, candidate: Candidate, known: Finished) -> None:
+        """The result of another run is this candidate's."""
+        if not candidate.waited:
+            candidate.entry = self.record.add(candidate.trial(TrialState.RUNNING))
+        outcome = _outcome_of(known.trial)
+        self._conclude(candidate, outcome, known.weights, {names.REUSED: known.origin})
+        for watcher in self.watchers:
+            watcher.reused(candidate, outcome)
+
+    def _conclude(
+        self,
+        candidate: Candidate,
+        outcome: Outcome,
+        weights: Callable[[], bytes | None],
+        origin: Mapping[str, Any] = MappingProxyType({}),
+    ) -> tuple[TrialState, str | None]:
+        """Into the record, and to the sampler."""
         state, reason = self._verdict(candidate, outcome)
-        attributes = {names.CURVE: list(outcome.curve), names.MEASURED: dict(outcome.measured)}
+        attributes = {names.CURVE: list(outcome.curve), names.MEASURED: dict(outcome.measured), **origin}
         attributes |= {names.METRICS: outcome.metrics} if reason is None else {names.REASON: reason}
         values = self._values(candidate, outcome) if state == TrialState.COMPLETE else None
         known = {names.PREDICTED: candidate.predicted, **attributes}
@@ -157,8 +197,7 @@ class Session:
         if leads:
             self.record.drop_weights(self.leaders.numbers)
         self._thinker.do(self.proposer.tell, candidate, state, values, attributes)
-        for watcher in self.watchers:
-            watcher.ended(candidate, state.name, reason, outcome)
+        return state, reason
 
     def close(self) -> None:
         """What is still running waits in the record for the next session; everything is written."""
@@ -197,12 +236,19 @@ class Session:
         candidates = itertools.chain(self._queued(), iter(self.proposer.next, None))
         for candidate in itertools.islice(candidates, REFUSED_IN_A_ROW):
             if candidate.refusal is None:
+                candidate.reused = self._result_of(candidate)
                 return Thought(candidate, refused)
             self.proposer.tell(candidate, TrialState.FAIL, None)
             refused.append(candidate)
         if len(refused) < REFUSED_IN_A_ROW:
             return Thought(None, refused, "the space is exhausted: every topology was tried")
         return Thought(None, refused, f"{REFUSED_IN_A_ROW} proposals in a row were over the limits")
+
+    def _result_of(self, candidate: Candidate) -> Finished | None:
+        """What another run found, where it tells all that this one asks."""
+        known = self._elsewhere.get(candidate.topology.key)
+        whole = known is not None and self._verdict(candidate, _outcome_of(known.trial))[0] == TrialState.COMPLETE
+        return known if whole else None
 
     def _queued(self) -> Iterator[Candidate]:
         """What waits in the record: baselines, what a session left behind, what somebody enqueued."""
@@ -279,3 +325,9 @@ class Session:
         better = names.directions(self.space).values()
         losses = tuple(-value if way == "maximize" else value for value, way in zip(values, better, strict=True))
         return self.leaders.add(number, losses, names.standing(self.space, known), names.feasible(self.space, known))
+
+
+def _outcome_of(trial: FrozenTrial) -> Outcome:
+    """How a trial of the record that is COMPLETE ended."""
+    known = trial.user_attrs
+    return Outcome(known[names.CURVE], whole=True, measured=known.get(names.MEASURED, {}))
