@@ -60,13 +60,8 @@ REUSED = "reused"  # {run, trial}: whose result it has; it was not trained here
 SAVED = "saved"  # how many proposals before it were not trained because an equal topology was
 
 FACTS = ("trial", "state", "reason", "baseline", "key", "line")
-<<<<<<< HEAD
 COSTS = ("params", "memory", "flops", "latency", "seconds")
-COURSE = ("epochs", "seed", "started", "ended", "curve", "topology", "proxies")
-=======
-COSTS = ("params", "memory", "flops", "seconds")
 COURSE = ("epochs", "seed", "started", "ended", "reused", "curve", "topology", "proxies")
->>>>>>> 33c656c (nas search --reuse RUN; what was saved is counted; an interrupted search exits with 130)
 
 
 class Run:
@@ -287,13 +282,8 @@ class Run:
         """Every trial as a row.
 
         Columns: trial, state, reason, baseline, key, line, the task's metric, params, memory [bytes], flops (per
-<<<<<<< HEAD
-        sample), latency [s], seconds, epochs, seed, started, ended, curve, topology, proxies. What a
-        trial lacks is None or NaN.
-=======
-        sample), seconds, epochs, seed, started, ended, reused (RUN/TRIAL whose result it has), curve, topology,
-        proxies. What a trial lacks is None or NaN.
->>>>>>> 33c656c (nas search --reuse RUN; what was saved is counted; an interrupted search exits with 130)
+        sample), latency [s], seconds, epochs, seed, started, ended, reused (RUN/TRIAL whose result it has), curve,
+        topology, proxies. What a trial lacks is None or NaN.
         """
         import pandas as pd
 
