@@ -36,10 +36,10 @@ from typing import Any
 from ray.tune.schedulers import TrialScheduler
 
 import nas
-from nas.analysis import pareto_rank
 from nas.errors import CandidateError
 from nas.evaluate import Evaluator
 from nas.files import write_whole
+from nas.pareto import pareto_rank
 from nas.search.driver import search
 from nas.search.proposals import Candidate, Dice, excess
 from nas.search.stopping import NOBODY, scheduler

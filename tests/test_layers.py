@@ -12,7 +12,7 @@ NAS = Path(__file__).parent.parent / "nas"
 # from the ground up: a module may import the layers below its own, and modules of its own package
 LAYERS = (
     ("errors", "files"),
-    ("vocabulary",),
+    ("pareto", "vocabulary"),
     ("block",),
     ("shapes",),
     ("topology",),

@@ -57,7 +57,7 @@ def test_what_a_file_says(tmp_path: Path) -> None:
     assert (space.recipe.epochs, space.recipe.lr, space.recipe.momentum) == (3, 0.05, space.task.recipe.momentum)
     assert (space.limits.params, space.limits.memory, space.limits.flops) == (2_000_000, 2**31, None)
     assert (space.search.objectives, space.search.trials, space.search.time) == (("accuracy", "params"), 60, 5400)
-    assert (space.search.early_stopping.rule, space.search.sampler, space.search.seed) == ("none", "tpe", 0)
+    assert (space.search.early_stopping.rule, space.search.sampler, space.search.seed) == ("none", "topology", 0)
     stopped = load(tmp_path, FILE.replace("trials: 60", "early_stopping: asha"))
     assert stopped.search.early_stopping.rule == "asha"
 
@@ -123,7 +123,7 @@ def test_the_resolved_space_is_plain_data_that_reads_back(tmp_path: Path) -> Non
         (
             "trials: 60",
             "sampler: tpee",
-            ":16: search.sampler: must be one of tpe, gp, nsga2, qmc, random, exhaustive, but got 't",
+            ":16: search.sampler: must be one of topology, tpe, gp, nsga2, qmc, random, exhaustive, but got 't",
         ),
         # wrong types
         (

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from nas.analysis.draw_text import arc_text
     from nas.analysis.goals import Goals
     from nas.analysis.page import report
-    from nas.analysis.pareto import pareto_rank
     from nas.analysis.ranking import failures, leaderboard, states
     from nas.analysis.ranking_table import leaderboard_table
     from nas.analysis.show import topology_table
@@ -29,7 +28,6 @@ __all__ = [
     "foresight_line",
     "leaderboard",
     "leaderboard_table",
-    "pareto_rank",
     "report",
     "space_table",
     "states",
@@ -43,7 +41,6 @@ _HOME = {
     "foresight": "correlation",
     "foresight_line": "correlation",
     "report": "page",
-    "pareto_rank": "pareto",
     "leaderboard_table": "ranking_table",
     "space_table": "show_space",
     "topology_table": "show",

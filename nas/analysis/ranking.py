@@ -10,8 +10,8 @@ import pandas as pd
 from nas.analysis import units
 from nas.analysis.goals import Goals
 from nas.analysis.marks import marks
-from nas.analysis.pareto import pareto_rank
 from nas.errors import OverLimits, RunError, TopologyError, expected
+from nas.pareto import pareto_rank
 from nas.topology import Topology
 
 if TYPE_CHECKING:

@@ -59,17 +59,6 @@ def boxes(front: Array, reference: Array) -> tuple[Array, Array]:
     return np.concatenate(lowers), np.concatenate(uppers)
 
 
-def non_dominated(y: Array) -> NDArray[np.bool_]:
-    """(n,): which rows no other row dominates; of equal rows the first. y (n, M), larger is better."""
-    left = np.zeros(len(y), dtype=bool)
-    front = np.empty((0, y.shape[1]))
-    for i in np.lexsort(-y.T[::-1]):  # whatever dominates a row comes before it
-        if not (front >= y[i]).all(1).any():
-            left[i] = True
-            front = np.concatenate([front, y[i : i + 1]])
-    return left
-
-
 def spread_out(front: Array, count: int) -> Array:
     """At most `count` rows of a front: the best of each objective, and those farthest from all that are chosen."""
     if len(front) <= count:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from optuna.study import Study
 from scipy.special import ndtr
 
-from nas.search.acquisition import expected_hypervolume_improvement, expected_improvement, non_dominated, spread_out
+from nas.pareto import pareto_rank
+from nas.search.acquisition import expected_hypervolume_improvement, expected_improvement, spread_out
 from nas.search.domain import Columns, Domain, Point
 from nas.search.history import History, Told
 from nas.search.surrogate import GaussianProcess, Posterior, normal_scores
@@ -112,7 +113,7 @@ def _improvement(beliefs: Sequence[Posterior], x: Array, known: Array, reached: 
         mean, deviation = beliefs[0](x)
         return expected_improvement(mean, deviation, beliefs[0].mean(known).max())
     mean, deviation = (np.stack(part, axis=1) for part in zip(*(belief(x) for belief in beliefs), strict=True))
-    front = spread_out(reached[non_dominated(reached)], FRONT)
+    front = spread_out(reached[_on_front(reached)], FRONT)
     return expected_hypervolume_improvement(mean, deviation, front, reached.min(0) - BELOW * np.ptp(reached, 0))
 
 
@@ -215,8 +216,13 @@ def _best_first(complete: Sequence[Told]) -> list[Told]:
     settled, values = [told for told, ok in zip(complete, known, strict=True) if ok], values[known]
     merit = np.mean([normal_scores(column) for column in values.T], axis=0)
     if values.shape[1] > 1:
-        merit += 100 * non_dominated(values)
+        merit += 100 * _on_front(values)
     return [settled[i] for i in np.argsort(-merit, kind="stable")]
+
+
+def _on_front(values: Array) -> NDArray[np.bool_]:
+    """(n,): which rows no other row dominates. values (n, M)"""
+    return pareto_rank(values, ["maximize"] * values.shape[1], fronts=1) == 1
 
 
 def _remembered(told: Sequence[Told], best: Sequence[Told] = ()) -> list[Told]:

@@ -12,8 +12,10 @@ from nas.errors import expected
 SIGNS = {"maximize": -1.0, "minimize": 1.0}
 
 
-def pareto_rank(values: ArrayLike, directions: Sequence[str]) -> NDArray[np.int64]:
+def pareto_rank(values: ArrayLike, directions: Sequence[str], fronts: int | None = None) -> NDArray[np.int64]:
     """The front of every point: 1 where nothing dominates it, k where only fronts before k do, 0 unknown.
+
+    Of the first so many `fronts`, where that is enough: what lies behind them has rank fronts + 1.
 
     a dominates b where it is as good in every objective and better in one; equal points share a front. `values`
     is (n, m), `directions` m times "minimize" or "maximize". A point with a NaN makes no claim and has rank 0.
@@ -30,15 +32,15 @@ def pareto_rank(values: ArrayLike, directions: Sequence[str]) -> NDArray[np.int6
     known = ~np.isnan(points).any(axis=1)
     ranks = np.zeros(len(points), dtype=np.int64)
     distinct, back = np.unique(points[known] * signs, axis=0, return_inverse=True)
-    ranks[known] = _ranks_of_distinct(distinct)[back.reshape(-1)]
+    ranks[known] = _ranks_of_distinct(distinct, len(distinct) if fronts is None else fronts)[back.reshape(-1)]
     return ranks
 
 
-def _ranks_of_distinct(points: NDArray[np.float64]) -> NDArray[np.int64]:
+def _ranks_of_distinct(points: NDArray[np.float64], fronts: int) -> NDArray[np.int64]:
     """The fronts of distinct points to be minimised, in lexicographic order: none is dominated by a later one."""
-    ranks = np.zeros(len(points), dtype=np.int64)
+    ranks = np.full(len(points), fronts + 1, dtype=np.int64)
     left, front = np.arange(len(points)), 0
-    while len(left):
+    while len(left) and front < fronts:
         front += 1
         dominated = np.empty(0, dtype=np.int64)
         while len(left):

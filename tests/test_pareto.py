@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.analysis.pareto import pareto_front, pareto_rank
+from nas.pareto import pareto_front, pareto_rank
 
 NUMBERS = st.one_of(st.integers(-4, 4).map(float), st.sampled_from([math.inf, -math.inf, math.nan]))
 
@@ -36,9 +36,12 @@ def by_definition(rows: list[list[float]], directions: list[str]) -> list[int]:
 
 @given(st.data())
 def test_rank_is_the_definition(data: st.DataObject) -> None:
+    """And as far as it is asked for, with so many `fronts`."""
     directions = data.draw(st.lists(st.sampled_from(["minimize", "maximize"]), min_size=1, max_size=4))
     rows = data.draw(st.lists(st.lists(NUMBERS, min_size=len(directions), max_size=len(directions)), max_size=16))
-    assert pareto_rank(rows, directions).tolist() == by_definition(rows, directions)
+    ranks = by_definition(rows, directions)
+    assert pareto_rank(rows, directions).tolist() == ranks
+    assert pareto_rank(rows, directions, fronts=2).tolist() == [min(rank, 3) for rank in ranks]
 
 
 def test_unknown_values_make_no_claim() -> None:
