@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
@@ -57,6 +58,7 @@ METRICS = "metrics"  # {accuracy, loss, …} at the end of the last epoch
 CURVE = "curve"  # [{epoch, accuracy, …}, …]
 REASON = "reason"  # why it failed
 REUSED = "reused"  # {run, trial}: whose result it has; it was not trained here
+REPEAT = "repeat"  # the how manieth evaluation, after the first, of a topology with other seeds
 SAVED = "saved"  # how many proposals before it were not trained because an equal topology was
 
 FACTS = ("trial", "state", "reason", "baseline", "key", "line")
@@ -259,14 +261,21 @@ class Run:
 
     @property
     def winner(self) -> int | None:
-        """The number of the trial that stands best (see `standing`); None where none was finished."""
-        ranked = [
-            (standing(self.space, trial.user_attrs), trial.number)
-            for trial in self.study.get_trials(deepcopy=False)
-            if trial.state.name == "COMPLETE"
-            and math.isfinite(_number(trial.user_attrs.get(METRICS), self.space.task.metric))
-        ]
-        return min(ranked)[-1] if ranked else None
+        """The number of the trial that stands best (see `standing`); None where none was finished.
+
+        A topology that was evaluated with several seeds stands where their mean does; of its trials it is the first
+        whose weights were kept.
+        """
+        seeds: dict[object, list[tuple[int, tuple[float, ...]]]] = {}
+        for trial in self.study.get_trials(deepcopy=False):
+            known = trial.user_attrs
+            finite = math.isfinite(_number(known.get(METRICS), self.space.task.metric))
+            if trial.state.name == "COMPLETE" and finite:
+                seeds.setdefault(known.get(KEY, trial.number), []).append((trial.number, standing(self.space, known)))
+        if not seeds:
+            return None
+        best = min(seeds.values(), key=lambda same: (mean([stands for _, stands in same]), same[0]))
+        return min((number for number, _ in best), key=lambda number: (self.weights(number) is None, number))
 
     @property
     def saved(self) -> int:
@@ -312,6 +321,11 @@ def standing(space: SearchSpace, known: Mapping[str, Any]) -> tuple[float, ...]:
     metric = _number(known.get(METRICS), space.task.metric)
     sign = -1 if space.task.direction == "maximize" else 1
     return float(not feasible(space, known)), sign * metric, _number(known.get(PREDICTED), "params")
+
+
+def mean(tuples: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    """Of each place; a single one is itself, bit for bit."""
+    return tuples[0] if len(tuples) == 1 else tuple(map(fmean, zip(*tuples, strict=True)))
 
 
 def counts(trial: FrozenTrial) -> bool:

@@ -107,7 +107,7 @@ def test_what_was_over_the_limits_did_not_fail_in_training() -> None:
 
 def test_ties_go_to_fewer_parameters_then_to_the_earlier_trial() -> None:
     small, large = chain([None]), chain([None] * 6)
-    rows = [trial(0, large), trial(1, small), trial(2, small)]
+    rows = [trial(0, large), trial(1, small), trial(2, small) | {"key": "another"}]
     trials = pd.DataFrame([row | {"accuracy": 0.9} for row in rows])
     assert leaderboard(trials, goals=GOALS)["trial"].tolist() == [1, 2, 0]
 

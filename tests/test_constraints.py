@@ -57,7 +57,7 @@ def test_what_breaks_a_constraint_is_trained_but_does_not_win(tmp_path: Path) ->
             (number,) = frame.index[frame["key"] == key]
             assert all(value <= 0 for value in trial.constraints.values()) == kept[number]
     again = Session(run, scripted.price, 100)
-    assert again.leaders.numbers == {int(path.stem) for path in run.weights_folder.iterdir()}
+    assert again.results.numbers == {int(path.stem) for path in run.weights_folder.iterdir()}
     again.close()
 
 

@@ -114,16 +114,20 @@ def _candidates(board: pd.DataFrame, frame: pd.DataFrame, goals: Goals) -> list[
     return [
         {name: row[name] for name in ("trial", "name", "topology", "state", "reason", "feasible")}
         | {name: None if pd.isna(row[name]) else int(row[name]) for name in ("rank", "pareto")}
-        | {"skips": kinds(row["skips"]), "cells": [_cell(row, column, shows[column], tops[column]) for column in shows]}
+        | {
+            "skips": kinds(row["skips"]),
+            "cells": [_cell(row, column, shows[column], tops[column], goals.metric) for column in shows],
+        }
         | (_portrait(topologies[row["trial"]]) if row["name"] or not number else {"svg": "", "words": ""})
         for number, row in enumerate(board.astype(dict.fromkeys(shows, "float64")).to_dict("records"))
     ]
 
 
-def _cell(row: Mapping[Any, Any], column: str, show: Callable[[float], str], top: float) -> dict[str, Any]:
+def _cell(row: Mapping[Any, Any], column: str, show: Callable[[float], str], top: float, metric: str) -> dict[str, Any]:
     value = row[column]
     is_best = row["state"] == "COMPLETE" and value == top
-    return {"text": show(value), "sort": None if math.isnan(value) else value, "best": is_best}
+    spread = f" ± {show(row['sd'])}" if column == metric and row["seeds"] > 1 else ""
+    return {"text": show(value) + spread, "sort": None if math.isnan(value) else value, "best": is_best}
 
 
 def _portrait(data: object) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,9 @@ def leaderboard(
 
     Columns: rank, trial, name (of a baseline, else ""), topology, skips, the task's metric, params, memory
     [bytes], flops (per sample), latency [s], seconds, pareto (1 is the non-dominated front), state, reason, key,
-    feasible (it breaks no constraint; what does comes after all that do not, and is on no front). `by` is the
+    feasible (it breaks no constraint; what does comes after all that do not, and is on no front), seeds, sd. A
+    topology that was evaluated with several seeds is one row, that of its first trial, with the means over the seeds
+    and the standard deviation sd of the metric. `by` is the
     metric (the default), a cost or `pareto`; ties go to fewer parameters, then to the earlier trial. Only
     COMPLETE trials have a rank; baselines beyond `top` and baselines that did not finish follow the ranked rows.
     `goals` are needed where a frame is given. Raises RunError for an unknown `by`.
@@ -45,7 +48,7 @@ def leaderboard(
     frame, goals = _frame(run, goals)
     board = leaderboard_rows(frame, goals)
     done = board["state"] == "COMPLETE"
-    ranked = _ranked(board[done], goals, by or goals.metric)
+    ranked = _ranked(_over_seeds(board[done], goals), goals, by or goals.metric)
     unfinished = board[~done & (board["name"] != "") & ~board["name"].isin(ranked["name"])]
     unfinished = unfinished.drop_duplicates("name", keep="last")
     if top is not None:
@@ -125,6 +128,8 @@ def leaderboard_rows(frame: pd.DataFrame, goals: Goals) -> pd.DataFrame:
             "reason": _text(frame["reason"]),
             "key": _text(frame["key"]),
             "feasible": _feasible(frame, goals),
+            "seeds": pd.Series(1, index=frame.index, dtype="int64"),
+            "sd": pd.Series(math.nan, index=frame.index, dtype="float64"),
         }
     )
 
@@ -133,6 +138,17 @@ def _feasible(frame: pd.DataFrame, goals: Goals) -> pd.Series[bool]:
     """Whether nothing that is known of a candidate is over a constraint."""
     over = [pd.to_numeric(frame[name]).astype("float64") > bound for name, bound in goals.constraints.items()]
     return ~pd.concat([pd.Series(False, index=frame.index), *over], axis=1).any(axis=1)
+
+
+def _over_seeds(board: pd.DataFrame, goals: Goals) -> pd.DataFrame:
+    """One row for each topology."""
+    whose = board["key"].where(board["key"] != "", board["trial"].astype("str"))
+    if whose.is_unique:
+        return board
+    same, first = board.groupby(whose, sort=False), ~whose.duplicated()
+    means = {column: same[column].transform("mean") for column in (goals.metric, "latency", "seconds")}
+    spread = {"seeds": same["trial"].transform("size"), "sd": same[goals.metric].transform("std")}
+    return board.assign(**means, **spread, feasible=same["feasible"].transform("all"))[first]
 
 
 def _ranked(board: pd.DataFrame, goals: Goals, by: str) -> pd.DataFrame:

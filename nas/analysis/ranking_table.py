@@ -61,6 +61,10 @@ def _cells(board: pd.DataFrame, goals: Goals) -> Cells:
             Text(shown(value), "bold" if value == top and state == "COMPLETE" else "")
             for value, state in zip(board[column].astype(float), board["state"], strict=True)
         ]
+    if board["sd"].notna().any():
+        show = formats(board, goals)[goals.metric]
+        for text, sd in zip(cells[TITLES.get(goals.metric, goals.metric)], board["sd"], strict=True):
+            text.append("" if pd.isna(sd) else f" ± {show(sd)}")
     cells["front"] = [
         _front(rank) if feasible else Text(BROKEN, "red")
         for rank, feasible in zip(board["pareto"], board["feasible"], strict=True)

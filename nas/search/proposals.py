@@ -7,6 +7,7 @@ across the ocean as on none.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import random
@@ -43,6 +44,7 @@ class Candidate:
     notes    what the sampler noted about it
     entry    its trial in the record; it has one already where it `waited` there
     saved    proposals before it that were not trained because an equal topology was
+    repeat   its topology was begun so often before, with other seeds
     reused   a result of another run, which makes its training needless
     """
 
@@ -56,6 +58,7 @@ class Candidate:
     notes: Mapping[str, Any] = field(default_factory=dict)
     waited: bool = False
     saved: int = 0
+    repeat: int = 0
     reused: Finished | None = None
     entry: Future[Entry] = field(default_factory=Future)
 
@@ -64,9 +67,10 @@ class Candidate:
         """Of its trial in the record."""
         return self.entry.result().number
 
-    def trial(self, state: TrialState) -> FrozenTrial:
+    @property
+    def attributes(self) -> dict[str, Any]:
         """What the record says of it before it is trained."""
-        known = {
+        known: dict[str, Any] = {
             record.TOPOLOGY: self.topology.to_dict(),
             record.LINE: self.topology.describe(),
             record.KEY: self.topology.key,
@@ -82,10 +86,19 @@ class Candidate:
             known[record.REASON] = self.refusal
         if self.saved:
             known[record.SAVED] = self.saved
+        if self.repeat:
+            known[record.REPEAT] = self.repeat
+        return known
+
+    def trial(self, state: TrialState) -> FrozenTrial:
+        """Its entry in the record before it is trained."""
         params, distributions = (self.draft.params, self.draft.distributions) if self.draft else ({}, {})
-        notes = dict(self.notes)
         return create_trial(
-            state=state, params=params, distributions=distributions, user_attrs=known, system_attrs=notes
+            state=state,
+            params=params,
+            distributions=distributions,
+            user_attrs=self.attributes,
+            system_attrs=dict(self.notes),
         )
 
 
@@ -229,6 +242,13 @@ class Proposer:
             candidate.proxies = foreseen(self.space, candidate.topology)
         return candidate
 
+    def again(self, topology: Topology, seed: int, repeat: int) -> Candidate:
+        """What was evaluated before, with another seed."""
+        draft = None
+        with contextlib.suppress(SpaceError):  # a baseline may be no point of the space
+            draft, _ = self.memory.draw(self.space.encode(topology))
+        return self._priced(Candidate(topology, seed, draft=draft, repeat=repeat))
+
     def queued(self, entry: Entry, trial: FrozenTrial) -> Candidate:
         """The candidate that waits in the record: a baseline, what a search left behind, what a person enqueued.
 
@@ -242,7 +262,8 @@ class Proposer:
             raise TopologyError("a queued trial must have parameters or a topology, but has neither")
         seed, baseline = trial.user_attrs.get(record.SEED, self.seed), trial.user_attrs.get(record.BASELINE)
         candidate = Candidate(topology, seed, baseline=baseline, draft=draft, waited=True, entry=settled(entry))
-        if topology.key in self.known:
+        candidate.repeat = trial.user_attrs.get(record.REPEAT, 0)
+        if topology.key in self.known and not candidate.repeat:
             candidate.refusal = "known: the same topology was tried before"
             return candidate
         return self._decided(self._priced(candidate))

@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas import study as names
 from nas.errors import NasError
-from nas.search.leaders import Leaders
+from nas.search.leaders import Result, Results
 from nas.search.proposals import Candidate, Price, Proposer
 from nas.search.record import Entry, Record, settled
 from nas.search.reuse import Finished, finished
@@ -74,6 +74,14 @@ class Thought(NamedTuple):
     over: str | None = None
 
 
+class Repeat(NamedTuple):
+    """A topology that is to be evaluated again, with which seed, and how often it was begun before."""
+
+    topology: Topology
+    seed: int
+    before: int
+
+
 class Watcher:
     """Who looks at a search. Every method is called on the thread of the search, and does nothing here."""
 
@@ -112,7 +120,9 @@ class Session:
         self.record = Record(run)
         self.over: str | None = None  # why nothing more can be proposed
         self.running: list[Candidate] = []
-        self.leaders = Leaders()
+        self.results = Results()
+        self._seeds: dict[str, set[int]] = {}  # those with which a key was begun
+        self._repeats = False  # was the last thought a repeat?
         self._elsewhere = finished(reuse, run.space)
         self._queue: deque[tuple[Entry, FrozenTrial]] = deque()
         self._looked = -math.inf
@@ -125,7 +135,8 @@ class Session:
         """Begin to think out the next candidate, if there is to be one."""
         wanted = self.over is None and self.finished + len(self.running) < self.trials
         if wanted and self._next is None:
-            self._next = self._thinker.do(self._thought)
+            again = self._to_repeat()
+            self._next = self._thinker.do(self._thought, again)
 
     def ask(self, patience: float | None = None) -> Candidate | None:
         """The next candidate to train, now RUNNING in the record.
@@ -146,6 +157,18 @@ class Session:
                 self._start(candidate)
                 self.think()
             return candidate
+        return None
+
+    def _to_repeat(self) -> Repeat | None:
+        """The best leader with too few results, in the second half of the search every second time."""
+        wanted = self.space.search.repeats
+        self._repeats = wanted > 1 and 2 * self.finished >= self.trials and not self._repeats
+        for leader in self.results.leading if self._repeats else ():
+            seeds = self._seeds[leader.key]
+            if len(seeds) < wanted:
+                seed = next(seed for seed in itertools.count(self.space.search.seed) if seed not in seeds)
+                return Repeat(Topology.from_dict(leader.topology), seed, len(seeds))
+        self._repeats = False
         return None
 
     def _thought_out(self, until: float) -> Thought | None:
@@ -173,7 +196,10 @@ class Session:
         if not candidate.waited:
             candidate.entry = self.record.add(candidate.trial(TrialState.RUNNING))
         outcome = _outcome_of(known.trial)
-        self._conclude(candidate, outcome, known.weights, {names.REUSED: known.origin})
+        candidate.seed = known.trial.user_attrs[names.SEED]
+        self._seeds.setdefault(candidate.topology.key, set()).add(candidate.seed)
+        origin = {names.REUSED: known.origin, names.SEED: candidate.seed}
+        self._conclude(candidate, outcome, known.weights, origin)
         for watcher in self.watchers:
             watcher.reused(candidate, outcome)
 
@@ -189,13 +215,13 @@ class Session:
         attributes = {names.CURVE: list(outcome.curve), names.MEASURED: dict(outcome.measured), **origin}
         attributes |= {names.METRICS: outcome.metrics} if reason is None else {names.REASON: reason}
         values = self._values(candidate, outcome) if state == TrialState.COMPLETE else None
-        known = {names.PREDICTED: candidate.predicted, **attributes}
+        known = {**candidate.attributes, **attributes}
         leads = values is not None and self._leads(candidate.number, values, known)
         if leads and (content := weights()) is not None:
             self.record.keep_weights(candidate.entry, content)
         self.record.finish(candidate.entry, state, attributes, values)
         if leads:
-            self.record.drop_weights(self.leaders.numbers)
+            self.record.drop_weights(self.results.numbers)
         self._thinker.do(self.proposer.tell, candidate, state, values, attributes)
         return state, reason
 
@@ -217,6 +243,7 @@ class Session:
 
     def _start(self, candidate: Candidate) -> None:
         self.running.append(candidate)
+        self._seeds.setdefault(candidate.topology.key, set()).add(candidate.seed)
         if not candidate.waited:
             candidate.entry = self.record.add(candidate.trial(TrialState.RUNNING))
         for watcher in self.watchers:
@@ -230,10 +257,12 @@ class Session:
 
     # on the thread of the thinker
 
-    def _thought(self) -> Thought:
-        """The first that waits in the record, else the sampler's next; and what was refused on the way."""
+    def _thought(self, again: Repeat | None) -> Thought:
+        """The first that waits in the record, else who is to be repeated, else the sampler's next; and what was refused
+        on the way."""
         refused: list[Candidate] = []
-        candidates = itertools.chain(self._queued(), iter(self.proposer.next, None))
+        repeats = (self.proposer.again(*repeat) for repeat in (again,) if repeat is not None)
+        candidates = itertools.chain(self._queued(), repeats, iter(self.proposer.next, None))
         for candidate in itertools.islice(candidates, REFUSED_IN_A_ROW):
             if candidate.refusal is None:
                 candidate.reused = self._result_of(candidate)
@@ -246,7 +275,7 @@ class Session:
 
     def _result_of(self, candidate: Candidate) -> Finished | None:
         """What another run found, where it tells all that this one asks."""
-        known = self._elsewhere.get(candidate.topology.key)
+        known = None if candidate.repeat else self._elsewhere.get(candidate.topology.key)
         whole = known is not None and self._verdict(candidate, _outcome_of(known.trial))[0] == TrialState.COMPLETE
         return known if whole else None
 
@@ -280,6 +309,8 @@ class Session:
         proposing = sampler(self.space, search.seed + len(self.past))  # a seed used again would draw the same again
         self.proposer = Proposer(self.space, proposing, price, self.past, search.seed)
         for trial in self.past:
+            if {names.KEY, names.SEED} <= trial.user_attrs.keys():
+                self._seeds.setdefault(trial.user_attrs[names.KEY], set()).add(trial.user_attrs[names.SEED])
             if trial.state == TrialState.COMPLETE:
                 self._leads(trial.number, trial.values, trial.user_attrs)
         self._queue_baselines(self.past, self.space.baselines() | dict(baselines))
@@ -324,7 +355,8 @@ class Session:
     def _leads(self, number: int, values: Sequence[float], known: Mapping[str, Any]) -> bool:
         better = names.directions(self.space).values()
         losses = tuple(-value if way == "maximize" else value for value, way in zip(values, better, strict=True))
-        return self.leaders.add(number, losses, names.standing(self.space, known), names.feasible(self.space, known))
+        rank, feasible = names.standing(self.space, known), names.feasible(self.space, known)
+        return self.results.add(Result(number, known[names.TOPOLOGY], known[names.KEY], losses, rank, feasible))
 
 
 def _outcome_of(trial: FrozenTrial) -> Outcome:

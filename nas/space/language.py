@@ -367,6 +367,8 @@ class SearchSettings(Section):
     early_stopping  none or asha: candidates that lag behind are stopped
     proxies         computed of every candidate before it is trained; the report says what they were worth
     prefilter       of so many proposals the best by a proxy is trained
+    repeats         once half of the trials are over, every second one evaluates a leader again with another seed, until
+                    the leaders have so many results each; they are ranked by their means
     timeout         a candidate that trains for longer (seconds) has failed
     seed            of the sampler and, with the number of the trial, of every candidate
     """
@@ -380,6 +382,7 @@ class SearchSettings(Section):
     early_stopping: EarlyStopping = EarlyStopping(rule="none")
     proxies: Names[Proxy] = ()
     prefilter: Prefilter | None = None
+    repeats: int = Field(default=1, ge=1, le=100)
     timeout: Seconds | None = None
     seed: int = Field(default=0, ge=0, lt=2**32)
 
