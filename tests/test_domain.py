@@ -1,13 +1,16 @@
 """nas.search.domain: points of a study's parameters, and of a search space."""
 
+import math
 import random
 
 import numpy as np
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from nas.paths import describe
 from nas.search.domain import Columns, Parameters, Topologies
 from nas.space import SearchSpace
+from nas.topology import Topology
 from tests import scripted
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
@@ -87,7 +90,7 @@ def test_rows_measure_how_far_points_are_apart() -> None:
 
 def test_equal_topologies_are_one_point_and_look_the_same() -> None:
     """An identity block anywhere among blocks that change no shape."""
-    domain = Topologies(SearchSpace.load("nas_bench_macro"))
+    domain = Topologies(SearchSpace.load("nas_bench_macro"), describe)
     rng = random.Random(0)
     base = dict(domain.mutant({}, rng).params)
     small, none = "mbconv(kernel=3, expansion=3)", "identity"
@@ -101,7 +104,7 @@ def test_equal_topologies_are_one_point_and_look_the_same() -> None:
 
 def test_mutants_are_points_of_the_space() -> None:
     space = scripted.space(blocks=6)
-    domain, rng = Topologies(space), random.Random(0)
+    domain, rng = Topologies(space, describe), random.Random(0)
     point = domain.mutant({}, rng)
     for _ in range(50):
         before, point = point, domain.mutant(point.params, rng)
@@ -118,3 +121,18 @@ class _Fixed:
 
     def suggest_int(self, name: str, low: int, high: int) -> int:
         return int(self.params[name])
+
+
+def test_features_are_seen_on_one_scale() -> None:
+    """What does not vary, or is not finite, is not seen."""
+    space, rng = scripted.space(blocks=6), random.Random(0)
+
+    def features(topology: Topology) -> dict[str, float]:
+        skips = sum(block.skip is not None for block in topology.blocks)
+        return {"large": 1e6 * skips, "constant": 3.0, "unknown": math.nan}
+
+    domain = Topologies(space, features)
+    points = [domain.mutant({}, rng) for _ in range(40)]
+    seen = [point.seen["feature large"] for point in points]
+    assert 0.1 < np.std(np.array(seen, dtype=float)) < 0.5
+    assert not any(name in point.seen for point in points for name in ("feature constant", "feature unknown"))

@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import statistics
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,10 +24,12 @@ from nas.space import SearchSpace
 from nas.topology import Topology
 
 Array = NDArray[np.float64]
+Features = Callable[[Topology], Mapping[str, float | None]]
 Seen = Mapping[str, str | float]  # what a model sees of a point: of each group a word, or a number from 0 to 1
 
 MISMATCH = 1 / math.sqrt(2)  # in the column of a word: two words are at distance 1
 FEW = 12  # whole numbers that are words as well
+DRAWN = 50  # topologies that tell what a feature's values are like
 ENUMERABLE = 20_000  # points that are all looked at
 
 
@@ -71,12 +74,18 @@ def changes(rng: random.Random, most: int) -> int:
 
 
 class Topologies:
-    """The points of a search space. The same topology in other words is the same point."""
+    """The points of a search space. The same topology in other words is the same point.
+
+    features  numbers to see besides what the blocks are; where one is missing, or not finite, it is not seen
+    """
 
     fresh = 30
 
-    def __init__(self, space: SearchSpace) -> None:
-        self.space = space
+    def __init__(self, space: SearchSpace, features: Features) -> None:
+        self.space, self._features = space, features
+        rng = random.Random(0)
+        drawn = [features(space.sample(Decided({}, rng))) for _ in range(DRAWN)]
+        self._scales = dict(_scales(drawn))
 
     def point(self, params: Mapping[str, Any]) -> Point | None:
         decided = Decided(params, random.Random(0))
@@ -93,7 +102,20 @@ class Topologies:
         return iter(())  # a topology takes as long to make as a hundred other points: they come as they are needed
 
     def _point(self, topology: Topology, params: Mapping[str, Any]) -> Point:
-        return Point(params, topology.key, sight(topology))
+        seen = sight(topology)
+        for name, value in self._features(topology).items():
+            if name in self._scales and value is not None and math.isfinite(value):
+                centre, spread = self._scales[name]
+                seen[f"feature {name}"] = 0.5 + min(1.0, max(-1.0, (value - centre) / (4 * spread)))
+        return Point(params, topology.key, seen)
+
+
+def _scales(drawn: Sequence[Mapping[str, float | None]]) -> Iterator[tuple[str, tuple[float, float]]]:
+    """name → (mean, standard deviation) of every feature that varies."""
+    for name in drawn[0]:
+        values = [value for each in drawn if (value := each.get(name)) is not None and math.isfinite(value)]
+        if len(values) > 1 and (spread := statistics.pstdev(values)) > 0:
+            yield name, (statistics.fmean(values), spread)
 
 
 class Decided:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from nas.paths import describe
 from nas.space import SearchSpace
 from nas.topology import Topology
 
@@ -20,6 +21,16 @@ def foreseen(space: SearchSpace, topology: Topology) -> dict[str, float | None]:
     return {
         name: value if math.isfinite(value) else None for name, value in proxies(topology, names, space.recipe).items()
     }
+
+
+def features(space: SearchSpace, topology: Topology) -> dict[str, float]:
+    """What the topology sampler sees of a topology besides its blocks: its paths, and the proxies asked for."""
+    seen = describe(topology)
+    if space.search.proxies:
+        from nas.proxies import proxies
+
+        seen |= proxies(topology, space.search.proxies, space.recipe)
+    return seen
 
 
 def most_promising(space: SearchSpace, topologies: Sequence[Topology]) -> int:

@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from nas.search.domain import Domain, Parameters, Point, Topologies
+from nas.search.domain import Domain, Features, Parameters, Point, Topologies
 from nas.space import SearchSpace
 
 Array = NDArray[np.float64]
@@ -51,7 +51,7 @@ class Told:
 class History:
     """Of one study, read as it grows. `domain` is None until a trial has decided something."""
 
-    def __init__(self, study: Study, space: SearchSpace | None) -> None:
+    def __init__(self, study: Study, space: SearchSpace | None, features: Features) -> None:
         self._study = study._storage, study._study_id
         self._signs = np.array([-1.0 if way == StudyDirection.MINIMIZE else 1.0 for way in study.directions])
         self._told: dict[int, Told] = {}
@@ -59,7 +59,7 @@ class History:
         self._finished = 0  # trials before this one are all told
         self._distributions: dict[str, BaseDistribution] = {}
         self._learns = space is None
-        self.domain: Domain | None = None if space is None else Topologies(space)
+        self.domain: Domain | None = None if space is None else Topologies(space, features)
 
     def is_of(self, study: Study) -> bool:
         return self._study == (study._storage, study._study_id)

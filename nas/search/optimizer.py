@@ -13,7 +13,7 @@ from scipy.special import ndtr
 
 from nas.pareto import pareto_rank
 from nas.search.acquisition import expected_hypervolume_improvement, expected_improvement, spread_out
-from nas.search.domain import Columns, Domain, Point
+from nas.search.domain import Columns, Domain, Features, Point
 from nas.search.history import History, Told
 from nas.search.surrogate import GaussianProcess, Posterior, normal_scores
 from nas.space import SearchSpace
@@ -35,9 +35,9 @@ FRONT = 40  # points of a front that boxes are made of: their number grows with 
 class Optimizer:
     """Of one study: reads its trials, keeps candidates and models from one proposal to the next."""
 
-    def __init__(self, study: Study, space: SearchSpace | None, rng: random.Random) -> None:
+    def __init__(self, study: Study, space: SearchSpace | None, features: Features, rng: random.Random) -> None:
         self._rng = rng
-        self._history = History(study, space)
+        self._history = History(study, space, features)
         self._pool: Pool | None = None
         self._models: dict[str, Model] = {}
 

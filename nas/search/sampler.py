@@ -12,6 +12,8 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from nas.paths import describe
+from nas.search.domain import Features
 from nas.search.optimizer import Optimizer
 from nas.space import SearchSpace
 
@@ -27,6 +29,7 @@ class TopologySampler(BaseSampler):
 
     space             of the trials; without one, whatever the study's trials have decided before
     seed              the same seed, the same trials, the same proposals
+    features          of a topology, where there is a space: numbers that may foretell what it is worth
     constraints_func  as Optuna's samplers take it: a trial → numbers, positive where a constraint is broken;
                       trial.set_constraint does the same
     """
@@ -36,9 +39,10 @@ class TopologySampler(BaseSampler):
         space: SearchSpace | None = None,
         *,
         seed: int | None = None,
+        features: Features = describe,
         constraints_func: Callable[[FrozenTrial], Sequence[float]] | None = None,
     ) -> None:
-        self.space = space
+        self.space, self._features = space, features
         self._constraints_func = constraints_func
         self._chance = RandomSampler(seed)
         self._rng = random.Random(seed)
@@ -61,7 +65,7 @@ class TopologySampler(BaseSampler):
             return
         with self._lock:
             if self._optimizer is None or not self._optimizer.is_of(study):
-                self._optimizer = Optimizer(study, self.space, self._rng)
+                self._optimizer = Optimizer(study, self.space, self._features, self._rng)
             self._proposals[trial.number] = self._optimizer.propose(study, self._proposals)
 
     def sample_independent(

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable
 
 from optuna import samplers
 from optuna.exceptions import ExperimentalWarning
 
+from nas.search.foresight import features
 from nas.search.sampler import TopologySampler
 from nas.space import SearchSpace
 
 
 def topology(space: SearchSpace, seed: int) -> samplers.BaseSampler:
-    """Gaussian processes over what a topology is (nas.search.sampler): the default."""
-    return TopologySampler(space, seed=seed)
+    """Gaussian processes over what a topology is (nas.search.sampler), its paths and the proxies that the space asks
+    for: the default."""
+
+    return TopologySampler(space, seed=seed, features=functools.partial(features, space))
 
 
 def tpe(space: SearchSpace, seed: int) -> samplers.BaseSampler:

@@ -365,7 +365,8 @@ class SearchSettings(Section):
     baselines       tried first, and named in every table: see SearchSpace.baselines
     sampler         who proposes topologies
     early_stopping  none or asha: candidates that lag behind are stopped
-    proxies         computed of every candidate before it is trained; the report says what they were worth
+    proxies         computed of every candidate before it is trained: the report says what they were worth, and the
+                    topology sampler sees them in whatever it thinks of (some thirty for each proposal)
     prefilter       of so many proposals the best by a proxy is trained
     repeats         once half of the trials are over, every second one evaluates a leader again with another seed, until
                     the leaders have so many results each; they are ranked by their means
