@@ -42,6 +42,9 @@ bench-network: .venv/.ready  ## built networks against torchvision's: time of a 
 bench-samplers: .venv/.ready  ## evaluations to the best of a table of trained networks: our sampler, Optuna's, evolution, local search
 	@$(RUN)/python -m benchmarks.samplers $(ARGS)
 
+bench-dispatch: .venv/.ready  ## what an instant candidate costs: plain Ray Tune and nas (two minutes)
+	@$(RUN)/python -m benchmarks.dispatch $(ARGS)
+
 bench-early-stopping: .venv/.ready  ## what early stopping saves of a digits search and what it loses (ten minutes)
 	@$(RUN)/python -m benchmarks.early_stopping $(ARGS)
 
