@@ -29,7 +29,7 @@ from nas.search.driver import search
 import ray.cloudpickle
 ray.cloudpickle.register_pickle_by_value(scripted)
 root = pathlib.Path(sys.argv[1])
-evaluate = functools.partial(scripted.Scripted, seconds=0.15, log=root / "log", faults={{"fine": 36, "crash": 1}})
+evaluate = functools.partial(scripted.Scripted, seconds=0.4, log=root / "log", faults={{"fine": 36, "crash": 1}})
 space, resume = (None, "mine") if (root / "mine").exists() else (scripted.space(6, trials={TRIALS}), None)
 run = search(space, name=None if resume else "mine", resume=resume, root=root, evaluate=evaluate, slots=2)
 if run.interrupted:
