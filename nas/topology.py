@@ -81,8 +81,9 @@ class Topology:
             if skip is not None and wire.source is not None and wire.align is not None:
                 source = None if wire.short else place[wire.source]
                 skip = Skip(skip.kind, source, "pad" if wire.align.project == "pad" else "project")
-            blocks.append(replace(block, width=wire.transformed.width, skip=skip))
-        return replace(self, blocks=tuple(blocks))
+            plain = block.width == wire.transformed.width and block.skip == skip
+            blocks.append(block if plain else replace(block, width=wire.transformed.width, skip=skip))
+        return self if tuple(blocks) == self.blocks else replace(self, blocks=tuple(blocks))
 
     def describe(self) -> str:
         """One readable line: runs of alike blocks, each with one mark a block (`· + & ~ ×`, a long one `&@3`)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.study import Study
 from scipy.special import ndtr
+from threadpoolctl import ThreadpoolController
 
 from nas.pareto import pareto_rank
 from nas.search.acquisition import expected_hypervolume_improvement, expected_improvement, spread_out
@@ -46,6 +48,10 @@ class Optimizer:
 
     def propose(self, study: Study, proposed: Mapping[int, Mapping[str, Any]]) -> Mapping[str, Any]:
         """The parameters to try next; none where nothing is known yet. `proposed`: those of what is running."""
+        with _blas().limit(limits=1, user_api="blas"):
+            return self._propose(study, proposed)
+
+    def _propose(self, study: Study, proposed: Mapping[int, Mapping[str, Any]]) -> Mapping[str, Any]:
         running = self._history.read(study, proposed)
         domain = self._history.domain
         if domain is None:
@@ -142,10 +148,13 @@ class Pool:
 
     def __init__(self, domain: Domain, rng: random.Random) -> None:
         self.domain, self._rng = domain, rng
+        self._draw = np.random.default_rng(rng.getrandbits(64))
         self.columns = Columns()
-        self._points = list(domain.everything())
-        self._whole = bool(self._points)
-        self._hold(self._points, np.full(len(self._points), np.inf))
+        self._points: list[Point] = []
+        self._worth, self._x = np.empty(0), np.empty((0, 0))
+        everything = list(domain.everything())
+        self._whole = bool(everything)
+        self._hold(np.empty(0, dtype=np.intp), everything)
 
     def __bool__(self) -> bool:
         return bool((self._worth > -np.inf).any())
@@ -157,10 +166,10 @@ class Pool:
     def refill(self, parents: Sequence[Point], tried: Mapping[Hashable, Point]) -> None:
         """Without what was tried; with new candidates, where there may be others. What was tried can be seen."""
         self.columns.learn(tried.values())
-        self._worth[[place for place, point in enumerate(self._points) if point.key in tried]] = -np.inf
+        self._worth[[self._places[key] for key in tried if key in self._places]] = -np.inf
         if self._whole:
             if self._x.shape[1] < len(self.columns.group):  # a range has widened
-                self._hold(self._points, self._worth)
+                self._x = self.columns.rows(self._points)
             return
         best = np.argsort(-self._worth, kind="stable")[:POOL]
         kept = best[self._worth[best] > -np.inf]
@@ -172,8 +181,7 @@ class Pool:
             point = self.domain.mutant(self._rng.choice(of).params if of else {}, self._rng)
             if point.key not in tried and point.key not in held:
                 fresh[point.key] = point
-        worth = np.concatenate([self._worth[kept], np.full(len(fresh), np.inf)])
-        self._hold([self._points[i] for i in kept] + list(fresh.values()), worth)
+        self._hold(kept, list(fresh.values()))
 
     def some(self, count: int) -> NDArray[np.intp]:
         """At most `count`: half of them thought to be the best when they were last looked at, if ever."""
@@ -181,7 +189,7 @@ class Pool:
         if len(left) <= count:
             return left
         left = left[np.argsort(-self._worth[left], kind="stable")]
-        others = self._rng.sample(range(count // 2, len(left)), count - count // 2)
+        others = count // 2 + self._draw.choice(len(left) - count // 2, count - count // 2, replace=False)
         return np.concatenate([left[: count // 2], left[others]])
 
     def take(self, chosen: NDArray[np.intp], worth: Array) -> Point:
@@ -199,10 +207,22 @@ class Pool:
         apart = ((self._x[drawn][:, None] - known) ** 2).sum(2).min(1)
         return self._points[drawn[apart.argmax()]]
 
-    def _hold(self, points: list[Point], worth: Array) -> None:
-        self._points, self._worth = points, worth
-        self.columns.learn(points)
-        self._x = self.columns.rows(points)
+    def _hold(self, kept: NDArray[np.intp], fresh: Sequence[Point]) -> None:
+        """Those at the places `kept`, and fresh ones, of which nothing is known."""
+        self.columns.learn(fresh)
+        seen = self._x[kept] if self._x.shape[1] == len(self.columns.group) else None
+        self._points = [self._points[i] for i in kept]
+        known = self.columns.rows(self._points) if seen is None else seen
+        self._x = np.concatenate([known, self.columns.rows(fresh)])
+        self._points += fresh
+        self._worth = np.concatenate([self._worth[kept], np.full(len(fresh), np.inf)])
+        self._places = {point.key: place for place, point in enumerate(self._points)}
+
+
+@functools.cache
+def _blas() -> ThreadpoolController:
+    """The matrices are small: more threads than one would wait for each other, and for the trainings."""
+    return ThreadpoolController()
 
 
 def _best_first(complete: Sequence[Told]) -> list[Told]:
