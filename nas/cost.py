@@ -11,6 +11,7 @@ allocator rounds up and a convolution library takes as scratch space.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -103,13 +104,14 @@ def _steps(topology: Topology, batch: Spec, recipe: Recipe) -> list[Step]:
         places.append(tensors["y"])
         return Step(part, tensors)
 
-    steps = [add(probe(plan.stem, batch, precision=recipe.precision, without=tied))]
+    price = functools.partial(probe, precision=recipe.precision, memory=recipe.memory)
+    steps = [add(price(plan.stem, batch, without=tied))]
     for block in plan.blocks:
         source = None if block.short else block.source
         s = None if source is None else outputs[source + 1]
-        part = probe(replace(block, source=None), outputs[-1], s, precision=recipe.precision)
+        part = price(replace(block, source=None), outputs[-1], s)
         steps.append(add(part, source))
-    steps.append(add(probe(plan.head, outputs[-1], precision=recipe.precision)))
+    steps.append(add(price(plan.head, outputs[-1])))
     steps.append(add(probe(LOGITS, outputs[-1], smoothing=recipe.label_smoothing)))
     return steps
 

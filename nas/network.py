@@ -58,6 +58,11 @@ class Network(nn.Module):
         if topology.head.op == "language_model":
             self.head.tie(self.stem.token.weight)  # type: ignore[operator,union-attr]
 
+    @property
+    def parts(self) -> tuple[nn.Module, ...]:
+        """The stem, every block with its skip, the head."""
+        return (self.stem, *self.blocks, self.head)
+
     def features(self, x: Tensor) -> Tensor:
         """The last features, before the head."""
         x = self.stem(x)

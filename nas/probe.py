@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from nas.blueprint import BlockPlan, Call
+from nas.lean import lean
 from nas.network import Bypass, construct
 
 Run = Callable[..., Tensor]
@@ -164,16 +165,19 @@ def probe(
     s: Spec | None = None,
     *,
     precision: str = "float32",
+    memory: str = "plain",
     smoothing: float | None = None,
     without: tuple[str, ...] = (),
 ) -> Part:
     """What the block, the stem or the head `part` costs for the batch `x` (and `s`, if its skip is a long one).
 
     With `smoothing` (of the labels) the part is followed by the cross-entropy of its output. `without` names
-    parameters that belong to another part.
+    parameters that belong to another part. `precision` and `memory` are the recipe's.
     """
     with FakeTensorMode():
         module = channels_last(Bypass(part) if isinstance(part, BlockPlan) else construct(part))
+        if memory == "lean":
+            lean(module)
         run = functools.partial(_run, module, precision, smoothing)
         given = {name: spec.empty() for name, spec in (("x", x), ("s", s)) if spec is not None}
         state = [*module.parameters(), *module.buffers(), *given.values()]

@@ -56,6 +56,12 @@ class Recipe(BaseModel):
         default="float32", description="bf16: products in bfloat16 (autocast), weights and sums in float32"
     )
 
+    memory: Literal["plain", "lean"] = Field(
+        default="plain",
+        description="lean: what a normalisation, the ReLU behind it or a GELU made is computed again in the backward "
+        "pass instead of kept; the same function, half of a DenseNet's activations for a tenth more time",
+    )
+
     @property
     def augmentation(self) -> tuple[str, ...]:
         """The fields that change training images."""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from nas.augment import augment
 from nas.data import Source
 from nas.errors import Diverged, TaskError
+from nas.lean import lean
 from nas.metrics import LOSSES, METRICS
 from nas.optimise import OPTIMISERS, one_cycle
 
@@ -44,6 +45,8 @@ def train(
     order, draws = torch.Generator().manual_seed(seed), torch.Generator(data.device).manual_seed(seed)
     if len(task.input) == 3:
         network.to(memory_format=torch.channels_last)
+    if recipe.memory == "lean":
+        lean(network)
     for epoch in range(recipe.epochs):
         started = time.perf_counter()
         network.train()

@@ -22,6 +22,7 @@ from nas import references
 from nas.block import Block, Head, Skip, Stem
 from nas.blueprint import blueprint
 from nas.cost import _batch, _sizes, _steps, itemised, measure
+from nas.lean import lean
 from nas.network import build
 from nas.probe import Ledger, channels_last
 from nas.recipe import Recipe
@@ -115,6 +116,8 @@ def whole(topology: Topology, recipe: Recipe) -> dict[str, int]:
     """The same figures from one ledger over the whole network, forward and backward."""
     with FakeTensorMode():
         network = channels_last(build(topology))
+        if recipe.memory == "lean":
+            lean(network)
         inputs = batch(topology, recipe.batch_size)
         state = [*network.parameters(), *network.buffers(), inputs]
 
@@ -140,10 +143,11 @@ def has_long_skips(topology: Topology) -> bool:
     return bool(blueprint(topology).last_use)
 
 
+@pytest.mark.parametrize("memory", ["plain", "lean"])
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_parts_give_the_peak_of_the_whole(name: str, precision: str) -> None:
-    recipe = Recipe.model_validate({"batch_size": 4, "precision": precision})
+def test_the_parts_give_the_peak_of_the_whole(name: str, precision: str, memory: str) -> None:
+    recipe = Recipe.model_validate({"batch_size": 4, "precision": precision, "memory": memory})
     cost = measure(NETWORKS[name], recipe)
     # where weights outweigh all else, the gradient of a tied embedding is for a moment there once more
     tolerance = 0.1 if name == "gpt2" else 1e-3

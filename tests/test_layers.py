@@ -22,7 +22,7 @@ LAYERS = (
     ("study",),
     ("ops",),
     ("network",),
-    ("probe",),
+    ("lean",),
     ("metrics", "pretrained", "probe"),
     ("cost",),
     ("proxies",),
@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "torch": {
         "ops",
         "network",
+        "lean",
         "probe",
         "cost",
         "proxies",

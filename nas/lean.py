@@ -1,0 +1,148 @@
+"""`memory: lean`: what is cheap to compute again is not kept for the backward pass.
+
+Between forward and backward a network keeps the inputs of its convolutions and linear maps. An input that came out of
+a normalisation, of a ReLU behind one or of a GELU follows, element by element, from something that is kept anyway:
+it is computed again when the backward pass asks for it. A dense layer then keeps the concatenation that it reads and
+the output of its bottleneck, and nothing in between. A batch's statistics are kept, so that running means move once.
+
+Pleiss et al. 2017 (Memory-efficient implementation of DenseNets, arXiv:1707.06990) compute the concatenation again as
+well, Chen et al. 2016 (arXiv:1604.06174) whole segments with their convolutions; this costs less time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakValueDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.nn import functional as F
+
+from nas.network import Network
+
+Node = Any  # of autograd: what made a tensor, and what it keeps for its own backward pass
+Again = Callable[[], Tensor]
+Key = tuple[Any, ...]
+
+
+def lean(network: nn.Module) -> None:
+    """From now on every forward pass of `network` keeps less for its gradients, which stay what they were.
+
+    What goes from one part (the stem, a block, the head) to the next is kept as it was: so the price of a network is
+    still that of its parts.
+    """
+    for part in network.parts if isinstance(network, Network) else (network,):
+        _keep_less(part)
+
+
+def _keep_less(part: nn.Module) -> None:
+    opened: list[Lean] = []
+
+    def enter(part: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        opened.append(Lean(inputs))
+        opened[-1].__enter__()
+
+    def leave(part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | None) -> None:
+        opened.pop().__exit__(None, None, None)
+
+    part.register_forward_pre_hook(enter)
+    part.register_forward_hook(leave, always_call=True)
+
+
+class Kept:
+    """What autograd saved: a tensor, or how to compute it again."""
+
+    def __init__(self, tensor: Tensor | None) -> None:
+        self.tensor = tensor
+        self.again: Again | None = None
+
+    def get(self) -> Tensor:
+        if self.tensor is None:
+            assert self.again is not None
+            with torch.no_grad():
+                self.tensor = self.again()
+        return self.tensor
+
+
+class Lean(saved_tensors_hooks):
+    """While it is open, autograd saves `Kept`s; `inputs` are not computed again, whatever made them."""
+
+    def __init__(self, inputs: tuple[Tensor, ...] = ()) -> None:
+        super().__init__(self._pack, Kept.get)
+        self._inputs = {_key(tensor) for tensor in inputs}
+        self._kept: WeakValueDictionary[Key, Kept] = WeakValueDictionary()  # those that hold a tensor
+
+    def _pack(self, tensor: Tensor) -> Kept:
+        key = _key(tensor)
+        again = None if key in self._inputs else _again(tensor)
+        kept = self._kept.get(key)
+        if again is None:
+            if kept is None:
+                kept = self._kept[key] = Kept(tensor)
+            return kept
+        # a ReLU saves its own result before anybody can know what made it: here it lets go of it
+        kept = self._kept.pop(key, None) or Kept(None)
+        kept.tensor, kept.again = None, again
+        return kept
+
+
+def _key(tensor: Tensor) -> Key:
+    """Equal for tensors that are the same place of the same storage."""
+    return tensor.untyped_storage()._cdata, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype
+
+
+def _again(tensor: Tensor) -> Again | None:
+    """How to compute `tensor` again from what made it; None where that costs more, or is not known.
+
+    What this holds of the graph lies before `tensor`: a ReLU's own node, which holds the result, would never be freed.
+    """
+    node, dtype, shape = tensor.grad_fn, tensor.dtype, tensor.shape
+    while node is not None and node.name() in SAME_NUMBERS:
+        node = node.next_functions[0][0]
+    make = None if node is None else AGAIN.get(node.name(), _never)(node)
+    return None if make is None else lambda: make().to(dtype).view(shape)
+
+
+def _never(node: Node) -> None:
+    return None
+
+
+def _relu(node: Node) -> Again | None:
+    before = node.next_functions[0][0]
+    normalise = None if before is None else NORMS.get(before.name(), _never)(before)
+    return None if normalise is None else lambda: F.relu(normalise(), inplace=True)
+
+
+def _batch_norm(node: Node) -> Again | None:
+    bias = node.next_functions[2][0]
+    if bias is None:
+        return None
+
+    def make() -> Tensor:
+        mean, scale = node._saved_result1, node._saved_result2  # of the batch; scale = 1 / √(variance + ε)
+        return F.batch_norm(node._saved_input, mean, scale**-2, node._saved_weight, bias.variable, eps=0.0)
+
+    return make
+
+
+def _layer_norm(node: Node) -> Again:
+    def make() -> Tensor:
+        mean, scale = node._saved_result1, node._saved_result2  # of each row; scale = 1 / √(variance + ε)
+        return torch.addcmul(node._saved_bias, (node._saved_input - mean).mul_(scale), node._saved_weight)
+
+    return make
+
+
+def _gelu(node: Node) -> Again:
+    return lambda: F.gelu(node._saved_self, approximate=node._saved_approximate)
+
+
+SAME_NUMBERS = {"ViewBackward0", "UnsafeViewBackward0", "ToCopyBackward0"}
+NORMS: dict[str, Callable[[Node], Again | None]] = {
+    "NativeBatchNormBackward0": _batch_norm,
+    "CudnnBatchNormBackward0": _batch_norm,
+    "NativeLayerNormBackward0": _layer_norm,
+}
+AGAIN = {**NORMS, "ReluBackward0": _relu, "GeluBackward0": _gelu}
