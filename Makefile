@@ -4,7 +4,7 @@ UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 RUN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup search test test-all check format bench-claims bench-degradation bench-dispatch bench-network bench-early-stopping bench-samplers constraints clean
+.PHONY: help setup search test test-all check format bench-claims bench-degradation bench-dispatch bench-network bench-packing bench-early-stopping bench-samplers constraints clean
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -44,6 +44,9 @@ bench-samplers: .venv/.ready  ## evaluations to the best of a table of trained n
 
 bench-dispatch: .venv/.ready  ## what an instant candidate costs: plain Ray Tune and nas (two minutes)
 	@$(RUN)/python -m benchmarks.dispatch $(ARGS)
+
+bench-packing: .venv/.ready  ## candidates an hour: packed onto GPUs (without one, onto cores) and one at a time
+	@$(RUN)/python -m benchmarks.packing $(ARGS)
 
 bench-early-stopping: .venv/.ready  ## what early stopping saves of a digits search and what it loses (ten minutes)
 	@$(RUN)/python -m benchmarks.early_stopping $(ARGS)

@@ -65,6 +65,17 @@ def search(
     slots: Annotated[
         int | None, typer.Option(min=1, help="Candidates trained at a time. Default: by the machine.")
     ] = None,
+    gpus_per_trial: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|NUMBER",
+            help="auto: the part of a GPU that the predicted memory of a candidate needs. Default: one for each.",
+        ),
+    ] = None,
+    gpu_memory: Annotated[
+        str | None,
+        typer.Option(metavar="24GiB", help="What of each GPU is for this search, with --gpus-per-trial auto."),
+    ] = None,
     sampler: Annotated[str | None, typer.Option(help="topology, tpe, gp, nsga2, qmc, random or exhaustive.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the sampler and of every candidate.")] = None,
     baseline: Annotated[
@@ -108,6 +119,8 @@ def search(
         trials=trials,
         time=time,
         slots=slots,
+        gpus_per_trial=gpus_per_trial,
+        gpu_memory=gpu_memory,
         sampler=sampler,
         seed=seed,
         baselines=_baselines(baseline or [], loaded or Run.open(resume).space),

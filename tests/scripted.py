@@ -4,6 +4,7 @@ the topology's key. No torch.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -84,6 +85,39 @@ class Scripted:
         if self.log is not None:
             with self.log.open("a") as file:
                 file.write(f"{what} {topology.key} {os.getpid()}\n")
+
+
+class Placed(Scripted):
+    """Notes on which GPU each training is and how much of it Ray has set aside, as a line of JSON in a file.
+
+    starved  {key: GPUs}: with less than so much of one the memory runs out in the second epoch
+
+    The first training does not end before the second has begun, for a minute.
+    """
+
+    def __init__(self, *, starved: dict[str, float], notes: Path, **options: Any) -> None:
+        super().__init__(**options)
+        self.starved, self.notes = starved, notes
+
+    def start(self, topology: Topology, *, seed: int) -> Iterator[dict[str, Any]]:
+        import ray
+
+        [gpu] = ray.get_gpu_ids()
+        resources = ray.get_runtime_context().get_assigned_resources()
+        share = next(amount for name, amount in resources.items() if name.startswith("GPU"))
+        began = time.time()
+        self.notes.with_name(f"begun {topology.key}").touch()
+        try:
+            for record in super().start(topology, seed=seed):
+                while len(list(self.notes.parent.glob("begun *"))) < 2 and time.time() < began + 60:
+                    time.sleep(0.02)
+                if record["epoch"] == 2 and share < self.starved.get(topology.key, 0):
+                    raise OutOfMemory("tried to allocate 20 GiB")
+                yield record
+        finally:
+            note = {"key": topology.key, "gpu": gpu, "share": share, "process": os.getpid()}
+            with self.notes.open("a") as file:
+                file.write(json.dumps(note | {"began": began, "ended": time.time()}) + "\n")
 
 
 def fault_of(topology: Topology, faults: dict[str, int]) -> str | None:

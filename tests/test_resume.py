@@ -146,7 +146,7 @@ def test_interrupted_killed_and_resumed(tmp_path: Path, family: set[tuple[int, s
     third = start(tmp_path)
     _, err = third.communicate(timeout=200)
     assert third.returncode == 0, err
-    assert f"mine: {TRIALS} candidates, {len(before)} of them before, 2 at a time" in err
+    assert f"mine: {TRIALS} candidates, {len(before)} of them before, up to 2 at a time" in err
     assert "mine: all trials are finished; " in err
     frame = Run.open("mine", tmp_path).frame()
     assert len(frame) == TRIALS

@@ -20,16 +20,19 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from nas.errors import OutOfMemory, RunError, TimedOut
+from nas.search.packing import Cards
 from nas.search.proposals import Candidate
 from nas.search.session import Outcome, Session
+from nas.search.slots import Machine
 from nas.search.trainable import Slot
 
 PATIENCE_S = 0.02
+NO_MEMORY = "OUT_OF_MEMORY", "running low on memory"  # Ray, where it has killed a process for want of it
 
 
 @dataclass(eq=False)
 class Training:
-    """A candidate on a slot: since when, what it reported, and, if we ended it, why."""
+    """A candidate on a card: since when, what it reported, and, if we ended it, why."""
 
     candidate: Candidate
     began: float = 0.0
@@ -47,10 +50,10 @@ class Unwritten:
 
 
 class Bridge(Unwritten, Searcher):
-    """Asks a session, never for more than there are slots.
+    """Asks a session, and starts whom it names as soon as there is room on a card.
 
     session  asked and told
-    slots    trainings at a time
+    place    the cards, and how many slots a candidate takes
     timeout  seconds that a candidate may take
     stop     asked after every event: why everything is to stop now, or None
     """
@@ -58,32 +61,44 @@ class Bridge(Unwritten, Searcher):
     def __init__(
         self,
         session: Session,
-        slots: int,
+        place: Machine,
         timeout: float | None = None,
         stop: Callable[[], str | None] = lambda: None,
     ) -> None:
         super().__init__()
-        self.session, self.slots, self.timeout, self.stop = session, slots, timeout, stop
+        self.session, self.place, self.timeout, self.stop = session, place, timeout, stop
+        self.cards = Cards[Candidate](place.cards)
         self.trainings: dict[str, Training] = {}
         self.stopped: str | None = None
         self.error: Exception | None = None
 
     def suggest(self, trial_id: str) -> Any:
-        """{"topology", "seed"} of the next candidate; None for "not now"."""
+        """{"topology", "seed", "slots"} of the next candidate; None for "not now"."""
         if self.stopped is not None:
             return Searcher.FINISHED
-        if len(self.trainings) >= self.slots:
-            return None
         try:
-            # a slot is free: Tune may wait a moment, but not longer than the others can do without it
-            candidate = self.session.ask(PATIENCE_S if self.trainings else None)
+            candidate = self._next() if len(self.trainings) < self.place.most else None
         except Exception as error:  # noqa: BLE001  # raised again by the driver, once Tune has stopped
             self.fail(error)
             return Searcher.FINISHED
         if candidate is None:
             return None if self.trainings else Searcher.FINISHED
         self.trainings[trial_id] = Training(candidate)
-        return {"topology": json.dumps(candidate.topology.to_dict()), "seed": candidate.seed}
+        topology = json.dumps(candidate.topology.to_dict())
+        return {"topology": topology, "seed": candidate.seed, "slots": candidate.slots}
+
+    def _next(self) -> Candidate | None:
+        """Who is to be trained now: the first that waits and finds room, else somebody new."""
+        candidate = self.cards.admit()
+        while candidate is None and self.cards.has_room():
+            # a slot is free: Tune may wait a moment, but not longer than the others can do without it
+            asked = self.session.ask(PATIENCE_S if self.trainings else None)
+            if asked is None:
+                break
+            asked.slots = self.place.card.size(asked.predicted.get("memory"))
+            self.cards.waiting.append(asked)
+            candidate = self.cards.admit()
+        return candidate
 
     def candidate(self, trial_id: str) -> Candidate:
         """Whom a trial of Tune trains."""
@@ -106,6 +121,7 @@ class Bridge(Unwritten, Searcher):
 
     def stepped(self, trial: Trial, result: dict[str, Any]) -> None:
         training = self.trainings[trial.trial_id]
+        self.cards.seen(training.candidate, result["card"])
         training.busy += result["busy"]
         if result["record"] is not None:
             training.curve.append(result["record"])
@@ -117,7 +133,10 @@ class Bridge(Unwritten, Searcher):
         training, last = self.trainings[trial.trial_id], trial.last_result
         if last["end"] == Slot.BROKEN:
             raise RunError(f"no candidate can be trained: {last['reason']}")
-        del self.trainings[trial.trial_id]
+        self._left(trial)
+        if last["end"] == Slot.STARVED:
+            self._starved(training, last["reason"], training.busy, last["holds"])
+            return
         outcome = Outcome(
             curve=training.curve,
             whole=last["end"] == Slot.WHOLE,
@@ -133,9 +152,33 @@ class Bridge(Unwritten, Searcher):
         said = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
         if "creation task" in said:
             raise RunError(f"no slot can be started: {_last_line(said)}")
+        training = self._left(trial)
+        busy = time.monotonic() - training.began
+        if training.killed is None and any(sign in said for sign in NO_MEMORY):
+            self._starved(training, "the machine had none left", busy)
+            return
+        why = training.killed or _crash(said)
+        self.session.tell(training.candidate, Outcome(training.curve, False, why, {"busy": busy}))
+
+    def _left(self, trial: Trial) -> Training:
+        """It is on no card any more."""
         training = self.trainings.pop(trial.trial_id)
-        measured = {"busy": time.monotonic() - training.began}
-        self.session.tell(training.candidate, Outcome(training.curve, False, training.killed or _crash(said), measured))
+        self.cards.leave(training.candidate)
+        return training
+
+    def _starved(self, training: Training, said: str, busy: float, holds: int | None = None) -> None:
+        """It ran out of memory: with a part of a card it is tried once more, alone on one; there it has failed."""
+        candidate, card = training.candidate, self.place.card
+        if candidate.slots < card.slots:
+            candidate.slots = card.slots
+            self.cards.waiting.insert(0, candidate)
+            for watcher in self.session.watchers:
+                watcher.again(candidate, f"{OutOfMemory.reason}: {said}")
+            return
+        kind, holds = "GPU" if self.place.gpu else "node", card.memory or holds
+        alone = f"alone on a {kind}" + (f" that holds {holds:,}" if holds else "")
+        why = f"{OutOfMemory.reason}: predicted {candidate.predicted.get('memory', 0):,} bytes, {alone}: {said}"
+        self.session.tell(candidate, Outcome(training.curve, False, why, {"busy": busy}))
 
     def look(self) -> None:
         """After every event, ten times a second at least: has somebody asked to stop, does a candidate hang?"""
@@ -215,8 +258,6 @@ def _weights(trial: Trial) -> bytes | None:
 
 def _crash(said: str) -> str:
     """What the record says of a process that died under a candidate."""
-    if "OUT_OF_MEMORY" in said or "running low on memory" in said:
-        return f"{OutOfMemory.reason}: the machine had none left"
     detail = " ".join(said.rpartition("Worker exit detail:")[2].partition("Some common causes")[0].split())
     return f"error: its process died: {detail[:200]}"
 

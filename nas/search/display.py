@@ -30,7 +30,7 @@ class Lines(Watcher):
 
     def __enter__(self) -> Lines:
         before = f", {self.progress.before} of them before" if self.progress.before else ""
-        self.say(f"{self.name}: {self.progress.total} candidates{before}, {self.progress.slots} at a time")
+        self.say(f"{self.name}: {self.progress.total} candidates{before}, up to {self.progress.slots} at a time")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -38,6 +38,9 @@ class Lines(Watcher):
 
     def ended(self, candidate: Candidate, state: str, reason: str | None, outcome: Outcome) -> None:
         self.say(_line(self.progress, candidate, state, reason, outcome))
+
+    def again(self, candidate: Candidate, why: str) -> None:
+        self.say(f"trial {candidate.number}  once more, alone: {why}")
 
     def reused(self, candidate: Candidate, outcome: Outcome) -> None:
         value = outcome.metrics.get(self.progress.metric)

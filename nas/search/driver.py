@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from nas.errors import RunError, SpaceError
 from nas.recipe import Recipe
-from nas.search.machine import Machine, machine
+from nas.search.machine import machine
+from nas.search.slots import Machine, Wanted
 from nas.space import SearchSpace
 from nas.study import ROOT, Run
 from nas.tasks import Task
@@ -42,6 +43,8 @@ def search(
     trials: int | None = None,
     time: float | str | None = None,
     slots: int | None = None,
+    gpus_per_trial: float | str | None = None,
+    gpu_memory: int | str | None = None,
     sampler: str | None = None,
     seed: int | None = None,
     baselines: Mapping[str, Topology] | None = None,
@@ -54,27 +57,31 @@ def search(
 ) -> Run:
     """Train candidates of `space` until `trials` of them have finished; everything is kept in the run.
 
-    name, root   the run is root/name
-    resume       a run to go on with, instead of a space: what has finished is kept, what was running starts again
-    trials       in all, over every session of the run
-    time         seconds, or 90s, 30m, 2h; then the search stops as with Ctrl-C
-    slots        candidates at a time; the default follows from the machine
-    sampler      a name of nas.search.samplers.SAMPLERS
-    seed         of the sampler and of every candidate
-    baselines    name → topology, tried first beside those of the space; none needs to be a point of it
-    reuse        runs of the same task and recipe: a topology that one of them finished has that result, is not trained
-                 and does not count; for this session alone
-    storage      the URL of an Optuna storage; the default is SQLite in the run's folder
-    address      of a Ray cluster; the default is this machine alone
-    evaluate     what evaluates instead of nas.evaluate.Evaluator, or of the task's results: called with device= and
-                 threads= in every slot
-    quiet        no display
+    name, root      the run is root/name
+    resume          a run to go on with, instead of a space: what has finished is kept, what was running starts again
+    trials          in all, over every session of the run
+    time            seconds, or 90s, 30m, 2h; then the search stops as with Ctrl-C
+    slots           candidates at a time; the default follows from the machine
+    gpus_per_trial  "auto" for the part of a GPU that the memory predicted for each asks for (nas.search.packing), or a
+                    number up to 1; the default is one GPU for each
+    gpu_memory      with "auto", bytes of each GPU that are for this search (or "24GiB"); the default is all of it
+    sampler         a name of nas.search.samplers.SAMPLERS
+    seed            of the sampler and of every candidate
+    baselines       name → topology, tried first beside those of the space; none needs to be a point of it
+    reuse           runs of the same task and recipe: a topology that one of them finished has that result, is not
+                    trained and does not count; for this session alone
+    storage         the URL of an Optuna storage; the default is SQLite in the run's folder
+    address         of a Ray cluster; the default is this machine alone
+    evaluate        what evaluates instead of nas.evaluate.Evaluator, or of the task's results: called with device= and
+                    threads= in every slot
+    quiet           no display
 
     Ctrl-C stops the search: what is running waits in the record for the next session, and run.interrupted says so.
     Raises RunError, SpaceError, TaskError.
     """
     changes = {"trials": trials, "sampler": sampler, "time": time, "seed": seed}
     changes = {name: value for name, value in changes.items() if value is not None}
+    wanted = Wanted(slots, gpus_per_trial, gpu_memory)
     if (space is None) == (resume is None):
         raise RunError("a search takes a space, or a run to resume: one of the two")
     with _quiet_libraries():
@@ -92,7 +99,7 @@ def search(
                 raise RunError(f"run {run.name!r} has its storage already: storage is only for a new run")
             run.update(_changed(run.space, changes))
         with run.lock():
-            _search(run, slots, address, evaluate, quiet, baselines, others)
+            _search(run, wanted, address, evaluate, quiet, baselines, others)
     return run
 
 
@@ -127,7 +134,7 @@ def _others(names: Sequence[str | Path], root: Path | str, space: SearchSpace) -
 
 def _search(
     run: Run,
-    slots: int | None,
+    wanted: Wanted,
     address: str | None,
     evaluate: MakeEvaluator,
     quiet: bool,
@@ -146,12 +153,14 @@ def _search(
     try:
         if session.finished >= settings.trials:
             return
-        with _interrupts() as interrupted, machine(address, slots, settings.trials) as place:
+        ours = getattr(evaluate, "func", None) is _evaluator  # what another one keeps on a GPU, nobody knows
+        load = space.task.load if ours else None
+        with _interrupts() as interrupted, machine(address, wanted, settings.trials, load) as place:
             progress = Progress(space, settings.trials, session.finished, place.slots)
             progress.recall(session.past)
             screen = display(progress, run.name, None if quiet else sys.stderr)
             session.watchers = (progress, screen)
-            bridge = Bridge(session, place.slots, settings.timeout, _reason_to_stop(settings.time, interrupted))
+            bridge = Bridge(session, place, settings.timeout, _reason_to_stop(settings.time, interrupted))
             with screen:
                 _tune(bridge, place, space, evaluate)
                 screen.why = _ending(bridge, run)
@@ -202,11 +211,11 @@ def _tune(bridge: Bridge, place: Machine, space: SearchSpace, evaluate: MakeEval
     from nas.search.stopping import scheduler
     from nas.search.trainable import Slot
 
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(place.slots)  # all slots start at once, not one after the other
-    slot = tune.with_parameters(Slot, evaluate=evaluate, threads=place.threads)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(place.most)  # all start at once, not one after the other
+    slot = tune.with_parameters(Slot, evaluate=evaluate, place=place)
     with tempfile.TemporaryDirectory(prefix="nas-") as scratch:
         tune.Tuner(
-            tune.with_resources(slot, dict(place.resources)),
+            tune.with_resources(slot, lambda config: tune.PlacementGroupFactory([place.resources(config["slots"])])),
             tune_config=tune.TuneConfig(
                 search_alg=bridge,
                 scheduler=scheduler(space, bridge.candidate, bridge.session.past),

@@ -1,33 +1,28 @@
-"""Ray, quietly: a cluster of this machine alone, or one that is there, and how many candidates fit at a time."""
+"""Ray, quietly: a cluster of this machine alone, or one that is there."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from nas.errors import RunError
+from nas.search import device
+from nas.search.slots import AUTO, Machine, Wanted, divided
+from nas.tasks import Splits
 
-
-@dataclass(frozen=True)
-class Machine:
-    """What candidates are trained on.
-
-    slots      candidates at a time
-    resources  what Ray sets aside for each: {cpu, gpu}
-    threads    of torch, in each
-    """
-
-    slots: int
-    resources: Mapping[str, float]
-    threads: int
+ANSWER_S = 600  # in which a node must have said what its GPUs hold, and have read the data
 
 
 @contextlib.contextmanager
-def machine(address: str | None, slots: int | None, trials: int) -> Iterator[Machine]:
-    """Ray, running; ended again where we started it. Raises RunError where it cannot be reached."""
+def machine(
+    address: str | None, wanted: Wanted, trials: int, load: Callable[[], Splits] | None = None
+) -> Iterator[Machine]:
+    """Ray, running; ended again where we started it. Raises RunError where it cannot be reached, or not as wanted.
+
+    load  reads the data that lies on a GPU beside every candidate
+    """
     import ray
 
     ours = not ray.is_initialized()
@@ -38,7 +33,9 @@ def machine(address: str | None, slots: int | None, trials: int) -> Iterator[Mac
     try:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
-        yield _divided(ray.cluster_resources(), slots, trials)
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        known = _asked(nodes, wanted, load) if wanted.gpus_per_trial == AUTO else (None, 0)
+        yield divided([node["Resources"] for node in nodes], wanted, trials, *known)
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
@@ -58,15 +55,32 @@ def _start(address: str | None) -> None:
         raise RunError(f"{place} cannot be used: {' '.join(str(error).split())[:200]}") from None
 
 
-def _divided(resources: Mapping[str, float], slots: int | None, trials: int) -> Machine:
-    """One slot for each GPU; without any, as many slots of one thread as there are cores.
+def _asked(
+    nodes: Sequence[Mapping[str, Any]], wanted: Wanted, load: Callable[[], Splits] | None
+) -> tuple[int | None, int]:
+    """(bytes of the smallest GPU, bytes that the data takes there): asked on every node, whose GPUs are alike."""
+    import ray
+    from ray.exceptions import GetTimeoutError, RayTaskError
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    Two slots of one thread train more candidates than one of two threads. But a sampler that is asked for a quarter
-    of all trials at once learns nothing in between: beyond that, a slot gets more threads instead.
-    """
-    cores, gpus = max(1, int(resources.get("CPU", 1))), int(resources.get("GPU", 0))
-    count = slots or gpus or min(cores, max(2, trials // 4))
-    share = min(1.0, gpus / count) if gpus else 0.0
-    threads = max(1, cores // count)
-    cpu = threads if threads * count <= cores else int(1e4 * cores / count) / 1e4
-    return Machine(count, {"cpu": cpu} | ({"gpu": int(1e4 * share) / 1e4} if gpus else {}), threads)
+    given = None if wanted.gpu_memory is None else int(wanted.gpu_memory)
+    if given is not None and load is None:
+        return given, 0
+    look = ray.remote(num_cpus=0, num_gpus=0.001, max_calls=1)(device.look)
+    asked = [
+        look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(load, given)
+        for node in nodes
+        if node["Resources"].get("GPU", 0) >= 1
+    ]
+    try:
+        answers = ray.get(asked, timeout=ANSWER_S)
+    except GetTimeoutError:
+        raise RunError(f"the GPUs have not said in {ANSWER_S} s what they hold: they may be taken by others") from None
+    except RayTaskError as error:
+        raise RunError(f"what a GPU has to hold is not known: {' '.join(str(error.cause).split())[:200]}") from None
+    held = [memory for memory, _ in answers if memory is not None]
+    if len(held) < len(answers):
+        raise RunError(
+            f"gpus_per_trial={AUTO}: torch finds no GPU where Ray has one; say what it holds: gpu_memory=24GiB"
+        )
+    return min(held, default=None), max((data for _, data in answers), default=0)

@@ -38,7 +38,7 @@ class Progress(Watcher):
     """The figures of a session.
 
     total   candidates that the run is to finish; `before` of them were finished by earlier sessions
-    slots   candidates at a time
+    slots   of all cards (nas.search.packing): where a candidate takes one, as many candidates at a time
     saved   trainings that a recorded result made needless, `before` included
     """
 
@@ -73,12 +73,15 @@ class Progress(Watcher):
     def epoch(self, candidate: Candidate, record: Mapping[str, Any], busy: float) -> None:
         now = time.monotonic()
         self.first = now - busy if self.first is None else min(self.first, now - busy)
-        self.last, self.busy = now, self.busy + busy
+        self.last, self.busy = now, self.busy + candidate.slots * busy
         place = self.running.setdefault(candidate, Place(now - busy, now))
         place.reported, place.record = now, record
 
     def started(self, candidate: Candidate) -> None:
         self.saved += candidate.saved
+
+    def again(self, candidate: Candidate, why: str) -> None:
+        self.running.pop(candidate, None)
 
     def reused(self, candidate: Candidate, outcome: Outcome) -> None:
         self.saved += candidate.saved + 1
@@ -115,13 +118,14 @@ class Progress(Watcher):
         return left > right if self.space.task.direction == "maximize" else left < right
 
     def utilisation(self, now: float | None = None) -> float:
-        """Time spent training / (slots × time), from the first candidate's start to the last one's end; or to `now`,
-        with what is under way."""
+        """Time that slots spent training / (slots × time), from the first candidate's start to the last one's end; or
+        to `now`, with what is under way."""
         if self.first is None:
             return 0.0
         busy, end = self.busy, self.last
         if now is not None:
-            busy, end = busy + sum(now - place.reported for place in self.running.values()), now
+            under_way = sum(who.slots * (now - place.reported) for who, place in tuple(self.running.items()))
+            busy, end = busy + under_way, now
         return min(1.0, busy / (self.slots * max(end - self.first, 1e-9)))
 
     @property

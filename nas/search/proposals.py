@@ -46,6 +46,7 @@ class Candidate:
     saved    proposals before it that were not trained because an equal topology was
     repeat   its topology was begun so often before, with other seeds
     reused   a result of another run, which makes its training needless
+    slots    of a card, that it takes while it is trained (nas.search.packing)
     """
 
     topology: Topology
@@ -60,6 +61,7 @@ class Candidate:
     saved: int = 0
     repeat: int = 0
     reused: Finished | None = None
+    slots: int = 1
     entry: Future[Entry] = field(default_factory=Future)
 
     @property

@@ -91,6 +91,9 @@ class Watcher:
     def epoch(self, candidate: Candidate, record: Mapping[str, Any], busy: float) -> None:
         """An epoch has ended; its slot was busy with it for so many seconds."""
 
+    def again(self, candidate: Candidate, why: str) -> None:
+        """It starts once more, alone on a card; what it has reported is void."""
+
     def ended(self, candidate: Candidate, state: str, reason: str | None, outcome: Outcome) -> None:
         """It counts."""
 

@@ -15,6 +15,8 @@ import ray
 from ray import tune
 
 from nas.errors import CandidateError, OutOfMemory
+from nas.search import device
+from nas.search.slots import Machine
 from nas.topology import Topology
 
 
@@ -43,30 +45,40 @@ MakeEvaluator = Callable[..., Evaluator]  # (device=, threads=) → Evaluator
 
 
 class Slot(tune.Trainable):
-    """One candidate after the other. A step's result:
+    """One candidate after the other, all of the same size. A step's result:
 
     record   what the epoch gave; None where there was none
-    end      None to go on, or WHOLE (full budget), FAILED, BROKEN (no evaluator: no candidate can be trained here)
-    reason   of FAILED and BROKEN
+    end      None to go on, or WHOLE (full budget), STARVED (out of memory), FAILED,
+             BROKEN (no evaluator: no candidate can be trained here)
+    reason   of FAILED and BROKEN; what a STARVED one said
+    holds    of STARVED, on a GPU: its bytes
     busy     seconds spent in this step
+    card     where: the node and its GPU, if there is one
     measured what the evaluator measured, at the end
     """
 
-    WHOLE, FAILED, BROKEN = "whole", "failed", "broken"
+    WHOLE, STARVED, FAILED, BROKEN = "whole", "starved", "failed", "broken"
 
-    def setup(self, config: dict[str, Any], evaluate: MakeEvaluator | None = None, threads: int = 1) -> None:
+    def setup(
+        self, config: dict[str, Any], evaluate: MakeEvaluator | None = None, place: Machine | None = None
+    ) -> None:
         assert evaluate is not None
+        assert place is not None
         self._evaluator: Evaluator | None = None
         self._epochs: Iterator[dict[str, Any]] = iter(())
         self._broken = ""
+        gpus, slots = ray.get_gpu_ids(), config["slots"]
+        self._card = " ".join((ray.get_runtime_context().get_node_id(), *map(str, gpus)))
         try:
-            self._evaluator = evaluate(device="cuda" if ray.get_gpu_ids() else "cpu", threads=threads)
+            self._evaluator = evaluate(device="cuda" if gpus else "cpu", threads=place.threads(slots))
+            if (allowance := place.allowance(slots)) is not None:
+                device.limit(allowance)
         except Exception as error:  # noqa: BLE001  # whatever it is, the driver must hear it, once
             self._broken = reason_of(error)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take up the next candidate: {"topology": its dict as JSON, "seed": …}."""
+        """Take up the next candidate: {"topology": its dict as JSON, "seed": …, "slots": as those before it}."""
         getattr(self._epochs, "close", lambda: None)()  # the one before may have been stopped early
         if self._evaluator is not None:
             topology = Topology.from_dict(json.loads(new_config["topology"]))
@@ -77,7 +89,8 @@ class Slot(tune.Trainable):
         began = time.perf_counter()
         result = self._step()
         done = result["end"] is not None
-        return (result["record"] or {}) | result | {"busy": time.perf_counter() - began, "done": done}
+        seen = {"busy": time.perf_counter() - began, "card": self._card, "done": done}
+        return (result["record"] or {}) | result | seen
 
     def _step(self) -> dict[str, Any]:
         if self._evaluator is None:
@@ -88,6 +101,8 @@ class Slot(tune.Trainable):
             if whole and record is not None:
                 next(self._epochs, None)  # the evaluator tidies up
         except Exception as error:  # noqa: BLE001  # a candidate may fail in any way, the slot goes on
+            if isinstance(error, OutOfMemory | MemoryError):
+                return {"record": None, "end": self.STARVED, "reason": _said(error) or "?", "holds": device.holds()}
             return {"record": None, "end": self.FAILED, "reason": reason_of(error)}
         end = {"end": self.WHOLE, "measured": dict(self._evaluator.measured)} if whole else {"end": None}
         return {"record": record} | end
@@ -105,9 +120,13 @@ class Slot(tune.Trainable):
 
 def reason_of(error: BaseException) -> str:
     """One line for the record: what kind of failure, and what it said."""
-    said = " ".join(str(error).split())[:300]
+    kind = f"error: {type(error).__name__}"
     if isinstance(error, CandidateError):
-        return f"{error.reason}: {said}" if said else error.reason
-    if isinstance(error, MemoryError):
-        return f"{OutOfMemory.reason}: {said}" if said else OutOfMemory.reason
-    return f"error: {type(error).__name__}: {said}" if said else f"error: {type(error).__name__}"
+        kind = error.reason
+    elif isinstance(error, MemoryError):
+        kind = OutOfMemory.reason
+    return f"{kind}: {said}" if (said := _said(error)) else kind
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
