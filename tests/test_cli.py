@@ -169,6 +169,8 @@ def test_export_by_key(folder: Path, nas: Nas, tmp_path: Path) -> None:
         (["search", "tiny.yaml", "--name", "../x"], "name must be"),
         (["search", "tiny.yaml", "--sampler", "tpee"], "did you mean 'tpe'"),
         (["search", "tiny.yaml", "--time", "soon"], "time"),
+        (["search", "tiny.yaml", "--gpus-per-trial", "two"], "must be auto or a number from 0.001 to 1, but got 'two'"),
+        (["search", "tiny.yaml", "--gpu-memory", "24GiB"], "gpu_memory is for gpus_per_trial=auto"),
         (["search", "--resume", "frist"], "did you mean 'first'"),
         (["search", "tiny.yaml", "--reuse", "frist"], "did you mean 'first'"),
         (["search", "tiny.yaml", "--task", "cifar10", "--reuse", "first"], "cannot be reused: its task is digits"),

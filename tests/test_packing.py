@@ -27,10 +27,12 @@ from nas.search.packing import AHEAD, CONTEXT, PROCESS, SAFETY, Card, Cards
 from nas.search.session import Session
 from nas.search.slots import Machine, Wanted, divided
 from nas.search.trainable import Slot
+from nas.space import SearchSpace
 from nas.study import Run
 from nas.tasks import Split, Splits, Stream
 
 GIB = 2**30
+QUICK = os.environ | {"RAY_prestart_worker_first_driver": "0"}  # Ray would start a process for every core
 BYTES = st.integers(0, 2**48)
 
 
@@ -226,7 +228,7 @@ def test_on_a_cpu_memory_takes_cores() -> None:
         ({"gpus_per_trial": 2}, "gpus_per_trial must be auto or a number from 0.001 to 1, but got 2"),
         ({"gpus_per_trial": 0}, "gpus_per_trial must be auto or a number from 0.001 to 1, but got 0"),
         ({"gpus_per_trial": "nan"}, "gpus_per_trial must be auto or a number from 0.001 to 1, but got 'nan'"),
-        ({"gpu_memory": "24GiB"}, "gpu_memory is for gpus_per_trial=auto, but that is None"),
+        ({"gpu_memory": "24GiB"}, "gpu_memory is for gpus_per_trial=auto, but that is not asked for"),
         ({"gpus_per_trial": "auto", "gpu_memory": "much"}, "gpu_memory must be a size such as .*, but got 'much'"),
         ({"slots": 0}, "slots >= 1 must hold, but got 0"),
     ],
@@ -358,6 +360,37 @@ def test_a_process_that_the_machine_had_to_kill_is_out_of_memory(tmp_path: Path)
     assert trial.user_attrs["reason"].endswith(" bytes, alone on a node: the machine had none left")
 
 
+ASKING = """
+import ray
+from nas.errors import RunError
+from nas.search.machine import machine
+from nas.search.slots import Wanted
+from nas.space import SearchSpace
+
+quiet = dict(include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
+ray.init(address="local", num_cpus=8, num_gpus=2, **quiet)
+load = SearchSpace.load("digits").task.load
+for memory, load in ((None, None), ("24GiB", load), ("24GiB", lambda: 1 / 0)):
+    try:
+        with machine(None, Wanted(None, "auto", memory), 60, load) as place:
+            print(place.cards, place.card.memory, place.card.resident)
+    except RunError as error:
+        print(error)
+"""
+
+
+@pytest.mark.slow
+def test_a_node_says_what_its_gpus_hold() -> None:
+    """It has none, but reads the data."""
+    done = subprocess.run([sys.executable, "-c", ASKING], capture_output=True, text=True, env=QUICK, timeout=200)
+    splits = SearchSpace.load("digits").task.load()
+    assert done.stdout.splitlines() == [
+        "gpus_per_trial=auto: torch finds no GPU where Ray has one; say what it holds: gpu_memory=24GiB",
+        f"(4, 4) {24 * GIB} {CONTEXT + device.resident(splits)}",
+        "what a GPU has to hold is not known: division by zero",
+    ], done.stderr
+
+
 # ------------------------------------------------------------------------------------ four GPUs, by Ray's logic
 
 NEEDS = [1, 1, 1, 3, 7, 15]  # GiB predicted for the first topologies of the space
@@ -387,9 +420,8 @@ run = driver.search(space, name="packed", root=root, evaluate=evaluate, gpus_per
 def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, list[dict[str, Any]], str]:
     """A search on four GPUs that are not there, in a process of its own: its run, its trainings, what it said."""
     root = tmp_path_factory.mktemp("packed")
-    environment = os.environ | {"RAY_prestart_worker_first_driver": "0"}
     command = [sys.executable, "-c", PROGRAM, str(root)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200)
+    done = subprocess.run(command, capture_output=True, text=True, env=QUICK, timeout=200)
     assert done.returncode == 0, done.stderr
     notes = [json.loads(line) for line in (root / "notes").read_text().splitlines()]
     return Run.open("packed", root), notes, done.stderr

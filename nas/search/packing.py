@@ -16,8 +16,9 @@ from typing import Generic, Protocol, TypeVar
 
 # what the prediction leaves out: what an allocator rounds up, what a convolution library takes as scratch space
 SAFETY = 1.25
-# of a process: the CUDA context and the workspaces of its libraries; on a CPU Python, torch and Ray
-CONTEXT, PROCESS = 768 * 2**20, 384 * 2**20
+# of a process: the CUDA context and the workspaces of its libraries (not measured yet); on a CPU what Python, torch and
+# Ray keep for themselves alone (measured: 396 MiB)
+CONTEXT, PROCESS = 768 * 2**20, 400 * 2**20
 AT_MOST = 8  # candidates on a GPU; beyond that contexts take memory, and kernels wait for each other
 AHEAD = 2  # candidates that wait for room; who is asked earlier knows less
 

@@ -35,7 +35,7 @@ class Wanted:
         if share is not None and share != AUTO:
             object.__setattr__(self, "gpus_per_trial", _fraction(share))
         if memory is not None and share != AUTO:
-            raise RunError(f"gpu_memory is for gpus_per_trial={AUTO}, but that is {share}")
+            raise RunError(f"gpu_memory is for gpus_per_trial={AUTO}, but that is {share or 'not asked for'}")
         if memory is not None:
             try:
                 object.__setattr__(self, "gpu_memory", quantities.memory(memory))
