@@ -436,6 +436,23 @@ def test_utilisation_is_time_in_training_over_time_on_slots(monkeypatch: pytest.
     assert progress.seconds_left(now) == pytest.approx(20 / 1.5 * 2.5)
 
 
+def test_a_candidate_of_two_slots_keeps_both_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.search.progress.time.monotonic", lambda: 100.0)
+    space, stream = scripted.space(), io.StringIO()
+    progress = Progress(space, 4, 0, 4)
+    first, second = candidates(space, 2)
+    first.slots = 2
+    progress.epoch(first, {"epoch": 1, "accuracy": 0.1}, 10.0)
+    progress.epoch(second, {"epoch": 1, "accuracy": 0.1}, 5.0)
+    assert progress.utilisation() == pytest.approx(25 / 40)
+    assert progress.utilisation(110.0) == pytest.approx(55 / 80)
+    for watcher in (progress, displays.Lines(progress, "mine", stream)):
+        watcher.again(first, "out of memory: no more")
+    assert stream.getvalue() == "trial 0  once more, alone: out of memory: no more\n"
+    assert list(progress.running) == [second]
+    assert progress.utilisation(110.0) == pytest.approx(35 / 80)
+
+
 def test_the_picture_shows_what_a_person_wants_to_know() -> None:
     space = scripted.space()
     progress = Progress(space, 20, 0, 2)
