@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from nas.errors import TaskError
-from nas.tasks import Split, Stream
+from nas.splits import Split, Stream
 
 Batch = tuple[Tensor, Tensor]  # inputs (B, ...), images channels last, and targets (B, ...), on the device
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nas.tasks import UNLABELLED
+from nas.splits import UNLABELLED
 
 
 @dataclass(frozen=True)

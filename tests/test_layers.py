@@ -12,7 +12,7 @@ NAS = Path(__file__).parent.parent / "nas"
 # from the ground up: a module may import the layers below its own, and modules of its own package
 LAYERS = (
     ("errors", "files"),
-    ("pareto", "vocabulary"),
+    ("pareto", "splits", "vocabulary"),
     ("block",),
     ("shapes",),
     ("topology",),

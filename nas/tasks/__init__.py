@@ -16,8 +16,9 @@ from urllib.parse import unquote
 
 from nas.errors import TaskError, expected
 from nas.recipe import Recipe
+from nas.splits import UNLABELLED, Array, Split, Splits, Stream
 from nas.tasks import arrays, digits, function, image_folder, masks, scenes, tables, text, vision
-from nas.tasks.task import LOSSES, METRICS, UNLABELLED, Array, Split, Splits, Stream, Task
+from nas.tasks.task import LOSSES, METRICS, Task
 
 __all__ = ["LOSSES", "METRICS", "TASKS", "UNLABELLED", "Array", "Split", "Splits", "Stream", "Task", "get"]
 

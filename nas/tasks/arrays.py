@@ -15,8 +15,9 @@ import numpy as np
 
 from nas.errors import TaskError
 from nas.recipe import Recipe
+from nas.splits import Array, Split, Splits
 from nas.tasks.splitting import divided, shuffled_turns
-from nas.tasks.task import Array, Split, Splits, Task, checked, first_row, standardised
+from nas.tasks.task import Task, checked, first_row, standardised
 
 NAMES = {"train": "train", "val": "validation", "test": "test"}
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 import numpy as np
 
 from nas.recipe import Recipe
+from nas.splits import Array, Splits
 from nas.tasks.scikit_learn import data_file
 from nas.tasks.splitting import FIFTHS, divided, in_turn
-from nas.tasks.task import Array, Splits, Task, standardised
+from nas.tasks.task import Task, standardised
 
 
 def task() -> Task:

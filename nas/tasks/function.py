@@ -20,7 +20,8 @@ from types import ModuleType
 from typing import Any
 
 from nas.errors import NasError, TaskError, expected
-from nas.tasks.task import Splits, Task, checked
+from nas.splits import Splits
+from nas.tasks.task import Task, checked
 
 
 def task(reference: str, folder: Path | None = None) -> Task:

@@ -13,9 +13,10 @@ import numpy as np
 
 from nas.errors import TaskError
 from nas.recipe import Recipe
+from nas.splits import Array, Splits, Stream
 from nas.tasks.files import DEVIATION, MAX_SIZE, MEAN, Paths, decoded, folders, images, squared, whole
 from nas.tasks.splitting import shuffled_turns
-from nas.tasks.task import Array, Splits, Stream, Task
+from nas.tasks.task import Task
 
 NAMES = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 

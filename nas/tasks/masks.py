@@ -14,9 +14,10 @@ import numpy as np
 
 from nas.errors import TaskError
 from nas.recipe import Recipe
+from nas.splits import UNLABELLED, Array, Splits, Stream
 from nas.tasks.files import DEVIATION, MAX_SIZE, MEAN, Paths, decoded, images, whole
 from nas.tasks.splitting import shuffled_turns
-from nas.tasks.task import UNLABELLED, Array, Splits, Stream, Task
+from nas.tasks.task import Task
 
 VOID = 255
 PETS = "oxford-iiit-pet"

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from nas.recipe import Recipe
+from nas.splits import Array, Split, Splits
 from nas.tasks import digits
-from nas.tasks.task import Array, Split, Splits, Task
+from nas.tasks.task import Task
 
 SIZE = 48
 SCENES = {"train": 640, "validation": 160, "test": 160}

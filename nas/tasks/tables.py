@@ -16,10 +16,11 @@ import numpy as np
 
 from nas.errors import TaskError, expected
 from nas.recipe import Recipe
+from nas.splits import Array, Splits
 from nas.tasks.columns import Table, encoded, target_of
 from nas.tasks.scikit_learn import data_file
 from nas.tasks.splitting import divided, shuffled_turns
-from nas.tasks.task import Array, Splits, Task
+from nas.tasks.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,9 +15,10 @@ import numpy as np
 
 from nas.errors import TaskError
 from nas.recipe import Recipe
+from nas.splits import Array, Split, Splits
 from nas.tasks.files import whole
 from nas.tasks.splitting import by_name
-from nas.tasks.task import Array, Split, Splits, Task
+from nas.tasks.task import Task
 
 BYTES = 256
 RECIPE = Recipe(

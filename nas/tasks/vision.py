@@ -17,8 +17,9 @@ import numpy as np
 
 from nas.errors import TaskError
 from nas.recipe import Recipe
+from nas.splits import Array, Split, Splits
 from nas.tasks.splitting import in_turn
-from nas.tasks.task import Array, Split, Splits, Task
+from nas.tasks.task import Task
 
 HELD_OUT = (*("train",) * 9, "validation")
 RECIPE = Recipe(epochs=30, batch_size=512, lr=0.4, flip=True, translate=2)
