@@ -1,0 +1,41 @@
+"""What a measurement rests on: that it runs where it must, and that everybody trains the same."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import torch
+
+from benchmarks import bare, engine
+from benchmarks.loops import plain, resident
+from nas.recipe import Recipe
+
+
+def test_benchmarks_of_the_heart_need_torch_and_numpy_alone() -> None:
+    missing = ("ray", "optuna", "pydantic", "pandas", "sklearn", "scipy", "lightning", "torchvision")
+    program = (
+        f"import sys\nsys.modules |= dict.fromkeys({missing!r})\n"  # None: an import fails
+        "from benchmarks import engine\nfrom nas import cost\n"
+        "engine.NOISE, engine.DATA['noise'] = 20, (engine.noise, 4)\n"
+        "case = engine.case('noise', 'cpu', epochs=1, threads=1)\n"
+        "print(cost.measure(case.topology, case.recipe).params)\n"
+        "assert 0 <= engine.engine(case)(0) <= 1\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split() == ["269722"], done.stderr
+
+
+def test_the_bare_recipe_is_the_recipe() -> None:
+    recipe = Recipe()
+    assert recipe.model_dump() | {"augmentation": recipe.augmentation} == bare.DEFAULTS
+
+
+def test_everybody_takes_as_many_steps_and_learns() -> None:
+    case = engine.case("digits", "cpu", epochs=1, threads=1)
+    assert case.steps == 8
+    first = [tensor.clone() for tensor in case.network(3).state_dict().values()]
+    assert all(torch.equal(a, b) for a, b in zip(first, case.network(3).state_dict().values(), strict=True))
+    sides = {engine.OURS: engine.engine(case), "plain": plain(case), "resident": resident(case)}
+    for side in sides.values():
+        assert side(0) > 0.2
