@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from nas.capture import CudaGraph, Graph
 from nas.data import source
 from nas.errors import OutOfMemory, TaskError
 from nas.latency import latency
@@ -32,8 +33,9 @@ class Outcome:
     network   as trained so far; None before the first epoch and where memory ran out
     curve     one record an epoch (`nas.train.train`)
     measured  seconds (training and validation), samples_per_second (training samples over all seconds); on a GPU
-              memory: bytes at the peak, above the data; of streamed data waited: seconds in which no batch was there;
-              where it is asked for latency: seconds of one sample (nas.latency)
+              memory: bytes at the peak, above the data, and replayed: the share of the steps that a CUDA graph did,
+              0 where none could be captured; of streamed data waited: seconds in which no batch was there; where it
+              is asked for latency: seconds of one sample (nas.latency)
     """
 
     network: nn.Module | None = None
@@ -87,13 +89,14 @@ class Evaluator:
         """
         self._check(topology)
         self.release()
-        outcome, before = self.outcome, (self._memory_mark(), self._waited)
+        outcome, before, graph = self.outcome, (self._memory_mark(), self._waited), self._graph()
+        splits = self.data, self.validation
         try:
             torch.manual_seed(seed)
             outcome.network = build(topology).to(self.device)
-            for record in train(outcome.network, self.data, self.validation, self.task, self.recipe, seed=seed):
+            for record in train(outcome.network, *splits, self.task, self.recipe, seed=seed, graph=graph):
                 outcome.curve.append(record)
-                outcome.measured = self._measure(outcome.curve, before)
+                outcome.measured = self._measure(outcome.curve, before, graph)
                 yield record
             if self._timed:
                 outcome.measured["latency"] = latency(outcome.network, topology)
@@ -102,6 +105,7 @@ class Evaluator:
             if not _is_out_of_memory(error):
                 raise
             said = " ".join(str(error).split())
+        del outcome, graph
         self.release()  # after the handler: the error held the frames, and they what did not fit
         raise OutOfMemory(said)
 
@@ -139,12 +143,17 @@ class Evaluator:
     def _waited(self) -> float:
         return self.data.waited + self.validation.waited
 
-    def _measure(self, curve: list[Record], before: tuple[int, float]) -> dict[str, float]:
+    def _graph(self) -> Graph | None:
+        return CudaGraph(self.device) if self.device.type == "cuda" else None
+
+    def _measure(self, curve: list[Record], before: tuple[int, float], graph: Graph | None) -> dict[str, float]:
         seconds = sum(record["seconds"] for record in curve)
-        trained = len(curve) * (len(self.data) // self.recipe.batch_size * self.recipe.batch_size)
-        measured = {"seconds": seconds, "samples_per_second": trained / seconds}
+        steps = len(curve) * (len(self.data) // self.recipe.batch_size)
+        measured = {"seconds": seconds, "samples_per_second": steps * self.recipe.batch_size / seconds}
         if self.device.type == "cuda":
             measured["memory"] = torch.cuda.max_memory_allocated(self.device) - before[0]
+        if graph is not None:
+            measured["replayed"] = graph.replays / steps
         if self._waited > before[1]:
             measured["waited"] = self._waited - before[1]
         return measured

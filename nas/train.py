@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.augment import augment
+from nas.capture import Graph, Replay
 from nas.data import Source
 from nas.errors import Diverged, TaskError
 from nas.lean import lean
@@ -31,9 +32,17 @@ Record = dict[str, float]
 
 
 def train(
-    network: nn.Module, data: Source, validation: Source, task: Task, recipe: Recipe, *, seed: int
+    network: nn.Module,
+    data: Source,
+    validation: Source,
+    task: Task,
+    recipe: Recipe,
+    *,
+    seed: int,
+    graph: Graph | None = None,
 ) -> Iterator[Record]:
     """Train `network` in place, one record an epoch; `seed` fixes the order of the samples and their augmentation.
+    With `graph` the step is recorded once and then replayed.
 
     A record has `epoch`; `train_loss` (smoothed) and `train_<metric>` over the epoch's own steps; `loss` and
     `<metric>` on the validation split; `seconds`, what the epoch took, validation included.
@@ -47,19 +56,24 @@ def train(
         network.to(memory_format=torch.channels_last)
     if recipe.memory == "lean":
         lean(network)
+
+    def step(inputs: Tensor, targets: Tensor, rate: Tensor) -> Tensor:
+        error, tally = _objective(network, inputs, targets, task, recipe, recipe.label_smoothing)
+        error.backward()
+        if recipe.grad_clip is not None:
+            nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip, foreach=True)
+        optimiser.step(rate)
+        return tally
+
+    advance = step if graph is None else Replay(step, graph, network)
     for epoch in range(recipe.epochs):
         started = time.perf_counter()
         network.train()
         tallies = []
-        for step, (inputs, targets) in enumerate(data.shuffled(recipe.batch_size, order), epoch * steps):
+        for number, (inputs, targets) in enumerate(data.shuffled(recipe.batch_size, order), epoch * steps):
             if recipe.augmentation:
                 inputs, targets = augment(inputs, targets, recipe, draws)
-            error, tally = _objective(network, inputs, targets, task, recipe, recipe.label_smoothing)
-            error.backward()
-            if recipe.grad_clip is not None:
-                nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip, foreach=True)
-            optimiser.step(rates[step])
-            tallies.append(tally)
+            tallies.append(advance(inputs, targets, rates[number]))
         both = torch.stack((_total(tallies), _score(network, validation, task, recipe))).tolist()
         trained, validated = (_means(total, task) for total in both)
         _check_finite(epoch + 1, trained["loss"], validated["loss"])

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
+from syncs import Syncs
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from nas import tasks
 from nas.data import Resident
@@ -239,18 +239,6 @@ def test_scores_are_those_of_a_plain_computation(splits: Splits) -> None:
     assert curve[-1]["accuracy"] == (logits.argmax(1) == targets).double().mean().item()
     scores = evaluate(model, Resident.of(splits.validation, "cpu"), TASK, Recipe(batch_size=1000))
     assert scores["accuracy"] == curve[-1]["accuracy"] and scores["loss"] == pytest.approx(loss, rel=1e-5)
-
-
-class Syncs(TorchDispatchMode):
-    """Counts what makes the host wait for the device."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += func.overloadpacket.__name__ in ("_local_scalar_dense", "is_nonzero", "equal", "nonzero")
-        return func(*args, **(kwargs or {}))
 
 
 def test_the_host_does_not_look_inside_an_epoch(splits: Splits) -> None:
