@@ -5,14 +5,15 @@ Claim       From topology to metrics, in images a second: on two CPU cores at le
             standard deviation; on a GPU 5 times the DataLoader loop, and twice the same loop on resident data.
 Conditions  CPU: ResNet-20 on the 8×8 digits of scikit-learn, batch 128. GPU: ResNet-20 on noise of 3×32×32, batch 512.
             The same network from the same initial weights, the same data, recipe and number of steps; the validation
-            split is scored after every epoch on all sides. Everybody trains once with each seed, in turns, and a ratio
-            is the median of the paired ratios, so that a busy machine slows all alike; the first turn warms up and
-            does not count. A training's time begins with the building of the network and ends with its last score.
-            `nas` has Evaluator's settings, deterministic algorithms included; the others have torch's. Lightning has
-            its logger and its checkpoints, as its documentation shows, but no progress bar.
+            split is scored after every epoch on all sides. Everybody has a process and a thread of his own, as a slot
+            of a search has, and trains once with each seed, in turns; a ratio is the median of the paired ratios, so
+            that a busy machine slows all alike; the first turn warms up and does not count. A training's time begins
+            with the building of the network and ends with its last score. `nas` has Evaluator's settings,
+            deterministic algorithms included; the others have torch's. Lightning has its logger and its checkpoints,
+            as its documentation shows, but no progress bar.
 Ancestry    The tutorials of PyTorch and Lightning that benchmarks/loops.py names.
 
-    python -m benchmarks.engine [--seeds 5] [--epochs 20] [--threads 2] [--device cpu]
+    python -m benchmarks.engine [--seeds 5] [--epochs 20] [--threads 1] [--device cpu]
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +38,7 @@ from nas.evaluate import Evaluator
 from nas.splits import Split, Splits
 
 NOISE = 10_240  # samples
+Result = tuple[float, float]  # seconds, accuracy
 
 
 def engine(case: Case, precision: str = "float32") -> Train:
@@ -73,34 +78,49 @@ def case(data: str, device: str, epochs: int, threads: int) -> Case:
     topology = references.resnet(20, cifar=True, input=shape, outputs=10)
     task = bare.classification(data, shape, 10, lambda: Splits(train, validation, validation))
     recipe = bare.recipe(epochs=epochs, batch_size=batch)
+    torch.set_num_threads(threads)
     return Case(topology, task, train, validation, recipe, torch.device(device), threads)
 
 
-@contextlib.contextmanager
-def as_torch_comes() -> Iterator[None]:
-    """Without the deterministic algorithms that an Evaluator asks for on a GPU."""
-    asked = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(False)
-    yield
-    torch.use_deterministic_algorithms(asked, warn_only=True)
+class Side:
+    """A process of its own that trains when it is told to: nobody trains with the settings of another."""
+
+    def __init__(self, *what: Any) -> None:
+        self._pipe, theirs = multiprocessing.Pipe()
+        process = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs, *what), daemon=True)
+        process.start()
+        theirs.close()
+        self.installed: bool = self._pipe.recv()
+
+    def train(self, seed: int) -> Result:
+        self._pipe.send(seed)
+        result: Result = self._pipe.recv()
+        return result
 
 
-def timed(train: Train, seed: int) -> tuple[float, float]:
-    """(seconds, accuracy)"""
-    began = time.perf_counter()
-    accuracy = train(seed)  # a number: the device has come to its end
-    return time.perf_counter() - began, accuracy
+def serve(pipe: Connection, name: str, *what: Any) -> None:
+    """Says whether it can train; then (seconds, accuracy) for every seed that comes."""
+    try:
+        train = SIDES[name](case(*what))
+    except ImportError:
+        return pipe.send(False)
+    pipe.send(True)
+    with contextlib.suppress(EOFError):  # the table is printed
+        while True:
+            seed = pipe.recv()
+            began = time.perf_counter()
+            accuracy = train(seed)  # a number: the device has come to its end
+            pipe.send((time.perf_counter() - began, accuracy))
 
 
-def measure(sides: dict[str, Train], seeds: int) -> dict[str, list[tuple[float, float]]]:
+def measure(sides: dict[str, Side], seeds: int) -> dict[str, list[Result]]:
     """(seconds, accuracy) of every side and seed; who begins changes from seed to seed."""
-    names = list(sides)
-    results: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    names = [name for name, side in sides.items() if side.installed]
+    results: dict[str, list[Result]] = {name: [] for name in names}
     for seed in range(seeds + 1):
         turn = seed % len(names)
         for name in names[turn:] + names[:turn]:
-            with contextlib.nullcontext() if OURS in name else as_torch_comes():
-                results[name].append(timed(sides[name], seed))
+            results[name].append(sides[name].train(seed))
     return {name: result[1:] for name, result in results.items()}
 
 
@@ -109,22 +129,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--data", choices=DATA, help="digits on a CPU, noise on a GPU")
     options = parser.parse_args()
     data = options.data or ("digits" if options.device == "cpu" else "noise")
-    what = case(data, options.device, options.epochs, options.threads)
-    sides: dict[str, Train] = {}
-    for name, side in SIDES.items():
-        with contextlib.suppress(ImportError):
-            sides[name] = side(what)
-    place = torch.cuda.get_device_name() if what.device.type == "cuda" else f"CPU, {options.threads} threads"
-    print(f"{what.task.name}, batch {what.recipe.batch_size}, {what.steps} steps; {place}; torch {torch.__version__}\n")
-    print("\n".join(table(what, measure(sides, options.seeds))))
+    what = data, options.device, options.epochs, options.threads
+    results = measure({name: Side(name, *what) for name in SIDES}, options.seeds)
+    place = torch.cuda.get_device_name() if options.device != "cpu" else f"CPU, {options.threads} threads"
+    print(f"{data}, {case(*what).steps} steps; {place}; torch {torch.__version__}\n")
+    print("\n".join(table(case(*what), results)))
 
 
-def table(what: Case, results: dict[str, list[tuple[float, float]]]) -> Iterator[str]:
+def table(what: Case, results: dict[str, list[Result]]) -> Iterator[str]:
     """Its rows."""
     yield "| trained by | images/s | `nas` is so many times as fast | accuracy, % |"
     yield "|---|---:|---:|---:|"

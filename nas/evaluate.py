@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from nas import heap
 from nas.capture import CudaGraph, Graph
 from nas.data import source
 from nas.errors import OutOfMemory, TaskError
@@ -64,6 +65,8 @@ class Evaluator:
         self.task, self.recipe, self.device = task, recipe or task.recipe, torch.device(device)
         if self.device.type == "cuda":
             _repeatable_cuda()
+        else:
+            heap.keep()
         splits = task.load()
         self.data, self.validation = (source(split, device, threads) for split in (splits.train, splits.validation))
         self._test, self._workers, self._timed = splits.test, threads, timed
@@ -123,10 +126,12 @@ class Evaluator:
         return evaluate(self.network, source(self._test, self.device, self._workers), self.task, self.recipe)
 
     def release(self) -> None:
-        """Let go of the last candidate, on the device too."""
+        """Let go of the last candidate, and of the memory that it took."""
         self.outcome = Outcome()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+        else:
+            heap.give_back()
 
     def _check(self, topology: Topology) -> None:
         fits, given = (self.task.input, self.task.outputs), (topology.input, topology.outputs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import gc
 import itertools
@@ -19,7 +18,7 @@ import pytest
 import torch
 
 import nas.evaluate
-from nas import tasks
+from nas import heap, tasks
 from nas.block import Block, Head, Skip, Stem
 from nas.errors import Diverged, OutOfMemory, TaskError
 from nas.evaluate import Evaluator
@@ -231,11 +230,32 @@ def test_tensors_do_not_pile_up() -> None:
 def _held_bytes() -> int:
     """What this process keeps in memory when all that is free has gone back to the system."""
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
+    heap.give_back()
+    return _rss()
+
+
+def _rss() -> int:
+    """Bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux and glibc")
+glibc_only = pytest.mark.skipif(heap._glibc() is None, reason="asks glibc")
+
+
+@glibc_only
+def test_a_step_finds_its_memory_where_the_last_one_left_it(evaluator: Evaluator) -> None:
+    candidate, faults = topology("add", "concat", width=64), []
+    for record in evaluator.start(candidate, seed=0):
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+        assert record
+    activation = 64 * 64 * 4 * 4 * 4 // resource.getpagesize()
+    assert faults[1] - faults[0] < activation  # in 16 steps and a validation
+    before = _rss()
+    evaluator.release()
+    assert before - _rss() > 16 * 64 * 64 * 4 * 4 * 4 / 4
+
+
+@glibc_only
 @pytest.mark.parametrize("count", [60, pytest.param(500, marks=pytest.mark.slow)])
 def test_many_candidates_leave_no_more_than_five(count: int) -> None:
     """Trained to the end, stopped after an epoch, or out of memory: 1 MiB of weights, gradients and momentum each."""

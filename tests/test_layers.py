@@ -26,7 +26,7 @@ LAYERS = (
     ("metrics", "pretrained", "probe"),
     ("cost",),
     ("proxies",),
-    ("augment", "capture", "data", "latency", "optimise"),
+    ("augment", "capture", "data", "heap", "latency", "optimise"),
     ("train",),
     ("evaluate",),
     ("search", "analysis", "export"),
