@@ -26,6 +26,7 @@ DEFAULTS = {  # nas.recipe.Recipe's
     "translate": 0,
     "cutout": 0,
     "precision": "float32",
+    "memory": "plain",
     "augmentation": (),
 }
 

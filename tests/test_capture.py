@@ -118,6 +118,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "adamw": {"optimizer": "adamw", "lr": 0.01},
     "clipped": {"grad_clip": 0.5},
     "bf16": {"precision": "bf16"},
+    "lean": {"memory": "lean"},
     "augmented": {"flip": True, "translate": 1, "cutout": 2},
 }
 
