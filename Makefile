@@ -3,8 +3,9 @@ PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 RUN := .venv/bin
 ARGS ?=
+WORKERS := -n 2 --dist loadgroup
 
-.PHONY: help setup search test test-all check format bench-claims bench-degradation bench-dispatch bench-network bench-packing bench-early-stopping bench-samplers constraints clean
+.PHONY: help setup search test test-all check format bench-claims bench-cost bench-degradation bench-dispatch bench-network bench-packing bench-early-stopping bench-samplers constraints clean
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -15,10 +16,10 @@ search: .venv/.ready  ## a real search over skip topologies of handwritten digit
 	@$(RUN)/nas search digits $(ARGS)
 
 test: .venv/.ready  ## the tests (under ten minutes on two cores)
-	@$(RUN)/pytest $(ARGS)
+	@$(RUN)/pytest $(WORKERS) $(ARGS)
 
 test-all: .venv/.ready  ## the tests and the slow ones
-	@$(RUN)/pytest -m "slow or not slow" $(ARGS)
+	@$(RUN)/pytest $(WORKERS) -m "slow or not slow" $(ARGS)
 
 check: .venv/.ready  ## lint, format, types, layers
 	@$(RUN)/ruff check .
@@ -38,6 +39,9 @@ bench-claims: .venv/.ready  ## what the literature says of skips, measured: a ta
 
 bench-network: .venv/.ready  ## built networks against torchvision's: time of a step, saved activations
 	@$(RUN)/python -m benchmarks.network $(ARGS)
+
+bench-cost: .venv/.ready  ## the price before training: predicted memory, microseconds a price
+	@$(RUN)/python -m benchmarks.cost $(ARGS)
 
 bench-samplers: .venv/.ready  ## evaluations to the best of a table of trained networks: our sampler, Optuna's, evolution, local search
 	@$(RUN)/python -m benchmarks.samplers $(ARGS)
