@@ -87,7 +87,7 @@ def test_one_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.Mon
     original = Path(str(proof.__file__))
     shutil.copy(original, scripts)
     text = original.with_name("conversion.py").read_text()
-    spoiled = text.replace("torch.export.export(network,", "torch.export.export(nn.Sequential(network, nn.ReLU()),")
+    spoiled = text.replace("torch.export.export(network,", "torch.export.export(nn.Sequential(network, nn.Softmax(1)),")
     assert spoiled != text
     (scripts / "conversion.py").write_text(spoiled)
     monkeypatch.setattr(proof, "__file__", str(scripts / "proof.py"))
