@@ -5,7 +5,7 @@ RUN := .venv/bin
 ARGS ?=
 WORKERS := -n 2 --dist loadgroup
 
-.PHONY: help setup search test test-all check format bench-claims bench-cost bench-degradation bench-dispatch bench-network bench-packing bench-early-stopping bench-samplers constraints clean
+.PHONY: help setup search test test-all check format bench-claims bench-cost bench-degradation bench-dispatch bench-engine bench-network bench-packing bench-early-stopping bench-samplers constraints clean
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -43,6 +43,9 @@ bench-network: .venv/.ready  ## built networks against torchvision's: time of a 
 bench-cost: .venv/.ready  ## the price before training: predicted memory, microseconds a price
 	@$(RUN)/python -m benchmarks.cost $(ARGS)
 
+bench-engine: .venv/.bench  ## the engine against a plain PyTorch loop and Lightning: images a second, accuracy (three minutes)
+	@$(RUN)/python -m benchmarks.engine $(ARGS)
+
 bench-samplers: .venv/.ready  ## evaluations to the best of a table of trained networks: our sampler, Optuna's, evolution, local search
 	@$(RUN)/python -m benchmarks.samplers $(ARGS)
 
@@ -56,7 +59,7 @@ bench-early-stopping: .venv/.ready  ## what early stopping saves of a digits sea
 	@$(RUN)/python -m benchmarks.early_stopping $(ARGS)
 
 constraints: $(UV)  ## resolve the exact versions anew
-	@$(UV) pip compile -q pyproject.toml --extra onnx --group dev --universal --python-version 3.11 --upgrade \
+	@$(UV) pip compile -q pyproject.toml --extra onnx --group dev --group bench --universal --python-version 3.11 --upgrade \
 	  --no-header --no-annotate --no-emit-index-url -o constraints.txt
 
 clean:  ## remove what was installed and cached, never a run
@@ -66,6 +69,10 @@ clean:  ## remove what was installed and cached, never a run
 	@echo "setting up .venv (once)" >&2
 	@test -x $(RUN)/python || $(UV) venv -q --python "$$(command -v $(PYTHON))" .venv
 	@VIRTUAL_ENV=.venv $(UV) pip install -q -c constraints.txt --group dev -e '.[onnx]'
+	@touch $@
+
+.venv/.bench: .venv/.ready  # what only a benchmark compares with
+	@VIRTUAL_ENV=.venv $(UV) pip install -q -c constraints.txt --group bench
 	@touch $@
 
 # uv where the PATH has none: into a folder of this checkout, which a system Python that manages itself allows
