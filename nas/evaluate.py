@@ -16,6 +16,7 @@ from nas.data import source
 from nas.errors import OutOfMemory, TaskError
 from nas.latency import latency
 from nas.network import build
+from nas.precision import settled
 from nas.topology import Topology
 from nas.train import Record, evaluate, train
 
@@ -62,7 +63,7 @@ class Evaluator:
         self, task: Task, recipe: Recipe | None = None, device: str = "cpu", threads: int = 1, *, timed: bool = False
     ) -> None:
         torch.set_num_threads(threads)
-        self.task, self.recipe, self.device = task, recipe or task.recipe, torch.device(device)
+        self.task, self.recipe, self.device = task, settled(recipe or task.recipe, device), torch.device(device)
         if self.device.type == "cuda":
             _repeatable_cuda()
         else:

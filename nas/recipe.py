@@ -52,8 +52,10 @@ class Recipe(BaseModel):
         default=0, ge=0, description="shift training images by up to so many pixels; what comes in is reflected"
     )
     cutout: Whole = Field(default=0, ge=0, description="hide a square of so many pixels of each training image")
-    precision: Literal["float32", "bf16"] = Field(
-        default="float32", description="bf16: products in bfloat16 (autocast), weights and sums in float32"
+    precision: Literal["float32", "bf16", "auto"] = Field(
+        default="float32",
+        description="bf16: products in bfloat16 (autocast), weights and sums in float32; auto: bf16 where the machine "
+        "that starts the search has instructions for it, which the run then records (until then priced as float32)",
     )
 
     memory: Literal["plain", "lean"] = Field(

@@ -87,7 +87,7 @@ def search(
     with _quiet_libraries():
         _check_ends(baselines or {}, space or Run.open(resume, root).space)
         if space is not None:
-            space = _changed(space, changes)
+            space = _settled(_changed(space, changes))
             evaluate = evaluate or _evaluation(space)
             others = _others(reuse, root, space)
             run = Run.create(space, name, root, storage)
@@ -109,6 +109,19 @@ def _changed(space: SearchSpace, changes: dict[str, Any]) -> SearchSpace:
         return space
     data = space.to_dict()
     return dataclasses.replace(SearchSpace.from_dict(data | {"search": data["search"] | changes}), source=space.source)
+
+
+def _settled(space: SearchSpace) -> SearchSpace:
+    """The space with a precision: one for all candidates, wherever they are trained, and in the record."""
+    if space.recipe.precision != "auto":
+        return space
+    import torch
+
+    from nas.precision import settled
+
+    recipe = settled(space.recipe, "cuda" if torch.cuda.is_available() else "cpu")
+    data = space.to_dict() | {"train": recipe.model_dump()}
+    return dataclasses.replace(SearchSpace.from_dict(data), source=space.source)
 
 
 def _check_ends(baselines: Mapping[str, Topology], space: SearchSpace) -> None:
