@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,15 @@ def test_the_front_of_the_plot_is_not_dominated() -> None:
         assert not ((points["params"] < x) & (points["accuracy"] >= y)).any()
         assert not ((points["params"] <= x) & (points["accuracy"] > y)).any()
     assert front["x"] == sorted(front["x"]) and front["y"] == sorted(front["y"])
+
+
+def test_what_breaks_a_constraint_is_on_no_front_of_a_plot() -> None:
+    goals = replace(GOALS, constraints={"params": float(frame()["params"].median())})
+    board = leaderboard(frame(), goals=goals)
+    plot = {trace["name"]: trace for trace in against(board, goals, "params")["data"]}
+    assert max(plot["Pareto front"]["x"]) <= goals.constraints["params"] < min(plot["break a constraint"]["x"])
+    free = leaderboard(frame(), goals=GOALS)
+    assert "break a constraint" not in {trace["name"] for trace in against(free, GOALS, "params")["data"]}
 
 
 def test_baselines_are_in_sight_at_first() -> None:

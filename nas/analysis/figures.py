@@ -26,15 +26,19 @@ Figure = dict[str, Any]
 def against(board: pd.DataFrame, goals: Goals, cost: str) -> Figure:
     """The task's metric over a cost: finished candidates, their Pareto front as a staircase, baselines by name.
 
+    What breaks a constraint is on no front.
+
     What both axes show first is the better nine tenths of the candidates and every baseline; the rest is one
     zoom away, so that a network at chance level does not press all others into a line.
     """
     done = board[(board["state"] == "COMPLETE") & board[goals.metric].notna() & board[cost].notna()]
-    sampled, named = done[done["name"] == ""], done[done["name"] != ""]
+    feasible, broken, named = done[done["feasible"]], done[~done["feasible"]], done[done["name"] != ""]
     directions = (goals.direction(cost), goals.direction(goals.metric))
-    front = done.iloc[pareto_front(done[cost].astype(float), done[goals.metric], directions)]
+    front = feasible.iloc[pareto_front(feasible[cost].astype(float), feasible[goals.metric], directions)]
+    grey = {"color": "muted", "size": 8, "opacity": 0.55}
     data = [
-        _points(sampled, board, goals, cost, "candidates", {"color": "muted", "size": 8, "opacity": 0.55}),
+        _points(feasible[feasible["name"] == ""], board, goals, cost, "candidates", grey),
+        _points(broken, board, goals, cost, "break a constraint", grey | {"symbol": "x-thin-open"}),
         _points(front, board, goals, cost, "Pareto front", {"color": "accent", "size": 10})
         | {"mode": "lines+markers", "line": {"color": "accent", "width": 2, "shape": "hv"}},
         _points(named, board, goals, cost, "baselines", {"color": "warm", "size": 12, "symbol": "diamond"})

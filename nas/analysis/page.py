@@ -27,7 +27,7 @@ from nas.analysis.figures import against, curves
 from nas.analysis.goals import Goals
 from nas.analysis.marks import LEGEND, kinds
 from nas.analysis.palette import LOOKS
-from nas.analysis.ranking import ENDS, TITLES, best, failures, formats, leaderboard, states
+from nas.analysis.ranking import COSTS, ENDS, TITLES, best, failures, formats, leaderboard, states
 from nas.analysis.words import in_words, listed
 from nas.errors import TopologyError
 from nas.files import write_whole
@@ -70,8 +70,8 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
     goals = facts.goals
     board = leaderboard(frame, goals=goals)
     candidates, tally = _candidates(board, frame, goals), states(frame)
-    plots = {"params": against(board, goals, "params"), "memory": against(board, goals, "memory")}
-    plots["curves"] = curves(frame, board, goals)
+    costs = [cost for cost in COSTS if cost in ("params", "memory", *goals.objectives)]
+    plots = {cost: against(board, goals, cost) for cost in costs} | {"curves": curves(frame, board, goals)}
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -87,6 +87,7 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
         columns={column: TITLES.get(column, column) for column in formats(board, goals)},
         took=_took(frame),
         settings=_sections(facts.settings),
+        costs=costs,
         plots=plots,
         words={"ends": ENDS, "objectives": listed([TITLES.get(name, name) for name in goals.objectives])},
         looks=LOOKS,

@@ -31,7 +31,11 @@ def _skips(topology: Topology) -> str:
         return "None has a skip."
     total, far = Counter(arc.kind for arc in drawn), Counter(arc.kind for arc in drawn if arc.span > 1)
     each = [f"{total[kind]} {kind}{_far(far[kind], total[kind])}" for kind in LOOKS if total[kind]]
-    whose = "Every block has a skip" if len(drawn) == len(topology) else f"{len(drawn)} of them have a skip"
+    whose = (
+        "Every block has a skip"
+        if len(drawn) == len(topology)
+        else f"{len(drawn)} of them {'has' if len(drawn) == 1 else 'have'} a skip"
+    )
     return f"{whose}: {listed(each)}."
 
 
