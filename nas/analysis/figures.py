@@ -144,7 +144,8 @@ def _axis(values: pd.Series[float], cost: str) -> Figure:
     logarithmic = low > 0 and high / low > LOG_FROM
     axis: Figure = {"type": "log" if logarithmic else "linear"}
     if cost != "memory":
-        return axis | {"tickformat": "~s"} | ({"dtick": "D2"} if logarithmic else {})
+        unit = {"ticksuffix": "s"} if cost in ("latency", "seconds") else {}
+        return axis | unit | {"tickformat": "~s"} | ({"dtick": "D2"} if logarithmic else {})
     ticks = _powers(low, high) if logarithmic else _multiples(low, high)
     return axis | {"tickvals": ticks, "ticktext": [_bytes(tick) for tick in ticks]}
 
