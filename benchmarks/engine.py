@@ -51,9 +51,9 @@ def engine(case: Case, precision: str = "float32") -> Train:
 
 def digits() -> tuple[Split, Split]:
     """1,085 training digits and 357 to score on."""
-    from nas.tasks import digits
+    from nas.tasks.digits import load
 
-    splits = digits.load()
+    splits = load()
     assert isinstance(splits.train, Split) and isinstance(splits.validation, Split)
     return splits.train, splits.validation
 
@@ -137,12 +137,13 @@ def main() -> None:
     data = options.data or ("digits" if options.device == "cpu" else "noise")
     what = data, options.device, options.epochs, options.threads
     results = measure({name: Side(name, *what) for name in SIDES}, options.seeds)
+    trained = case(*what)
     place = torch.cuda.get_device_name() if options.device != "cpu" else f"CPU, {options.threads} threads"
-    print(f"{data}, {case(*what).steps} steps; {place}; torch {torch.__version__}\n")
-    print("\n".join(table(case(*what), results)))
+    print(f"{data}, {trained.steps} steps; {place}; torch {torch.__version__}\n")
+    print("\n".join(table(trained, results)))
 
 
-def table(what: Case, results: dict[str, list[Result]]) -> Iterator[str]:
+def table(trained: Case, results: dict[str, list[Result]]) -> Iterator[str]:
     """Its rows."""
     yield "| trained by | images/s | `nas` is so many times as fast | with bf16 | accuracy, % |"
     yield "|---|---:|---:|---:|---:|"
@@ -151,9 +152,9 @@ def table(what: Case, results: dict[str, list[Result]]) -> Iterator[str]:
             yield f"| {name} | not installed | | | |"
             continue
         seconds, accuracies = zip(*results[name], strict=True)
-        speed = what.steps * what.recipe.batch_size / statistics.median(seconds)
-        plain, bf16 = (ratio(results[name], results[ours]) for ours in (OURS, BF16))
-        yield f"| {name} | {speed:,.0f} | {plain:.2f} | {bf16:.2f} | {spread(accuracies)} |"
+        speed = trained.steps * trained.recipe.batch_size / statistics.median(seconds)
+        ratios = " | ".join(f"{ratio(results[name], results[ours]):.2f}" for ours in (OURS, BF16))
+        yield f"| {name} | {speed:,.0f} | {ratios} | {spread(accuracies)} |"
 
 
 def ratio(theirs: list[Result], ours: list[Result]) -> float:

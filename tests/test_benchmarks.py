@@ -16,7 +16,7 @@ def test_benchmarks_of_the_heart_need_torch_and_numpy_alone() -> None:
     missing = ("ray", "optuna", "pydantic", "pandas", "sklearn", "scipy", "lightning", "torchvision")
     program = (
         f"import sys\nsys.modules |= dict.fromkeys({missing!r})\n"  # None: an import fails
-        "from benchmarks import engine\nfrom nas import cost\n"
+        "from benchmarks import cost as _, engine, network\nfrom nas import cost\n"
         "engine.NOISE, engine.DATA['noise'] = 20, (engine.noise, 4)\n"
         "case = engine.case('noise', 'cpu', epochs=1, threads=1)\n"
         "print(cost.measure(case.topology, case.recipe).params)\n"
