@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 RUN := .venv/bin
 ARGS ?=
-WORKERS := -n 2 --dist loadgroup
+PYTEST = OMP_NUM_THREADS=1 $(RUN)/pytest -n 2 --dist loadgroup
 
 .PHONY: help setup search test test-all check format bench-claims bench-cost bench-degradation bench-dispatch bench-engine bench-network bench-packing bench-early-stopping bench-samplers constraints clean
 
@@ -16,10 +16,10 @@ search: .venv/.ready  ## a real search over skip topologies of handwritten digit
 	@$(RUN)/nas search digits $(ARGS)
 
 test: .venv/.ready  ## the tests (under ten minutes on two cores)
-	@$(RUN)/pytest $(WORKERS) $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 test-all: .venv/.ready  ## the tests and the slow ones
-	@$(RUN)/pytest $(WORKERS) -m "slow or not slow" $(ARGS)
+	@$(PYTEST) -m "slow or not slow" $(ARGS)
 
 check: .venv/.ready  ## lint, format, types, layers
 	@$(RUN)/ruff check .
