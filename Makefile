@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 RUN := .venv/bin
 ARGS ?=
-PYTEST = OMP_NUM_THREADS=1 $(RUN)/pytest -n 2 --dist loadgroup
+PYTEST = OMP_NUM_THREADS=1 $(RUN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .PHONY: help setup search test test-all check format bench-claims bench-cost bench-degradation bench-dispatch bench-engine bench-network bench-packing bench-early-stopping bench-samplers constraints clean
 

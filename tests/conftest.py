@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,11 +21,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--overwrite-golden", action="store_true", help="write tests/golden anew from what the code gives")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """A file stays together, for the sake of its fixtures; so does all that starts Ray."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("ray" if item.path.name in WITH_RAY else item.path.name))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):  # type: ignore[misc,unused-ignore]
+        def _split_scope(self, nodeid: str) -> str:
+            name = nodeid.split("::")[0].rpartition("/")[2]
+            return "ray" if name in WITH_RAY else name
+
+    return Together(config, log)
 
 
 @pytest.fixture(autouse=True)

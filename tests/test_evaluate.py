@@ -275,4 +275,4 @@ def test_many_candidates_leave_no_more_than_five(count: int) -> None:
         if number in (5, count):
             evaluator.release()
             held[number] = _held_bytes()
-    assert held[count] - held[5] < 8 * 2**20
+    assert held[count] - held[5] < 16 * 2**20  # one kind of the three alone would leave 18 MiB
