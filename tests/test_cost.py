@@ -14,10 +14,10 @@ from topologies import random_topology
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
-from torch.distributed._tools.mem_tracker import MemTracker
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.cost import tracked
 from nas import references
 from nas.block import Block, Head, Skip, Stem
 from nas.blueprint import blueprint
@@ -188,23 +188,6 @@ def test_saved_activations_are_those_of_real_tensors(name: str) -> None:
     shared = {step.tensors[end] for step in steps for end in step.part.holds}
     priced = sum(step.part.saved for step in steps) + sum(_sizes(steps)[tensor] for tensor in shared)
     assert priced == pytest.approx(sum(saved.values()), rel=2e-3)  # counters and single numbers aside
-
-
-def tracked(topology: Topology, size: int) -> int:
-    """Peak bytes of a step by torch's MemTracker, on fake tensors, with the momentum there from a step before."""
-    with FakeTensorMode():
-        network, inputs = build(topology), batch(topology, size)
-        optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, nesterov=True, foreach=True)
-        for parameter in network.parameters():
-            parameter.grad = torch.zeros_like(parameter)
-        optimiser.step()
-        optimiser.zero_grad()
-        tracker = MemTracker()
-        tracker.track_external(network, optimiser, inputs)
-        with tracker:
-            cross_entropy(network(inputs), 0.1).backward()
-        (snapshot,) = tracker.get_tracker_snapshot("peak").values()
-        return int(snapshot["Total"])
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vit_b_16"])
