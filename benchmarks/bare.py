@@ -6,13 +6,13 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-from nas.splits import Splits
+from nas.tasks.splits import Splits
 
 if TYPE_CHECKING:
-    from nas.recipe import Recipe
     from nas.tasks import Task
+    from nas.tasks.recipe import Recipe
 
-DEFAULTS = {  # nas.recipe.Recipe's
+DEFAULTS = {  # nas.tasks.recipe.Recipe's
     "epochs": 8,
     "batch_size": 128,
     "lr": 0.1,

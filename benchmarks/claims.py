@@ -29,13 +29,13 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 
 from benchmarks import degradation
-from nas import references, tasks
-from nas.block import Block, Head, Skip, Stem
+from nas import tasks
 from nas.cost import measure
 from nas.errors import Diverged
-from nas.evaluate import Evaluator
-from nas.recipe import Recipe
-from nas.topology import Topology
+from nas.tasks.recipe import Recipe
+from nas.topology import Topology, references
+from nas.topology.block import Block, Head, Skip, Stem
+from nas.training.evaluate import Evaluator
 
 Values = Mapping[str, list[float]]  # network → one figure a seed
 

@@ -28,11 +28,10 @@ from torch.distributed._tools.mem_tracker import MemTracker
 from torch.nn import functional as F
 
 from benchmarks import bare
-from nas import references
 from nas.cost import measure
 from nas.network import build
-from nas.optimise import OPTIMISERS
-from nas.topology import Topology
+from nas.topology import Topology, references
+from nas.training.optimise import OPTIMISERS
 
 NAMES = ("resnet18", "resnet50", "densenet121", "vit_b_16", "unet")
 ON_A_CARD = (*NAMES, "preact_resnet110", "densenet_bc100", "highway_conv17")

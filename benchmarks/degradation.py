@@ -23,12 +23,12 @@ import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
 
-from nas import references, tasks
+from nas import tasks
 from nas.errors import Diverged
-from nas.evaluate import Evaluator
-from nas.recipe import Recipe
-from nas.topology import Topology
-from nas.train import evaluate
+from nas.tasks.recipe import Recipe
+from nas.topology import Topology, references
+from nas.training.evaluate import Evaluator
+from nas.training.train import evaluate
 
 KINDS = ("plain", "residual")
 GUESSING = 0.9

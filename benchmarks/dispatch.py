@@ -55,7 +55,7 @@ Cost = tuple[float, float]  # seconds for each candidate: of the whole call, and
 
 def ours(trials: int, sampler: str, folder: Path) -> Cost:
     """Through nas."""
-    from nas.search.driver import search
+    from nas.searching.driver import search
     from nas.space import SearchSpace
 
     _start_ray()

@@ -1,6 +1,6 @@
 """Early stopping spares most of the training of a real search, and next to nothing of what it finds.
 
-Claim       ASHA with several objectives (nas.search.stopping) takes at least 40 % less training time than training
+Claim       ASHA with several objectives (nas.searching.stopping) takes at least 40 % less training time than training
             everything to the end, and the best candidate found is at most 0.2 points of accuracy worse.
 Ancestry    Li et al. 2020, "A system for massively parallel hyperparameter tuning" (arXiv:1810.05934).
 Conditions  The space search_spaces/digits.yaml with its objectives (accuracy, params, memory) and its baselines. For
@@ -37,15 +37,15 @@ from ray.tune.schedulers import TrialScheduler
 
 import nas
 from nas.errors import CandidateError
-from nas.evaluate import Evaluator
 from nas.files import write_whole
-from nas.pareto import pareto_rank
-from nas.search.driver import search
-from nas.search.proposals import Candidate, Dice, excess
-from nas.search.stopping import NOBODY, scheduler
+from nas.searching.driver import search
+from nas.searching.proposals import Candidate, Dice, excess
+from nas.searching.stopping import NOBODY, scheduler
 from nas.space import SearchSpace
-from nas.study import directions
+from nas.study.pareto import pareto_rank
+from nas.study.run import directions
 from nas.topology import Topology
+from nas.training.evaluate import Evaluator
 
 RULES = {  # (grace, reduction, with costs); the first is the default
     "grace 1, reduction 3": (1, 3, True),

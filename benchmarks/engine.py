@@ -34,9 +34,9 @@ import torch
 
 from benchmarks import bare
 from benchmarks.loops import Case, Train, lightning, plain, resident
-from nas import references
-from nas.evaluate import Evaluator
-from nas.splits import Split, Splits
+from nas.tasks.splits import Split, Splits
+from nas.topology import references
+from nas.training.evaluate import Evaluator
 
 NOISE = 10_240  # samples
 Result = tuple[float, float]  # seconds, accuracy

@@ -19,12 +19,12 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from nas.network import build
-from nas.splits import Split
+from nas.tasks.splits import Split
 from nas.topology import Topology
 
 if TYPE_CHECKING:
-    from nas.recipe import Recipe
     from nas.tasks import Task
+    from nas.tasks.recipe import Recipe
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 Train = Callable[[int], float]  # seed → accuracy on the validation split of the trained network

@@ -21,11 +21,11 @@ import time
 import torch
 from torch import Tensor, nn
 
-from nas import references
-from nas.lean import lean
+from nas.cost.probe import Ledger
 from nas.network import build
-from nas.pretrained import from_torchvision
-from nas.probe import Ledger
+from nas.network.lean import lean
+from nas.network.pretrained import from_torchvision
+from nas.topology import references
 
 NAMES = ("resnet18", "densenet121")
 

@@ -25,9 +25,10 @@ from typing import Any
 
 import ray
 
-from nas.search.driver import search
+from nas.searching.driver import search
 from nas.space import SearchSpace
-from nas.study import MEASURED, Run
+from nas.study import Run
+from nas.study.run import MEASURED
 
 Options = dict[str, Any]  # of a search
 

@@ -36,7 +36,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table as RichTable
 
-from nas.search.sampler import TopologySampler
+from nas.sampling.sampler import TopologySampler
 
 TABLE = Path("../shared/data/nas-bench-macro_cifar10.json")
 MARKS = (20, 50, 100, 200)

@@ -100,7 +100,7 @@ def search(
     Examples: [bold]nas search digits --trials 20[/bold], [bold]nas search highway_tabular --task
     "csv:patients.csv?target=outcome"[/bold], [bold]nas search digits --baseline mine/network.py[/bold]
     """
-    from nas.search.driver import search as run_search
+    from nas.searching.driver import search as run_search
     from nas.space import SearchSpace
     from nas.study import Run
 
@@ -293,8 +293,8 @@ def show(
 
 def _network(what: str) -> Topology | None:
     """The topology in a file or of a reference; None where `what` may be a space, a run or a trial."""
-    from nas import references
     from nas.space import available
+    from nas.topology import references
 
     if Path(what).suffix in (".json", ".py"):
         from nas.export import read_topology

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from nas.analysis.goals import Goals
-from nas.block import Block, Head, Skip, Stem
 from nas.topology import Topology
+from nas.topology.block import Block, Head, Skip, Stem
 
 GOALS = Goals("accuracy", {"accuracy": "maximize", "params": "minimize", "memory": "minimize"})
 COLUMNS = (

@@ -10,9 +10,9 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from nas.block import options_of
 from nas.export.source import source
 from nas.topology import Topology
+from nas.topology.block import options_of
 
 
 def loaded(path: Path) -> ModuleType:

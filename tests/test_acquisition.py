@@ -1,15 +1,10 @@
-"""nas.search.acquisition against brute force."""
+"""nas.sampling.acquisition against brute force."""
 
 import numpy as np
 import pytest
 
-from nas.pareto import pareto_rank
-from nas.search.acquisition import (
-    boxes,
-    expected_hypervolume_improvement,
-    expected_improvement,
-    spread_out,
-)
+from nas.sampling.acquisition import boxes, expected_hypervolume_improvement, expected_improvement, spread_out
+from nas.study.pareto import pareto_rank
 
 RNG = np.random.default_rng(0)
 

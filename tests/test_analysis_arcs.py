@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from topologies import random_topology
 
-from nas import references
 from nas.analysis.arcs import Arc, arcs, levels, ops, sizes
 from nas.analysis.draw_svg import arc_svg
 from nas.analysis.draw_text import Grid, arc_text
 from nas.analysis.marks import coloured, fitted, kinds, marks
 from nas.analysis.palette import LOOKS
 from nas.analysis.words import in_words
-from nas.block import Skip
-from nas.topology import SYMBOLS, Topology
-from nas.vocabulary import JOINS
+from nas.topology import Topology, references
+from nas.topology.block import Skip
+from nas.topology.topology import SYMBOLS
+from nas.topology.vocabulary import JOINS
 
 PICTURES: dict[str, Callable[[], Topology]] = {
     "winner": lambda: WINNER,

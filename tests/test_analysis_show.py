@@ -10,9 +10,8 @@ from analysis_trials import WINNER, chain
 from rich.cells import cell_len
 from rich.console import Console
 
-from nas import references
 from nas.analysis.show import topology_table
-from nas.topology import Topology
+from nas.topology import Topology, references
 
 
 def printed(topology: Topology, width: int, priced: bool = True) -> str:

@@ -8,11 +8,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nas import tasks
-from nas.augment import augment
-from nas.data import source
-from nas.evaluate import Evaluator
-from nas.recipe import Recipe
-from nas.references import resnet
+from nas.tasks.recipe import Recipe
+from nas.topology.references import resnet
+from nas.training.augment import augment
+from nas.training.data import source
+from nas.training.evaluate import Evaluator
 
 IMAGES = torch.arange(64 * 2 * 8 * 6, dtype=torch.float32).view(64, 2, 8, 6)
 LABELS = torch.arange(64)

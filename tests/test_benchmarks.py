@@ -9,7 +9,7 @@ import torch
 
 from benchmarks import bare, engine
 from benchmarks.loops import plain, resident
-from nas.recipe import Recipe
+from nas.tasks.recipe import Recipe
 
 
 def test_benchmarks_of_the_heart_need_torch_and_numpy_alone() -> None:

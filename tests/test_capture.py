@@ -15,17 +15,18 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from nas import capture, tasks
-from nas.block import Block, Head, Skip, Stem
-from nas.capture import CudaGraph, Replay, Work
-from nas.data import Resident
+from nas import tasks
 from nas.errors import OutOfMemory
-from nas.evaluate import Evaluator
 from nas.network import build
-from nas.recipe import Recipe
 from nas.tasks import Splits
+from nas.tasks.recipe import Recipe
 from nas.topology import Topology
-from nas.train import train
+from nas.topology.block import Block, Head, Skip, Stem
+from nas.training import capture
+from nas.training.capture import CudaGraph, Replay, Work
+from nas.training.data import Resident
+from nas.training.evaluate import Evaluator
+from nas.training.train import train
 
 TASK = tasks.get("digits")
 KINDS = ("add", "concat", "gate", "mul")

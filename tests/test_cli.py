@@ -11,11 +11,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nas.block import Block, Head, Stem
 from nas.cli import main
 from nas.export.source import source
 from nas.study import Run
 from nas.topology import Topology
+from nas.topology.block import Block, Head, Stem
 
 TINY = """
 task: digits
@@ -102,7 +102,7 @@ def test_an_interrupted_search_exits_with_130(folder: Path, nas: Nas, monkeypatc
         return run
 
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("nas.search.driver.search", interrupted)
+    monkeypatch.setattr("nas.searching.driver.search", interrupted)
     done = nas("search", "tiny.yaml")
     assert done.code == 130
     assert "winner" in done.err

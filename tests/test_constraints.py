@@ -14,18 +14,17 @@ from optuna.trial import TrialState
 from rich.console import Console
 from torch import nn
 
-from nas import references
 from nas.analysis import Goals, leaderboard, leaderboard_table
-from nas.block import Head, Stem
 from nas.errors import SpaceError
-from nas.evaluate import Evaluator
-from nas.latency import latency
-from nas.recipe import Recipe
-from nas.search.session import Outcome, Session
+from nas.network.latency import latency
+from nas.searching.session import Outcome, Session
 from nas.space import SearchSpace
 from nas.study import Run
 from nas.tasks import get
-from nas.topology import Topology
+from nas.tasks.recipe import Recipe
+from nas.topology import Topology, references
+from nas.topology.block import Head, Stem
+from nas.training.evaluate import Evaluator
 
 
 def test_what_breaks_a_constraint_is_trained_but_does_not_win(tmp_path: Path) -> None:

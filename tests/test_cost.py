@@ -18,15 +18,15 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.cost import tracked
-from nas import references
-from nas.block import Block, Head, Skip, Stem
-from nas.blueprint import blueprint
-from nas.cost import _batch, _sizes, _steps, itemised, measure
-from nas.lean import lean
+from nas.cost import itemised, measure
+from nas.cost.cost import _batch, _sizes, _steps
+from nas.cost.probe import Ledger, channels_last
 from nas.network import build
-from nas.probe import Ledger, channels_last
-from nas.recipe import Recipe
-from nas.topology import Topology
+from nas.network.blueprint import blueprint
+from nas.network.lean import lean
+from nas.tasks.recipe import Recipe
+from nas.topology import Topology, references
+from nas.topology.block import Block, Head, Skip, Stem
 
 DIGITS = {"input": (1, 8, 8), "outputs": 10}
 NETWORKS = {

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from nas.data import Resident, source
 from nas.errors import TaskError
-from nas.evaluate import Evaluator
-from nas.recipe import Recipe
-from nas.references import resnet
 from nas.tasks import Array, Split, Splits, Stream, Task
+from nas.tasks.recipe import Recipe
+from nas.topology.references import resnet
+from nas.training.data import Resident, source
+from nas.training.evaluate import Evaluator
 
 MEAN, DEVIATION = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 

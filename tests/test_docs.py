@@ -14,7 +14,7 @@ README = (ROOT / "README.md").read_text()
 COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", sorted(nas.PUBLIC))
+@pytest.mark.parametrize("name", sorted(nas.__all__))
 def test_public_names_exist_and_are_documented(name: str) -> None:
     assert (getattr(nas, name).__doc__ or "").strip()
     assert name in dir(nas)

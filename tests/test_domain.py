@@ -1,4 +1,4 @@
-"""nas.search.domain: points of a study's parameters, and of a search space."""
+"""nas.sampling.domain: points of a study's parameters, and of a search space."""
 
 import math
 import random
@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from nas.paths import describe
-from nas.search.domain import Columns, Parameters, Topologies
+from nas.sampling.domain import Columns, Parameters, Topologies
 from nas.space import SearchSpace
 from nas.topology import Topology
+from nas.topology.paths import describe
 from tests import scripted
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {

@@ -17,14 +17,15 @@ import numpy as np
 import pytest
 import torch
 
-import nas.evaluate
-from nas import heap, tasks
-from nas.block import Block, Head, Skip, Stem
+import nas.training.evaluate
+from nas import tasks
 from nas.errors import Diverged, OutOfMemory, TaskError
-from nas.evaluate import Evaluator
-from nas.recipe import Recipe
 from nas.tasks import Split, Splits
+from nas.tasks.recipe import Recipe
 from nas.topology import Topology
+from nas.topology.block import Block, Head, Skip, Stem
+from nas.training import heap
+from nas.training.evaluate import Evaluator
 
 TASK = tasks.get("digits")
 RECIPE = Recipe(epochs=2, batch_size=64)
@@ -81,7 +82,8 @@ def test_same_seed_same_bits_whatever_came_before(evaluator: Evaluator, op: str)
 def test_same_seed_same_bits_in_another_process(evaluator: Evaluator) -> None:
     here = evaluator.evaluate(SMALL, seed=5).metrics
     program = (
-        "import json, sys\nfrom nas import tasks\nfrom nas.evaluate import Evaluator\nfrom nas.recipe import Recipe\n"
+        "import json, sys\nfrom nas import tasks\nfrom nas.training import Evaluator\n"
+        "from nas.tasks.recipe import Recipe\n"
         "from nas.topology import Topology\n"
         "topology = Topology.from_dict(json.loads(sys.argv[1]))\n"
         "made = Evaluator(tasks.get('digits'), Recipe(epochs=2, batch_size=64))\n"
@@ -168,7 +170,7 @@ def _other(_: object) -> torch.nn.Module:
 @pytest.mark.parametrize("exhaust", [_exhaust_cpu, _exhaust_gpu, _exhaust_python])
 def test_out_of_memory_is_told_apart(evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch, exhaust: object) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(nas.evaluate, "build", exhaust)
+        patch.setattr(nas.training.evaluate, "build", exhaust)
         with pytest.raises(OutOfMemory) as caught:
             evaluator.evaluate(SMALL, seed=0)
     assert "\n" not in str(caught.value) and caught.value.__context__ is None
@@ -176,7 +178,7 @@ def test_out_of_memory_is_told_apart(evaluator: Evaluator, monkeypatch: pytest.M
 
 
 def test_other_runtime_errors_stay_what_they_are(evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nas.evaluate, "build", _other)
+    monkeypatch.setattr(nas.training.evaluate, "build", _other)
     with pytest.raises(RuntimeError, match="is invalid for input"):
         evaluator.evaluate(SMALL, seed=0)
 

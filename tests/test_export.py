@@ -16,16 +16,15 @@ from exported import loaded
 from safetensors.torch import load_file
 from topologies import SMALL, random_topology
 
-from nas import references
-from nas.block import Block, Head, Skip, Stem
 from nas.errors import ExportError
 from nas.export import export_code, export_topology, read_topology, verify, verify_all, write
 from nas.export.source import source
 from nas.export.verification import Case
 from nas.export.weights import renamed
 from nas.network import build
-from nas.topology import Topology
-from nas.vocabulary import HEADS, JOINS, OPS, STEMS
+from nas.topology import Topology, references
+from nas.topology.block import Block, Head, Skip, Stem
+from nas.topology.vocabulary import HEADS, JOINS, OPS, STEMS
 
 torch.set_num_threads(1)
 

@@ -33,7 +33,7 @@ def test_one_of_every_family_is_equal(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "densenet121", "unet", "vit_b_16", "gpt2"])
 def test_published_networks_in_every_format(name: str, tmp_path: Path) -> None:
-    from nas import references
+    from nas.topology import references
 
     folder = export_topology(references.get(name), tmp_path / name, formats=["onnx", "pt2"])
     assert {path.name for path in folder.iterdir()} == {"network.py", "card.md", "network.onnx", "network.pt2"}

@@ -9,10 +9,10 @@ import torch
 import torchvision
 from exported import network
 
-from nas import references
 from nas.export import export_code, read_topology
 from nas.export.weights import renamed
-from nas.pretrained import from_torchvision
+from nas.network.pretrained import from_torchvision
+from nas.topology import references
 
 torch.set_num_threads(1)
 NAMES = [

@@ -12,12 +12,12 @@ import torch
 from optuna.trial import TrialState, create_trial
 from safetensors.torch import load_file, save_file
 
-from nas import study as names
 from nas.errors import ExportError, RunError
 from nas.export import export_run, read_topology
 from nas.export.runs import _interval
 from nas.network import build
 from nas.study import Run
+from nas.study import run as names
 from nas.topology import Topology
 
 torch.set_num_threads(1)

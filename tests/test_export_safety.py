@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from nas import references
-from nas.block import Block, Head, Stem
 from nas.errors import ExportError, TopologyError
 from nas.export import Card, export_code, export_topology, read_topology, write
 from nas.export.card import words, written
 from nas.export.source import source, title_of
 from nas.export.verification import Proof
-from nas.topology import Topology
+from nas.topology import Topology, references
+from nas.topology.block import Block, Head, Stem
 
 TOPOLOGY = references.highway(4, 8, input=(5,), outputs=3)
 HOSTILE = [

@@ -12,13 +12,13 @@ from topologies import random_topology
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from nas import references, tasks
-from nas.evaluate import Evaluator
-from nas.lean import lean
+from nas import tasks
+from nas.cost.probe import Ledger, channels_last
 from nas.network import Network, build
-from nas.probe import Ledger, channels_last
-from nas.recipe import Recipe
-from nas.topology import Topology
+from nas.network.lean import lean
+from nas.tasks.recipe import Recipe
+from nas.topology import Topology, references
+from nas.training.evaluate import Evaluator
 
 SMALL = [name for name in NETWORKS if name not in ("unet", "vit", "gpt2")]
 

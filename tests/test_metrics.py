@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nas import tasks
-from nas.metrics import LOSSES, METRICS
 from nas.tasks import UNLABELLED
+from nas.training.metrics import LOSSES, METRICS
 
 RANDOM = torch.Generator().manual_seed(0)
 IMAGES = torch.randn(12, 5, 6, 7, generator=RANDOM), torch.randint(5, (12, 6, 7), generator=RANDOM)

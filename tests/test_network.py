@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from topologies import random_topology
 
-from nas.block import Block, Head, Skip, Stem, options_of
-from nas.blueprint import blueprint
 from nas.network import Network, build
+from nas.network.blueprint import blueprint
 from nas.topology import Topology
-from nas.vocabulary import JOINS, OPS
+from nas.topology.block import Block, Head, Skip, Stem, options_of
+from nas.topology.vocabulary import JOINS, OPS
 
 torch.set_num_threads(1)
 

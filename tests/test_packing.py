@@ -21,12 +21,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas.errors import RunError
-from nas.search import device
-from nas.search.bridge import Bridge
-from nas.search.packing import AHEAD, CONTEXT, PROCESS, SAFETY, Card, Cards
-from nas.search.session import Session
-from nas.search.slots import Machine, Wanted, divided
-from nas.search.trainable import Slot
+from nas.searching import device
+from nas.searching.bridge import Bridge
+from nas.searching.packing import AHEAD, CONTEXT, PROCESS, SAFETY, Card, Cards
+from nas.searching.session import Session
+from nas.searching.slots import Machine, Wanted, divided
+from nas.searching.trainable import Slot
 from nas.space import SearchSpace
 from nas.study import Run
 from nas.tasks import Split, Splits, Stream
@@ -363,8 +363,8 @@ def test_a_process_that_the_machine_had_to_kill_is_out_of_memory(tmp_path: Path)
 ASKING = """
 import ray
 from nas.errors import RunError
-from nas.search.machine import machine
-from nas.search.slots import Wanted
+from nas.searching.machine import machine
+from nas.searching.slots import Wanted
 from nas.space import SearchSpace
 
 quiet = dict(include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
@@ -401,7 +401,7 @@ import functools, pathlib, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import ray, scripted
 import ray.cloudpickle
-from nas.search import driver
+from nas.searching import driver
 ray.cloudpickle.register_pickle_by_value(scripted)
 quiet = dict(include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
 ray.init(address="local", num_cpus=32, num_gpus=4, **quiet)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.pareto import pareto_front, pareto_rank
+from nas.study.pareto import pareto_front, pareto_rank
 
 NUMBERS = st.one_of(st.integers(-4, 4).map(float), st.sampled_from([math.inf, -math.inf, math.nan]))
 

@@ -9,11 +9,10 @@ import time
 
 import pytest
 
-from nas import references
-from nas.block import Block, Head, Skip, Stem
-from nas.paths import describe
 from nas.space import SearchSpace
-from nas.topology import Topology
+from nas.topology import Topology, references
+from nas.topology.block import Block, Head, Skip, Stem
+from nas.topology.paths import describe
 
 
 class Dice:

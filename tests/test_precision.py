@@ -8,11 +8,12 @@ import pytest
 import scripted
 import torch
 
-from nas import precision, tasks
-from nas.evaluate import Evaluator
-from nas.precision import settled
-from nas.recipe import Recipe
-from nas.search import driver
+from nas import tasks
+from nas.searching import driver
+from nas.tasks.recipe import Recipe
+from nas.training import precision
+from nas.training.evaluate import Evaluator
+from nas.training.precision import settled
 
 AUTO = Recipe(precision="auto")
 

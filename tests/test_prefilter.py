@@ -11,14 +11,14 @@ import scripted
 from optuna.trial import TrialState
 
 from nas.errors import SpaceError
-from nas.paths import describe
-from nas.search import foresight
-from nas.search.proposals import Proposer
-from nas.search.samplers import sampler
-from nas.search.session import Outcome, Session
+from nas.sampling import foresight
+from nas.sampling.samplers import sampler
+from nas.searching.proposals import Proposer
+from nas.searching.session import Outcome, Session
 from nas.space import SearchSpace
 from nas.study import Run
 from nas.topology import Topology
+from nas.topology.paths import describe
 
 
 def proposer(space: SearchSpace) -> Proposer:
@@ -68,7 +68,7 @@ def test_the_record_has_the_proxies_of_what_was_trained(tmp_path: Path, monkeypa
     def proxies(topology: Topology, names: Iterable[str], recipe: object) -> dict[str, float]:
         return {name: math.nan if name == "jacobian" else paths(topology) for name in names}
 
-    monkeypatch.setattr("nas.proxies.proxies", proxies)
+    monkeypatch.setattr("nas.cost.proxies.proxies", proxies)
     space = scripted.space(
         proxies=["naswot", "jacobian"], prefilter={"proxy": "synflow", "sample": 2}, baselines="plain"
     )
@@ -85,7 +85,7 @@ def test_the_record_has_the_proxies_of_what_was_trained(tmp_path: Path, monkeypa
 
 def test_a_proxy_that_is_not_a_number_is_the_least(monkeypatch: pytest.MonkeyPatch) -> None:
     values = iter([math.nan, -5.0, -math.inf])
-    monkeypatch.setattr("nas.proxies.proxies", lambda topology, names, recipe: {"naswot": next(values)})
+    monkeypatch.setattr("nas.cost.proxies.proxies", lambda topology, names, recipe: {"naswot": next(values)})
     space = scripted.space(prefilter="naswot")
     assert foresight.most_promising(space, [next(space.enumerate())] * 3) == 1
     assert foresight.most_promising(scripted.space(), [next(space.enumerate())] * 3) == 0
@@ -101,7 +101,7 @@ def test_everything_leaves_nothing_to_filter() -> None:
 def test_a_space_may_ask_for_every_proxy_there_is() -> None:
     from typing import get_args
 
-    from nas.proxies import PROXIES
+    from nas.cost.proxies import PROXIES
     from nas.space.language import Proxy
 
     assert set(get_args(Proxy)) == set(PROXIES)

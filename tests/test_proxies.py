@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from nas.block import Block, Head, Skip, Stem
 from nas.cost import measure
-from nas.paths import describe
-from nas.proxies import PROXIES, Untrained, proxies
+from nas.cost.proxies import PROXIES, Untrained, proxies
 from nas.topology import Topology
+from nas.topology.block import Block, Head, Skip, Stem
+from nas.topology.paths import describe
 
 PLAIN = Topology((1, 8, 8), Stem("conv3x3", 4), (Block("conv", 6), Block("conv", 6)), Head("classify"), 10)
 SKIPPED = Topology(

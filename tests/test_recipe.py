@@ -4,7 +4,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from nas.recipe import Recipe
+from nas.tasks.recipe import Recipe
 
 
 def recipe(text: str) -> Recipe:

@@ -9,12 +9,12 @@ import torchvision
 from optuna.trial import FixedTrial
 from torch import nn
 
-from nas import references
 from nas.cost import measure
 from nas.errors import TopologyError
 from nas.network import build
-from nas.pretrained import from_torchvision
+from nas.network.pretrained import from_torchvision
 from nas.space import SearchSpace
+from nas.topology import references
 
 TABLE = Path(__file__).parents[2] / "shared" / "data" / "nas-bench-macro_cifar10.json"
 

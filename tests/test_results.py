@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from nas import references, results
+from nas import results
 from nas.errors import CandidateError, SpaceError, TaskError
-from nas.recipe import Recipe
 from nas.results.call import Caller
 from nas.results.table import Lookup, read
 from nas.space import SearchSpace
 from nas.tasks import get
+from nas.tasks.recipe import Recipe
 from nas.tasks.task import Task
+from nas.topology import references
 
 NETWORK = references.resnet(8, input=(1, 8, 8), outputs=10)
 MACRO = Path(__file__).parents[2] / "shared" / "data" / "nas-bench-macro_cifar10.json"

@@ -25,7 +25,7 @@ PROGRAM = f"""
 import functools, pathlib, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import scripted
-from nas.search.driver import search
+from nas.searching.driver import search
 import ray.cloudpickle
 ray.cloudpickle.register_pickle_by_value(scripted)
 root = pathlib.Path(sys.argv[1])

@@ -13,8 +13,8 @@ import pytest
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import TrialState
 
-from nas.search import history
-from nas.search.sampler import TopologySampler
+from nas.sampling import history
+from nas.sampling.sampler import TopologySampler
 from tests import scripted
 
 LETTERS = "abcde"

@@ -19,21 +19,20 @@ import scripted
 from rich.console import Console
 
 import nas
-from nas import references
 from nas.errors import RunError, SpaceError
-from nas.search import display as displays
-from nas.search import machine as machines
-from nas.search.bridge import Bridge
-from nas.search.driver import _price as real_price
-from nas.search.driver import search
-from nas.search.progress import Progress
-from nas.search.proposals import Candidate
-from nas.search.record import Entry, settled
-from nas.search.session import Outcome
-from nas.search.slots import Wanted
+from nas.searching import display as displays
+from nas.searching import machine as machines
+from nas.searching.bridge import Bridge
+from nas.searching.driver import _price as real_price
+from nas.searching.driver import search
+from nas.searching.progress import Progress
+from nas.searching.proposals import Candidate
+from nas.searching.session import Outcome
+from nas.searching.slots import Wanted
 from nas.space import SearchSpace
 from nas.study import Run
-from nas.topology import Topology
+from nas.study.record import Entry, settled
+from nas.topology import Topology, references
 
 MACRO = Path(__file__).parents[2] / "shared" / "data" / "nas-bench-macro_cifar10.json"
 
@@ -51,7 +50,7 @@ def cluster() -> Iterator[None]:
 @pytest.fixture(scope="module", autouse=True)
 def free_prices() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nas.search.driver._price", lambda topology, recipe: scripted.price(topology))
+        patch.setattr("nas.searching.driver._price", lambda topology, recipe: scripted.price(topology))
         yield
 
 
@@ -192,7 +191,7 @@ def test_tune_never_waits_for_a_slow_sampler(cluster: None, tmp_path: Path, monk
         return ask(topology)
 
     monkeypatch.setattr(Bridge, "suggest", timed)
-    monkeypatch.setattr("nas.search.driver._price", slow)
+    monkeypatch.setattr("nas.searching.driver._price", slow)
     run = run_search(scripted.space(), tmp_path, script={"seconds": 0.3}, trials=4, quiet=True)
     assert states(run) == {"COMPLETE": 4}
     assert len(took) > 4
@@ -221,7 +220,7 @@ def test_an_error_of_the_search_itself_is_raised(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("nas.search.session.Session.tell", broken)
+    monkeypatch.setattr("nas.searching.session.Session.tell", broken)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         run_search(scripted.space(), tmp_path, name="mine")
     assert set(states(Run.open("mine", tmp_path))) == {"WAITING"}
@@ -278,7 +277,7 @@ def test_settings_are_checked_as_in_a_file(tmp_path: Path) -> None:
 
 
 def test_nas_search_is_a_function_and_a_package() -> None:
-    import nas.search.driver as driver
+    import nas.searching.driver as driver
 
     assert nas.search is sys.modules["nas.search"]
     assert nas.search.search is driver.search
@@ -295,11 +294,11 @@ def test_a_search_trains_and_keeps_the_weights_of_its_leaders(
     import torch
     from safetensors.torch import load_file
 
-    from nas.data import Resident
     from nas.network import build
-    from nas.train import evaluate
+    from nas.training.data import Resident
+    from nas.training.train import evaluate
 
-    monkeypatch.setattr("nas.search.driver._price", real_price)
+    monkeypatch.setattr("nas.searching.driver._price", real_price)
     data = scripted.space(trials=3, baselines=["resnet"], objectives=["accuracy", "params", "memory"]).to_dict()
     space = SearchSpace.from_dict(data | {"train": {"epochs": 1}})
     run = search(space, root=tmp_path, slots=1)
@@ -420,7 +419,7 @@ def test_a_line_for_every_candidate() -> None:
 
 def test_utilisation_is_time_in_training_over_time_on_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("nas.search.progress.time.monotonic", lambda: now)
+    monkeypatch.setattr("nas.searching.progress.time.monotonic", lambda: now)
     space = scripted.space()
     progress = Progress(space, 4, 0, 2)
     first, second = candidates(space, 2)
@@ -437,7 +436,7 @@ def test_utilisation_is_time_in_training_over_time_on_slots(monkeypatch: pytest.
 
 
 def test_a_candidate_of_two_slots_keeps_both_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.search.progress.time.monotonic", lambda: 100.0)
+    monkeypatch.setattr("nas.searching.progress.time.monotonic", lambda: 100.0)
     space, stream = scripted.space(), io.StringIO()
     progress = Progress(space, 4, 0, 4)
     first, second = candidates(space, 2)

@@ -15,22 +15,21 @@ import pytest
 import scripted
 from optuna.trial import TrialState, create_trial
 
-from nas import references
-from nas import study as names
 from nas.analysis import leaderboard
 from nas.errors import RunError
-from nas.search.leaders import Leaders, dominates
-from nas.search.proposals import Candidate, Proposer
-from nas.search.record import plain
-from nas.search.reuse import check
-from nas.search.samplers import SAMPLERS
-from nas.search.session import Outcome, Session, Watcher
-from nas.search.trainable import reason_of
-from nas.search.worker import Worker
+from nas.sampling.samplers import SAMPLERS
+from nas.searching.proposals import Candidate, Proposer
+from nas.searching.session import Outcome, Session, Watcher
+from nas.searching.trainable import reason_of
 from nas.space import SearchSpace
 from nas.space.language import Sampler
 from nas.study import Run
-from nas.topology import Topology
+from nas.study import run as names
+from nas.study.leaders import Leaders, dominates
+from nas.study.record import plain
+from nas.study.reuse import check
+from nas.study.worker import Worker
+from nas.topology import Topology, references
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 Make = Callable[..., Session]
@@ -160,8 +159,8 @@ def test_an_exhaustive_search_goes_in_turn(session: Make) -> None:
 
 def test_a_space_ends_where_the_sampler_finds_nothing_new(session: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without drawing, what is left is proposed in turn, over many proposals."""
-    monkeypatch.setattr("nas.search.proposals.SAMPLED", 1)
-    monkeypatch.setattr("nas.search.proposals.DRAWN", 0)
+    monkeypatch.setattr("nas.searching.proposals.SAMPLED", 1)
+    monkeypatch.setattr("nas.searching.proposals.DRAWN", 0)
     made = session(scripted.space(blocks=3, sampler="random"), trials=100)
     assert len({candidate.topology.key for candidate in drive(made)}) == 3**3
 
@@ -345,7 +344,7 @@ def test_a_space_with_nothing_within_the_limits_ends(session: Make) -> None:
 
 
 def test_too_many_refusals_end_a_search(session: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.search.session.REFUSED_IN_A_ROW", 7)
+    monkeypatch.setattr("nas.searching.session.REFUSED_IN_A_ROW", 7)
     made = session(limited({"params": 10}), trials=12)
     assert made.ask() is None
     assert made.over == "7 proposals in a row were over the limits"

@@ -14,14 +14,14 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from nas import references, tasks
-from nas.block import Block, Head, Skip, Stem
+from nas import tasks
 from nas.errors import SpaceError, TopologyError
 from nas.space import SearchSpace
 from nas.space.chain import Chain
 from nas.space.decisions import Choice, Range, explore
 from nas.space.language import Definition
-from nas.topology import Topology
+from nas.topology import Topology, references
+from nas.topology.block import Block, Head, Skip, Stem
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 NONE, ADD = {"kinds": "none"}, {"kinds": ["none", "add"]}

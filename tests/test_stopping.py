@@ -1,4 +1,4 @@
-"""Who is stopped early: the rule of nas.search.stopping against its definition, and against ASHA itself."""
+"""Who is stopped early: the rule of nas.searching.stopping against its definition, and against ASHA itself."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import scripted
 from optuna.trial import TrialState, create_trial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
-from nas import study as names
-from nas.search.proposals import Candidate
-from nas.search.stopping import FairASHA, scheduler
+from nas.searching.proposals import Candidate
+from nas.searching.stopping import FairASHA, scheduler
 from nas.space import SearchSpace
+from nas.study import run as names
 
 ANY = next(scripted.space().enumerate())
 EPOCHS = 9

@@ -17,9 +17,10 @@ import scripted
 import yaml
 from optuna.trial import TrialState, create_trial
 
-from nas import study as names
 from nas.errors import RunError
-from nas.study import Run, counts, directions
+from nas.study import Run
+from nas.study import run as names
+from nas.study.run import counts, directions
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 SPACE = scripted.space()

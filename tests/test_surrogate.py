@@ -1,10 +1,10 @@
-"""nas.search.surrogate against the textbook's formulas."""
+"""nas.sampling.surrogate against the textbook's formulas."""
 
 import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
-from nas.search.surrogate import GaussianProcess, Posterior, Weights, normal_scores, standardised
+from nas.sampling.surrogate import GaussianProcess, Posterior, Weights, normal_scores, standardised
 
 RNG = np.random.default_rng(0)
 GROUP = np.array([0, 0, 1, 2, 2, 2])

@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 
 from nas import tasks
-from nas.data import source
 from nas.errors import TaskError
-from nas.evaluate import Evaluator
-from nas.recipe import Recipe
-from nas.references import resnet
 from nas.tasks import UNLABELLED, Array
+from nas.tasks.recipe import Recipe
+from nas.topology.references import resnet
+from nas.training.data import source
+from nas.training.evaluate import Evaluator
 
 RANDOM = np.random.RandomState(0)
 

@@ -10,10 +10,10 @@ import pytest
 
 from nas import tasks
 from nas.errors import TaskError
-from nas.evaluate import Evaluator
-from nas.recipe import Recipe
-from nas.references import gpt2
 from nas.tasks import splitting
+from nas.tasks.recipe import Recipe
+from nas.topology.references import gpt2
+from nas.training.evaluate import Evaluator
 
 
 def test_pydoc_is_pythons_documentation_divided_by_topic() -> None:

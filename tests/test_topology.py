@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from topologies import random_topology
 
-from nas.block import MAX_BLOCKS, Block, Head, Skip, Stem
 from nas.errors import NasError, TopologyError
 from nas.topology import Topology
-from nas.vocabulary import JOINS, OPS
+from nas.topology.block import MAX_BLOCKS, Block, Head, Skip, Stem
+from nas.topology.vocabulary import JOINS, OPS
 
 
 def chain(*blocks: Block, width: int = 8, size: int = 8) -> Topology:
@@ -228,7 +228,7 @@ def test_too_many_blocks_is_said_at_once() -> None:
 
 
 def test_every_op_is_documented_by_its_module() -> None:
-    from nas.ops import MODULES
+    from nas.network.ops import MODULES
 
     for name, op in OPS.items():
         if name not in ("identity", "maxpool"):  # torch's own modules

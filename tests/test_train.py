@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nas import tasks
-from nas.data import Resident
 from nas.errors import Diverged, TaskError
-from nas.optimise import AdamW, Sgd, one_cycle
-from nas.recipe import Recipe
 from nas.tasks import Split, Splits, Task
-from nas.train import evaluate, train
+from nas.tasks.recipe import Recipe
+from nas.training.data import Resident
+from nas.training.optimise import AdamW, Sgd, one_cycle
+from nas.training.train import evaluate, train
 
 TASK = tasks.get("digits")
 
@@ -252,8 +252,9 @@ def test_the_host_does_not_look_inside_an_epoch(splits: Splits) -> None:
 def test_training_does_not_import_the_compiler() -> None:
     """torch._dynamo takes seconds to import, in every process of a search."""
     program = (
-        "import sys\nfrom nas import tasks\nfrom nas.references import resnet\nfrom nas.evaluate import Evaluator\n"
-        "from nas.recipe import Recipe\n"
+        "import sys\nfrom nas import tasks\nfrom nas.topology.references import resnet\n"
+        "from nas.training import Evaluator\n"
+        "from nas.tasks.recipe import Recipe\n"
         "topology = resnet(8, input=(1, 8, 8), outputs=10)\n"
         "Evaluator(tasks.get('digits'), Recipe(epochs=1, grad_clip=1.0)).evaluate(topology, seed=0)\n"
         "print('torch._dynamo' in sys.modules, 'sklearn' in sys.modules)"

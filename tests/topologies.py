@@ -5,11 +5,10 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from nas import references
-from nas.block import Block, Head, Skip, Stem
 from nas.errors import TopologyError
-from nas.topology import Topology
-from nas.vocabulary import JOINS, OPS, SHORTCUTS
+from nas.topology import Topology, references
+from nas.topology.block import Block, Head, Skip, Stem
+from nas.topology.vocabulary import JOINS, OPS, SHORTCUTS
 
 FAMILIES = ("image", "sequence", "vector")
 WIDTHS = (4, 8, 12)

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from nas.analysis.goals import Goals
 from nas.errors import TopologyError
-from nas.paths import describe
 from nas.topology import Topology
+from nas.topology.paths import describe
 
 FEWEST = 8  # candidates; below, an interval says nothing
 Z = 1.96  # 95 %
@@ -22,7 +22,8 @@ def foresight(frame: pd.DataFrame, goals: Goals) -> pd.DataFrame:
     Columns: proxy, candidates (n), correlation, low, high. The correlation is Spearman's ρ with the task's metric,
     positive where more of the proxy went with a better metric; low … high is its 95 % interval,
     tanh(artanh ρ ± 1.96 √((1 + ρ²/2) / (n − 3))) (Bonett & Wright 2000). An interval around 0: of no use so far.
-    Proxies are params and flops, log_paths and short_paths (see nas.paths), and those that the search recorded.
+    Proxies are params and flops, log_paths and short_paths (see nas.topology.paths), and those that the search
+    recorded.
     """
     done = frame[(frame["state"] == "COMPLETE") & frame[goals.metric].notna()]
     sign = 1 if goals.direction(goals.metric) == "maximize" else -1

@@ -19,7 +19,8 @@ from rich.text import Text
 
 from nas.analysis.arcs import Arc, Run, arcs, counted, levels, sizes, widths
 from nas.analysis.palette import LOOKS
-from nas.topology import SYMBOLS, Topology
+from nas.topology import Topology
+from nas.topology.topology import SYMBOLS
 
 UP, DOWN, LEFT, RIGHT = 1, 2, 4, 8
 _FORK = {"║": "╠", "┃": "┣"}  # two arcs leave one node; dashed lines meet as light ones do

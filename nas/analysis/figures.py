@@ -16,7 +16,7 @@ import pandas as pd
 from nas.analysis import units
 from nas.analysis.goals import Goals
 from nas.analysis.ranking import TITLES, formats
-from nas.pareto import pareto_front
+from nas.study.pareto import pareto_front
 
 LOG_FROM = 4  # the largest cost over the smallest from which on an axis is logarithmic
 

@@ -8,7 +8,8 @@ from rich.text import Text
 
 from nas.analysis.palette import LOOKS
 from nas.analysis.units import RAISED
-from nas.topology import SYMBOLS, Topology
+from nas.topology import Topology
+from nas.topology.topology import SYMBOLS
 
 LEGEND = "· none, " + ", ".join(f"{SYMBOLS[kind]} {kind}" for kind in LOOKS) + ", &³ from node 3"
 _KINDS = {symbol: kind for kind, symbol in SYMBOLS.items()}

@@ -12,7 +12,7 @@ from nas.analysis import units
 from nas.analysis.goals import Goals
 from nas.analysis.marks import marks
 from nas.errors import OverLimits, RunError, TopologyError, expected
-from nas.pareto import pareto_rank
+from nas.study.pareto import pareto_rank
 from nas.topology import Topology
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from rich.text import Text
 
 from nas.analysis import units
 from nas.analysis.palette import LOOKS
-from nas.block import Block, Head, Stem, options_of
-from nas.shapes import Wire
 from nas.topology import Topology
-from nas.vocabulary import HEADS, OPS, STEMS, Scalar, Shape
+from nas.topology.block import Block, Head, Stem, options_of
+from nas.topology.shapes import Wire
+from nas.topology.vocabulary import HEADS, OPS, STEMS, Scalar, Shape
 
 Costs = Sequence[tuple[int, int]]  # parameters and FLOPs of the stem, of every block, of the head
 

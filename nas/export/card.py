@@ -13,7 +13,7 @@ from nas.export.source import skips_in_words
 from nas.topology import Topology
 
 if TYPE_CHECKING:
-    from nas.recipe import Recipe
+    from nas.tasks.recipe import Recipe
 
 ESCAPED = {ord(sign): f"\\{sign}" for sign in "\\`[]|*"} | {ord("<"): "&lt;", ord(">"): "&gt;"}
 LONGEST = 400
@@ -71,7 +71,7 @@ def words(value: object) -> str:
 
 def _costs(card: Card, topology: Topology, milliseconds: float) -> Iterator[tuple[str, str]]:
     from nas.cost import measure
-    from nas.recipe import Recipe
+    from nas.tasks.recipe import Recipe
 
     recipe = card.recipe or Recipe()
     cost = measure(topology, recipe)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nas.blueprint import Call
 from nas.export.layout import WIDTH, literal
 from nas.export.plan import Step
-from nas.vocabulary import OPS
+from nas.network.blueprint import Call
+from nas.topology.vocabulary import OPS
 
 DEFAULTS = {"eps": 1e-5, "padding": 0}  # of torch's own modules
 ORDER = ["stride", *(name for op in OPS.values() for name in op.options), "norm", "eps"]  # as a person names them

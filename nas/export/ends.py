@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nas.block import options_of
-from nas.blueprint import Blueprint, Call
+from nas.network.blueprint import Blueprint, Call
 from nas.topology import Topology
+from nas.topology.block import options_of
 
 BARE_STEMS = {"Input": "x", "Flatten": "x.flatten(1)"}
 # head → what its layer reads of the last features; the layer's name in our class

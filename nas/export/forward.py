@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from nas.blueprint import BlockPlan, Blueprint
 from nas.export.ends import BARE_STEMS
 from nas.export.plan import Step
-from nas.shapes import Wire
+from nas.network.blueprint import BlockPlan, Blueprint
 from nas.topology import Topology
-from nas.vocabulary import Shape
+from nas.topology.shapes import Wire
+from nas.topology.vocabulary import Shape
 
 KINDS = {"Add": "add", "Concat": "concat", "Gate": "gate", "LinearGate": "gate", "Mul": "mul"}
 
@@ -105,7 +105,7 @@ def _value(plan: BlockPlan, wire: Wire, names: Mapping[str, str]) -> tuple[list[
 
 
 def _resized(s: str, f: str, wire: Wire) -> str:
-    """s at the resolution of f, as nas.ops.skips.Resize fits it."""
+    """s at the resolution of f, as nas.network.ops.skips.Resize fits it."""
     assert wire.bypass is not None
     if all(n >= m for n, m in zip(wire.bypass.size, wire.transformed.size, strict=True)):
         return f"F.adaptive_avg_pool2d({s}, ({f}.shape[2], {f}.shape[3]))"

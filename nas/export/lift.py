@@ -1,4 +1,4 @@
-"""The source of the classes of nas.ops, as it stands there: one source of truth for the search and the export."""
+"""The source of the classes of nas.network.ops, as it stands there: one truth for the search and the export."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nas.export.layout import fit
 
-NAS = Path(__file__).parents[1]
+NETWORK = Path(__file__).parents[1] / "network"
 IMPORTS = {  # name → the line that brings it, in the order of an import section
     "torch": "import torch",
     "Tensor": "from torch import Tensor",
@@ -43,9 +43,9 @@ def imports(source: str) -> str:
 
 @functools.cache
 def _definitions() -> dict[str, str]:
-    """name → source of every class of nas.ops, and of `initialise`."""
+    """name → source of every class of nas.network.ops, and of `initialise`."""
     found = {}
-    for path in (*sorted((NAS / "ops").glob("*.py")), NAS / "network.py"):
+    for path in (*sorted((NETWORK / "ops").glob("*.py")), NETWORK / "network.py"):
         text = path.read_text(encoding="utf-8")
         for node in ast.parse(text).body:
             wanted = ast.ClassDef if path.parent.name == "ops" else ast.FunctionDef

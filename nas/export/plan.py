@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from nas.blueprint import BlockPlan, Blueprint, Call
+from nas.network.blueprint import BlockPlan, Blueprint, Call
 
 SLOTS = ("block", "project", "gate", "norm")
 PERIODS = (1, 2, 3, 4)

@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from nas.blueprint import Blueprint, blueprint
 from nas.errors import ExportError
 from nas.export.constructors import constructors
 from nas.export.ends import BARE_STEMS, Head, batched, example, head_of, output_shape, stem_of
@@ -15,6 +14,7 @@ from nas.export.forward import forward_features
 from nas.export.layout import filled, fit
 from nas.export.lift import imports, lift
 from nas.export.plan import Step, steps
+from nas.network.blueprint import Blueprint, blueprint
 from nas.topology import Topology
 
 HEADER = '''\
@@ -141,7 +141,7 @@ def _init(plan: Blueprint, parts: tuple[Step, ...], head: Head, classes: list[st
 
 
 def _initialisation(text: str) -> list[str]:
-    """What nas.network.initialise does, for the modules that the text makes."""
+    """What nas.network.network.initialise does, for the modules that the text makes."""
     convolutions = [name for name in ("nn.Conv2d", "nn.ConvTranspose2d") if f"{name}(" in text]
     cases = []
     if convolutions:

@@ -12,12 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.block import options_of
 from nas.errors import ExportError
 from nas.export import proof
 from nas.export.formats import FORMATS
 from nas.export.weights import renamed, safetensors
 from nas.topology import Topology
+from nas.topology.block import options_of
 
 if TYPE_CHECKING:
     from torch import Tensor

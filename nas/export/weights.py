@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from nas.blueprint import blueprint
 from nas.errors import ExportError
 from nas.export.ends import head_of
 from nas.export.plan import renaming
+from nas.network.blueprint import blueprint
 from nas.topology import Topology
 
 if TYPE_CHECKING:

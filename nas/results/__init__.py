@@ -7,15 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nas.recipe import Recipe
 from nas.results import table
 from nas.results.call import Caller
 from nas.results.table import Lookup
 from nas.tasks import Task, function
+from nas.tasks.recipe import Recipe
 
 
 def evaluator(task: Task, recipe: Recipe) -> Callable[..., Any]:
-    """(device=, threads=) → what evaluates candidates of a task with `results`, as nas.evaluate.Evaluator trains them.
+    """(device=, threads=) → what evaluates candidates of a task with `results`, as nas.training.Evaluator does.
 
     A table is read here and travels to the slots as it is; a function is imported here, to be sure of it, and again
     in every slot. Raises TaskError where the table or the function is not what it must be.

@@ -31,7 +31,7 @@ class Stopped(BaseException):
 
 
 class Caller:
-    """Evaluates by calling the function (see nas.search.trainable.Evaluator)."""
+    """Evaluates by calling the function (see nas.searching.trainable.Evaluator)."""
 
     network = None
 

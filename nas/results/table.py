@@ -18,10 +18,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from nas import references
 from nas.errors import CandidateError, TaskError, TopologyError, expected
 from nas.tasks import Task
-from nas.topology import Topology
+from nas.topology import Topology, references
 
 MAX_BYTES = 2**30
 KEY = re.compile(r"[0-9a-f]{16}")
@@ -92,7 +91,7 @@ def _key(name: str, path: Path, task: Task) -> str:
 
 
 class Lookup:
-    """Evaluates by the table (see nas.search.trainable.Evaluator): one record, that of the last epoch.
+    """Evaluates by the table (see nas.searching.trainable.Evaluator): one record, that of the last epoch.
 
     Raises CandidateError for a topology that the table does not hold.
     """

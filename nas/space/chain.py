@@ -16,12 +16,12 @@ import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from nas.block import Block, Head, Pairs, Skip, Stem, options_of
 from nas.errors import TopologyError
-from nas.shapes import transformed
 from nas.space.decisions import Decision, Trail, Walk, drive, explore, first, pick, pick_number
 from nas.space.language import BlockEntry, Long, Network, Part, Skips, Stage
-from nas.vocabulary import STEMS, Scalar, Shape
+from nas.topology.block import Block, Head, Pairs, Skip, Stem, options_of
+from nas.topology.shapes import transformed
+from nas.topology.vocabulary import STEMS, Scalar, Shape
 
 Ends = tuple[Stem, tuple[Block, ...], Head]
 

@@ -11,15 +11,15 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 
-from nas.block import options_of
 from nas.errors import TopologyError
-from nas.shapes import transformed
 from nas.space.chain import Chain, PlacedStage, Plain, Plan, narrowed
 from nas.space.decisions import explore
 from nas.space.faults import Fault, Path
 from nas.space.language import BlockEntry
 from nas.topology import Topology
-from nas.vocabulary import MAX_WIDTH, STEMS, Shape
+from nas.topology.block import options_of
+from nas.topology.shapes import transformed
+from nas.topology.vocabulary import MAX_WIDTH, STEMS, Shape
 
 MAX_SETTINGS = 4096
 PRIME = 65521  # no number of heads and no expansion divides it: it stands for a width that varies

@@ -20,7 +20,7 @@ from pydantic import (
 from nas.errors import TopologyError
 from nas.space.faults import Fault, must_be_one_of
 from nas.space.values import Bytes, Choices, Count, Growth, Names, OptionValue, Reach, Seconds, Width
-from nas.vocabulary import HEADS, OPS, STEMS, HeadOp, Op, Option, Scalar, StemOp
+from nas.topology.vocabulary import HEADS, OPS, STEMS, HeadOp, Op, Option, Scalar, StemOp
 
 MAX_STAGES = 256
 MAX_BLOCKS = 1024  # of a whole chain
@@ -334,7 +334,7 @@ class Constraints(Limits):
 
 class EarlyStopping(Section):
     """ASHA (Li et al. 2020): after `grace`, grace·reduction, … epochs only the best 1/reduction go on, and whoever no
-    better one beats in all that the search is after (nas.search.stopping).
+    better one beats in all that the search is after (nas.searching.stopping).
     """
 
     shorthand = (str,)
@@ -359,7 +359,7 @@ class SearchSettings(Section):
     """How a space is searched.
 
     objectives      what for, at least one of OBJECTIVES; `accuracy` stands for the metric of the task, `latency` is the
-                    time of one sample through the trained network (nas.latency), `seconds` that of its training
+                    time of one sample through the trained network (nas.network.latency), `seconds` that of its training
     constraints     what is over them is trained, but ranks below all that is not: see Constraints
     trials, time    the search ends after so many finished candidates, or after this time (seconds)
     baselines       tried first, and named in every table: see SearchSpace.baselines

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from nas.block import Block
-from nas.shapes import Wire
 from nas.space.chain import Chain, PlacedStage, Plain, Plan, Slot
 from nas.space.decisions import Decision, Range, Trail, Walk, explore
 from nas.topology import Topology
-from nas.vocabulary import Scalar, Shape
+from nas.topology.block import Block
+from nas.topology.shapes import Wire
+from nas.topology.vocabulary import Scalar, Shape
 
 T = TypeVar("T")
 Params = dict[str, Scalar]

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from nas import tasks
 from nas.errors import SpaceError, TaskError, TopologyError, expected
-from nas.recipe import Recipe
 from nas.space import points
 from nas.space.chain import Chain
 from nas.space.check import check
@@ -22,8 +21,9 @@ from nas.space.document import Document, read
 from nas.space.faults import Fault, first_fault, must_be_one_of
 from nas.space.language import Definition, Limits, SearchSettings, TaskEntry, check_keys
 from nas.tasks import Task
+from nas.tasks.recipe import Recipe
 from nas.topology import Topology
-from nas.vocabulary import Scalar
+from nas.topology.vocabulary import Scalar
 
 SKIPPED_BY = {"plain": "none", "resnet": "add", "densenet": "concat", "highway": "gate"}
 FOLDERS = (Path(__file__).parents[1] / "search_spaces", Path(__file__).parents[2] / "search_spaces")  # wheel, checkout
@@ -152,7 +152,7 @@ class SearchSpace:
         """The topology of a baseline of that name. Raises TopologyError where there is none, or it does not fit."""
         if name in SKIPPED_BY:
             return self._topology(*self._chain.uniform(SKIPPED_BY[name]))
-        from nas import references
+        from nas.topology import references
 
         return references.get(name, input=self.task.input, outputs=self.task.outputs)
 

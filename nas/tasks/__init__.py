@@ -15,9 +15,9 @@ from typing import Any, Literal
 from urllib.parse import unquote
 
 from nas.errors import TaskError, expected
-from nas.recipe import Recipe
-from nas.splits import UNLABELLED, Array, Split, Splits, Stream
 from nas.tasks import arrays, digits, function, image_folder, masks, scenes, tables, text, vision
+from nas.tasks.recipe import Recipe
+from nas.tasks.splits import UNLABELLED, Array, Split, Splits, Stream
 from nas.tasks.task import LOSSES, METRICS, Task
 
 __all__ = ["LOSSES", "METRICS", "TASKS", "UNLABELLED", "Array", "Split", "Splits", "Stream", "Task", "get"]

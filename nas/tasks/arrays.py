@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from nas.errors import TaskError
-from nas.recipe import Recipe
-from nas.splits import Array, Split, Splits
+from nas.tasks.recipe import Recipe
+from nas.tasks.splits import Array, Split, Splits
 from nas.tasks.splitting import divided, shuffled_turns
 from nas.tasks.task import Task, checked, first_row, standardised
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nas.errors import TaskError, expected
-from nas.splits import Array, Splits
+from nas.tasks.splits import Array, Splits
 from nas.tasks.splitting import divided, shuffled_turns
 from nas.tasks.task import standardised
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from nas.recipe import Recipe
-from nas.splits import Array, Splits
+from nas.tasks.recipe import Recipe
 from nas.tasks.scikit_learn import data_file
+from nas.tasks.splits import Array, Splits
 from nas.tasks.splitting import FIFTHS, divided, in_turn
 from nas.tasks.task import Task, standardised
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nas.errors import TaskError
-from nas.splits import Array
+from nas.tasks.splits import Array
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from nas.errors import NasError, TaskError, expected
-from nas.splits import Splits
+from nas.tasks.splits import Splits
 from nas.tasks.task import Task, checked
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from nas.errors import TaskError
-from nas.recipe import Recipe
-from nas.splits import UNLABELLED, Array, Splits, Stream
 from nas.tasks.files import DEVIATION, MAX_SIZE, MEAN, Paths, decoded, images, whole
+from nas.tasks.recipe import Recipe
+from nas.tasks.splits import UNLABELLED, Array, Splits, Stream
 from nas.tasks.splitting import shuffled_turns
 from nas.tasks.task import Task
 

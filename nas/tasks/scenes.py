@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nas.recipe import Recipe
-from nas.splits import Array, Split, Splits
 from nas.tasks import digits
+from nas.tasks.recipe import Recipe
+from nas.tasks.splits import Array, Split, Splits
 from nas.tasks.task import Task
 
 SIZE = 48

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nas.splits import Array, Split, Splits
+from nas.tasks.splits import Array, Split, Splits
 
 FIFTHS = ("train", "train", "train", "validation", "test")
 TENTHS = (*("train",) * 8, "validation", "test")

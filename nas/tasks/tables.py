@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.errors import TaskError, expected
-from nas.recipe import Recipe
-from nas.splits import Array, Splits
 from nas.tasks.columns import Table, encoded, target_of
+from nas.tasks.recipe import Recipe
 from nas.tasks.scikit_learn import data_file
+from nas.tasks.splits import Array, Splits
 from nas.tasks.splitting import divided, shuffled_turns
 from nas.tasks.task import Task
 

@@ -9,19 +9,19 @@ from typing import Any, Literal
 import numpy as np
 
 from nas.errors import TaskError, expected
-from nas.recipe import Recipe
-from nas.splits import UNLABELLED, Array, Split, Splits, Stream
+from nas.tasks.recipe import Recipe
+from nas.tasks.splits import UNLABELLED, Array, Split, Splits, Stream
 
 Direction = Literal["maximize", "minimize"]
 
-METRICS: dict[str, Direction] = {  # what nas.metrics can measure, and what is better
+METRICS: dict[str, Direction] = {  # what nas.training.metrics can measure, and what is better
     "accuracy": "maximize",
     "mean_iou": "maximize",
     "r2": "maximize",
     "rmse": "minimize",
     "bits_per_byte": "minimize",
 }
-LOSSES = ("cross_entropy", "squared_error")  # what nas.metrics can differentiate
+LOSSES = ("cross_entropy", "squared_error")  # what nas.training.metrics can differentiate
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from nas.errors import TaskError
-from nas.recipe import Recipe
-from nas.splits import Array, Split, Splits
 from nas.tasks.files import whole
+from nas.tasks.recipe import Recipe
+from nas.tasks.splits import Array, Split, Splits
 from nas.tasks.splitting import by_name
 from nas.tasks.task import Task
 

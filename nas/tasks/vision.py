@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from nas.errors import TaskError
-from nas.recipe import Recipe
-from nas.splits import Array, Split, Splits
+from nas.tasks.recipe import Recipe
+from nas.tasks.splits import Array, Split, Splits
 from nas.tasks.splitting import in_turn
 from nas.tasks.task import Task
 

@@ -1,0 +1,273 @@
+"""What one part of a network costs: run once on tensors that have shapes but no bytes, while a ledger keeps books.
+
+The real module runs, so that no op is described a second time; fake tensors (and not torch's "meta" device) because
+they know of autocast and choose the attention kernel that a real device would.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import weakref
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from nas.network.blueprint import BlockPlan, Call
+from nas.network.lean import lean
+from nas.network.network import Bypass, construct
+
+Run = Callable[..., Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A tensor without its numbers; `grad` says whether a gradient flows into it."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype = torch.float32
+    grad: bool = True
+
+    @property
+    def bytes(self) -> int:
+        return torch.Size(self.shape).numel() * self.dtype.itemsize
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> Spec:
+        return cls(tuple(tensor.shape), tensor.dtype, tensor.requires_grad)
+
+    def empty(self) -> Tensor:
+        """A tensor like it, laid out as the training loop lays out images: channels last."""
+        layout = torch.channels_last if len(self.shape) == 4 else torch.contiguous_format
+        return torch.empty(self.shape, dtype=self.dtype, memory_format=layout).requires_grad_(self.grad)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a stem, a block or a head costs for one batch; all but the first three in bytes.
+
+    Neighbours share tensors: the input x, the source s of a long skip, the output y. `holds` names those that the
+    part saves for its backward pass, `saved` is whatever else it saves. High waters are above what is alive when a
+    pass begins, temporaries and results of the pass included.
+
+    params      parameters (a number)
+    flops       multiply-adds of the forward pass (of the whole batch)
+    uncounted   ops of the forward pass that torch has no formula for
+    weights     parameters and buffers
+    gradients   of the parameters
+    output      y
+    size        the storage of y; 0 where it is that of x
+    forward     high water of the forward pass
+    inference   the same in evaluation, without gradients
+    backward    high water of the backward pass, the gradient of y included, if (x, s) are held by others too
+    waits       the storage of the gradient of s, which lives until the backward pass arrives at s
+    """
+
+    params: int
+    flops: int
+    uncounted: frozenset[str]
+    weights: int
+    gradients: int
+    output: Spec
+    size: int
+    holds: frozenset[str]
+    saved: int
+    forward: int
+    inference: int
+    backward: dict[tuple[bool, bool], int]
+    waits: int
+
+
+class _Entry(torch.autograd.Function):
+    """A copy of a part's input; its gradient is put into `gradients` and goes no further (a leaf might copy it)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, name: str, gradients: dict[str, Tensor]) -> Tensor:
+        ctx.name, ctx.gradients = name, gradients
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *arrived: Tensor) -> tuple[None, None, None]:
+        ctx.gradients[ctx.name] = arrived[0]
+        return None, None, None
+
+
+class Ledger(TorchDispatchMode):
+    """Bytes of the storages made while it is open (not `given`): each comes with an op, goes with its last reference.
+
+    live       bytes now
+    peak       the most since mark()
+    stages     the same, apart for each set of watched storages that had gone by then
+    flops      operations since mark() by torch's formulas (two for a multiply-add)
+    uncounted  ops since mark() that compute something and have no formula
+    """
+
+    def __init__(self, given: Iterable[Tensor]) -> None:
+        super().__init__()
+        self._given = {_key(tensor) for tensor in given}
+        self.live = 0
+        self._alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}
+        self.mark({})
+
+    def mark(self, watched: dict[str, int]) -> None:
+        """Begin anew to count and to look for peaks, apart before and after each of `watched` storages went."""
+        self.flops = 0
+        self.uncounted: set[str] = set()
+        self._names = {key: name for name, key in watched.items()}
+        self._gone: frozenset[str] = frozenset()
+        self.stages = {self._gone: self.live}
+
+    @property
+    def peak(self) -> int:
+        return max(self.stages.values())
+
+    def __contains__(self, key: int) -> bool:
+        return key in self._alive
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        made = [self._enter(x.untyped_storage()) for x in tree_leaves(result) if isinstance(x, Tensor)]
+        self.stages[self._gone] = max(self.stages.get(self._gone, 0), self.live)
+        formula = flop_registry.get(func.overloadpacket)
+        if formula is not None:
+            self.flops += formula(*args, **(kwargs or {}), out_val=result)
+        elif (any(made) or func._schema.is_mutable) and func.overloadpacket.__name__ != "empty":
+            self.uncounted.add(func.overloadpacket.__name__.removesuffix("_"))
+        return result
+
+    def _enter(self, storage: torch.UntypedStorage) -> bool:
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._alive or key in self._given:
+            return False
+        self.live += size
+        self._alive[key] = weakref.ref(storage, functools.partial(self._leave, key, size))
+        return True
+
+    def _leave(self, key: int, size: int, _: object) -> None:
+        del self._alive[key]
+        self.live -= size
+        if key in self._names:
+            self._gone |= {self._names[key]}
+
+
+@functools.lru_cache(maxsize=2**14)
+def probe(
+    part: BlockPlan | Call,
+    x: Spec,
+    s: Spec | None = None,
+    *,
+    precision: str = "float32",
+    memory: str = "plain",
+    smoothing: float | None = None,
+    without: tuple[str, ...] = (),
+) -> Part:
+    """What the block, the stem or the head `part` costs for the batch `x` (and `s`, if its skip is a long one).
+
+    With `smoothing` (of the labels) the part is followed by the cross-entropy of its output. `without` names
+    parameters that belong to another part. `precision` and `memory` are the recipe's.
+    """
+    with FakeTensorMode():
+        module = channels_last(Bypass(part) if isinstance(part, BlockPlan) else construct(part))
+        if memory == "lean":
+            lean(module)
+        run = functools.partial(_run, module, precision, smoothing)
+        given = {name: spec.empty() for name, spec in (("x", x), ("s", s)) if spec is not None}
+        state = [*module.parameters(), *module.buffers(), *given.values()]
+        training = _training(run, given, Ledger(state))
+        module.eval()
+        inference = _inference(run, given, Ledger(state))
+    own = [parameter for name, parameter in module.named_parameters() if name not in without]
+    gradients = sum(parameter.nbytes for parameter in own)
+    return Part(
+        params=sum(parameter.numel() for parameter in own),
+        weights=gradients + sum(buffer.nbytes for buffer in module.buffers()),
+        gradients=gradients,
+        inference=inference,
+        **training,
+    )
+
+
+def channels_last(module: nn.Module) -> nn.Module:
+    """module.to(memory_format=torch.channels_last), which fake parameters cannot do."""
+    for owner in module.modules():
+        for name, parameter in list(owner.named_parameters(recurse=False)):
+            if parameter.ndim == 4:
+                data = parameter.detach().contiguous(memory_format=torch.channels_last)
+                setattr(owner, name, nn.Parameter(data))
+    return module
+
+
+def _run(module: nn.Module, precision: str, smoothing: float | None, x: Tensor, s: Tensor | None = None) -> Tensor:
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16", cache_enabled=False):
+        y = module(x, x if s is None else s) if isinstance(module, Bypass) else module(x)
+    return y if smoothing is None else _loss(y.float(), smoothing)
+
+
+def _loss(outputs: Tensor, smoothing: float) -> Tensor:
+    """Cross-entropy of (B, C, ...), or of (B, T, C) as a language model gives them."""
+    outputs = outputs.transpose(1, 2) if outputs.ndim == 3 else outputs
+    targets = torch.empty(outputs.shape[:1] + outputs.shape[2:], dtype=torch.int64)
+    return F.cross_entropy(outputs, targets, label_smoothing=smoothing)
+
+
+def _training(run: Run, given: dict[str, Tensor], ledger: Ledger) -> dict[str, Any]:
+    """Forward and backward once, letting go of x, s and y as a network would."""
+    gradients: dict[str, Tensor] = {}
+    with ledger:
+        shared = {name: _Entry.apply(tensor, name, gradients) for name, tensor in given.items()}
+        before = ledger.live
+        ledger.mark({})
+        y = shared["y"] = run(**shared)
+        found: dict[str, Any] = {
+            "flops": ledger.flops // 2,
+            "uncounted": frozenset(ledger.uncounted),
+            "output": Spec.of(y),
+            "size": 0 if _key(y) == _key(shared["x"]) else y.untyped_storage().nbytes(),
+            "forward": ledger.peak - before,
+        }
+        keys = {name: _key(tensor) for name, tensor in shared.items()}
+        sizes = {name: tensor.untyped_storage().nbytes() for name, tensor in shared.items()} | {"y": found["size"]}
+        after = y * 1  # stands for what follows: hands y its gradient and saves nothing
+        shared.clear()
+        del y
+        holds = frozenset(name for name, key in keys.items() if key in ledger)
+        saved = ledger.live - after.nbytes - sum(sizes[name] for name in holds)
+        keys.pop("y")
+        backward = _backward(ledger, after, keys, sizes)
+    waits = gradients["s"].untyped_storage().nbytes() if "s" in gradients else 0
+    return found | {"holds": holds, "saved": saved, "backward": backward, "waits": waits}
+
+
+def _backward(
+    ledger: Ledger, after: Tensor, keys: dict[str, int], sizes: dict[str, int]
+) -> dict[tuple[bool, bool], int]:
+    """High waters of the backward pass from `after`, by whether x and s stay because others hold them."""
+    gradient = torch.empty_like(after)
+    before = ledger.live
+    ledger.mark(keys)
+    if after.requires_grad:
+        after.backward(gradient)
+    waters = {}
+    for x, s in itertools.product((False, True), repeat=2):
+        held = {name for name, others in (("x", x), ("s", s)) if others}
+        waters[x, s] = max(peak + sum(sizes[n] for n in held & gone) for gone, peak in ledger.stages.items()) - before
+    return waters
+
+
+def _inference(run: Run, given: dict[str, Tensor], ledger: Ledger) -> int:
+    """High water of the forward pass in evaluation."""
+    with torch.no_grad(), ledger:
+        run(**given)
+    return ledger.peak
+
+
+def _key(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata

@@ -1,0 +1,8 @@
+"""A topology as a torch module, and the constructor calls that make it.
+
+The names are imported when they are first used: the blueprint needs no torch.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,2 @@
+from .network import Network as Network
+from .network import build as build

@@ -1,0 +1,100 @@
+"""Topology → torch.nn.Module, by making the constructor calls of its blueprint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nas.network.blueprint import BlockPlan, Call, blueprint
+from nas.network.ops import MODULES
+from nas.topology import Topology
+
+
+def construct(call: Call) -> nn.Module:
+    """The module that the call makes."""
+    arguments: dict[str, Any] = dict(call.kwargs)
+    return MODULES[call.name](*call.args, **arguments)
+
+
+class Bypass(nn.Module):
+    """y = after(join(F(x), project(resize(s)))): one block with its skip."""
+
+    def __init__(self, plan: BlockPlan) -> None:
+        super().__init__()
+        self.shared = plan.shared
+        self.transform = construct(plan.transform)
+        self.resize = construct(plan.resize) if plan.resize else None
+        self.project = construct(plan.project) if plan.project else None
+        self.join = construct(plan.join) if plan.join else None
+        self.after = construct(plan.after) if plan.after else None
+
+    def forward(self, x: Tensor, s: Tensor) -> Tensor:
+        if self.shared:
+            s = self.transform.preactivate(x)  # type: ignore[operator]  # pre-activation units have it
+            y = self.transform.body(s)  # type: ignore[operator]
+        else:
+            y = self.transform(x)
+        if self.join is not None:
+            s = s if self.resize is None else self.resize(s, y)
+            s = s if self.project is None else self.project(s)
+            y = self.join(y, s, x)
+        return y if self.after is None else self.after(y)
+
+
+class Network(nn.Module):
+    """stem → blocks → head; the output of a node is kept until the last long skip that starts there has it."""
+
+    def __init__(self, topology: Topology) -> None:
+        super().__init__()
+        plan = blueprint(topology)
+        self.topology = topology
+        self.stem = construct(plan.stem)
+        self.blocks = nn.ModuleList(map(Bypass, plan.blocks))
+        self.head = construct(plan.head)
+        self._sources = [None if block.short else block.source for block in plan.blocks]
+        self._last_use = plan.last_use
+        if topology.head.op == "language_model":
+            self.head.tie(self.stem.token.weight)  # type: ignore[operator,union-attr]
+
+    @property
+    def parts(self) -> tuple[nn.Module, ...]:
+        """The stem, every block with its skip, the head."""
+        return (self.stem, *self.blocks, self.head)
+
+    def features(self, x: Tensor) -> Tensor:
+        """The last features, before the head."""
+        x = self.stem(x)
+        kept = {0: x} if 0 in self._last_use else {}
+        for number, (block, source) in enumerate(zip(self.blocks, self._sources, strict=True), 1):
+            x = block(x, x if source is None else kept[source])
+            if source is not None and self._last_use[source] == number:
+                del kept[source]
+            if number in self._last_use:
+                kept[number] = x
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))
+
+
+def build(topology: Topology, *, device: torch.device | str = "cpu") -> Network:
+    """The network of `topology`, initialised from torch's current random state.
+
+    Its input is (B, *topology.input), its output (B, outputs), or (B, outputs, H, W) and (B, T, outputs) where
+    the head is dense. On the device "meta" nothing is allocated.
+    """
+    with torch.device(device):
+        network = Network(topology)
+        initialise(network)
+    return network
+
+
+def initialise(network: nn.Module) -> None:
+    """Convolutions as He et al. 2015 (fan out); linear maps and embeddings of Transformers as GPT-2 (σ = 0.02)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=0.02)

@@ -1,0 +1,88 @@
+"""torchvision's weights in our networks: one table of names for each family, and the loader that uses it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from nas.errors import TopologyError, expected
+from nas.topology import references
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from nas.network import Network
+
+RESNET = (
+    (r"^conv1\.", "stem.conv."),
+    (r"^bn1\.", "stem.norm."),
+    (r"\.bn(\d)\.", r".transform.norm\1."),
+    (r"(layer\S+?)\.conv(\d)\.", r"\1.transform.conv\2."),
+    (r"\.downsample\.0\.", ".project.conv."),
+    (r"\.downsample\.1\.", ".project.norm."),
+    (r"^fc\.", "head.linear."),
+)
+DENSENET = (
+    (r"^features\.conv0\.", "stem.conv."),
+    (r"^features\.norm0\.", "stem.norm."),
+    (r"\.denselayer\d+\.", r"\g<0>transform."),
+    (r"(transition\d+)\.", r"\1.0.transform."),
+    (r"^features\.norm5\.", "head.norm."),
+    (r"^classifier\.", "head.linear."),
+)
+VIT = (
+    (r"^class_token$", "stem.class_token"),
+    (r"^conv_proj\.", "stem.projection."),
+    (r"^encoder\.pos_embedding$", "stem.position"),
+    (r"(encoder_layer_\d+)\.ln_1\.", r"\1.0.transform.norm."),
+    (r"(encoder_layer_\d+)\.self_attention\.in_proj_", r"\1.0.transform.qkv."),
+    (r"(encoder_layer_\d+)\.self_attention\.out_proj\.", r"\1.0.transform.out."),
+    (r"(encoder_layer_\d+)\.ln_2\.", r"\1.1.transform.norm."),
+    (r"(encoder_layer_\d+)\.mlp\.(?:0|linear_1)\.", r"\1.1.transform.expand."),
+    (r"(encoder_layer_\d+)\.mlp\.(?:3|linear_2)\.", r"\1.1.transform.project."),
+    (r"^encoder\.ln\.", "head.norm."),
+    (r"^heads\.head\.", "head.linear."),
+)
+# what names a block in torchvision, in the order of the blocks: what stands before `transform` or `project`
+FAMILIES = {"resnet": RESNET, "wide_resnet": RESNET, "densenet": DENSENET, "vit": VIT}
+
+
+def from_torchvision(name: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """torchvision's state_dict of the model `name` under the names of `build(references.get(name))`."""
+    renames = FAMILIES[_family(name)]
+    places: dict[str, int] = {}
+    mapped = {}
+    for key, value in state.items():
+        for pattern, replacement in renames:
+            key = re.sub(pattern, replacement, key)
+        place, part, rest = key.partition(".transform.")
+        if not part:
+            place, part, rest = key.partition(".project.")
+        if part:  # blocks are numbered in the order in which they appear
+            key = f"blocks.{places.setdefault(place, len(places))}{part}{rest}"
+        mapped[key] = value
+    return mapped
+
+
+def load_pretrained(name: str) -> Network:
+    """The reference `name` (resnet*, wide_resnet*, densenet*, vit_*) with torchvision's pretrained weights.
+
+    torchvision downloads them on first use. Raises TopologyError for a family that it does not have.
+    """
+    _family(name)
+    import torchvision
+
+    from nas.network import build
+
+    network = build(references.get(name))
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    network.load_state_dict(from_torchvision(name, weights.get_state_dict(progress=True)))
+    return network.eval()
+
+
+def _family(name: str) -> str:
+    family = re.sub(r"[\d_].*", "", name.removeprefix("wide_"))
+    if family not in FAMILIES:
+        raise TopologyError(expected("the family of a pretrained network", family, FAMILIES))
+    return family

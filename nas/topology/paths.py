@@ -1,0 +1,51 @@
+"""The paths from the stem to the head: through F or around it, at every block anew. No torch.
+
+A bypass multiplies the paths and shortens some of them; what a network with skips can be trained to depends more on
+its short paths than on its depth (Veit et al. 2016, arXiv:1605.06431).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+from nas.topology import Topology
+from nas.topology.vocabulary import JOINS
+
+
+def describe(topology: Topology) -> dict[str, float]:
+    """What the wiring of a topology says before anything is built; 20 µs for 16 blocks.
+
+    log_paths      log2 of the number of paths: N[i] = N[i-1] + N[source of block i], N[0] = 1
+    shortest_path  the fewest transformations F on a path; a bypass has none, a projection or a gate does not count
+    mean_path      their mean over all paths
+    longest_path   their largest number: all blocks, but for those that change nothing
+    skips          blocks with a bypass
+    long_skips     those whose bypass starts before the block's own input
+    mean_span      blocks that a bypass passes, on average; 0 without any
+    add … mul      bypasses of each kind
+    """
+    paths, total, shortest, longest = [1], [0], [0], [0]  # of every node; `total` is the length of all paths together
+    spans, kinds = [], Counter[str]()
+    for number, (block, wire) in enumerate(zip(topology.blocks, topology.wiring.wires, strict=True), 1):
+        step = 0 if wire.vanishes else 1
+        paths.append(paths[-1])
+        total.append(total[-1] + step * paths[-1])
+        shortest.append(shortest[-1] + step)
+        longest.append(longest[-1] + step)
+        if block.skip is not None and wire.source is not None:
+            paths[-1] += paths[wire.source]
+            total[-1] += total[wire.source]
+            shortest[-1] = min(shortest[-1], shortest[wire.source])
+            kinds[block.skip.kind] += 1
+            spans.append(1 if wire.short else number - wire.source)
+    return {
+        "log_paths": math.log2(paths[-1]),
+        "shortest_path": float(shortest[-1]),
+        "mean_path": total[-1] / paths[-1],
+        "longest_path": float(longest[-1]),
+        "skips": float(len(spans)),
+        "long_skips": float(sum(span > 1 for span in spans)),
+        "mean_span": sum(spans) / len(spans) if spans else 0.0,
+        **{kind: float(kinds[kind]) for kind in JOINS},
+    }

@@ -1,0 +1,157 @@
+"""One pass over a chain of blocks: what every block sees, what every skip must align. No torch.
+
+The network builder, the cost model and the exporter all read this; nothing else decides a shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nas.errors import TopologyError
+from nas.topology.block import Block, Head, Skip, Stem, options_of
+from nas.topology.vocabulary import HEADS, MAX_SIZE, MAX_WIDTH, OPS, STEMS, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Align:
+    """What a bypass goes through before the join.
+
+    resize   None; "stride" (the projection or padding strides); "resize" (averaged where it shrinks, nearest
+             neighbours where it grows, to the exact size of F(x))
+    project  None; "conv" (1×1 convolution or linear map); "pad" (zeros for the missing channels)
+    """
+
+    resize: str | None = None
+    project: str | None = None
+
+    def __str__(self) -> str:
+        return " + ".join(step for step in (self.resize, self.project) if step) or "as it is"
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """One block as its neighbours see it. `source` is the node that the bypass starts from, None without one."""
+
+    input: Shape
+    transformed: Shape
+    output: Shape
+    source: int | None = None
+    bypass: Shape | None = None
+    align: Align | None = None
+    short: bool = False
+    vanishes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """The shapes of a whole chain: the stem's output, one Wire a block, the last features."""
+
+    stem: Shape
+    wires: tuple[Wire, ...]
+
+    @property
+    def nodes(self) -> tuple[Shape, ...]:
+        """y[0], y[1], …: the stem's output and every block's."""
+        return (self.stem, *(wire.output for wire in self.wires))
+
+    @property
+    def output(self) -> Shape:
+        return self.nodes[-1]
+
+
+def infer(input: tuple[int, ...], stem: Stem, blocks: Sequence[Block], head: Head, outputs: int) -> Wiring:
+    """Every shape of the chain. Raises TopologyError naming the part that cannot be built."""
+    try:
+        first = STEMS[stem.op].shape(input, stem.width, options_of(stem))
+        _possible(first)
+    except TopologyError as error:
+        raise TopologyError(f"stem ({stem.op}): {error}") from None
+    nodes, same, wires = [first], [0], []  # same[i]: the first node that holds the very tensor y[i]
+    for number, block in enumerate(blocks, 1):
+        try:
+            wire = _wire(number, block, nodes, same)
+        except TopologyError as error:
+            raise TopologyError(f"block {number} ({block.op}): {error}") from None
+        wires.append(wire)
+        nodes.append(wire.output)
+        same.append(same[-1] if wire.vanishes else number)
+    _check_head(stem, head, first, nodes[-1], outputs)
+    return Wiring(first, tuple(wires))
+
+
+def _wire(number: int, block: Block, nodes: Sequence[Shape], same: Sequence[int]) -> Wire:
+    before = nodes[-1]
+    after = transformed(block, before)
+    if block.skip is None:
+        vanishes = block.op == "identity" and after == before
+        return Wire(before, after, after, vanishes=vanishes)
+    source = number - 1 if block.skip.source is None else block.skip.source
+    if source >= number:
+        raise TopologyError(f"a skip must start before its block, but got source={source}")
+    short = same[source] == same[number - 1]
+    bypass = before if short else nodes[source]
+    if len(bypass.size) != len(after.size):
+        raise TopologyError(f"a skip cannot join {bypass.layout} features to {after.layout} features")
+    align = _align(block.skip, block.stride if short else 1, bypass, after)
+    joined = after
+    if block.skip.kind == "concat":
+        joined = Shape(bypass.width + after.width, after.size)
+        _possible(joined)
+    return Wire(before, after, joined, number - 1 if short else source, bypass, align, short)
+
+
+def transformed(block: Block, before: Shape) -> Shape:
+    """The shape of F(x) for x of shape `before`. Raises TopologyError where F cannot read it."""
+    op = OPS[block.op]
+    if before.layout not in op.layouts:
+        raise TopologyError(f"it reads {' or '.join(op.layouts)} features, but gets {before.layout} {before}")
+    if block.stride != 1 and before.layout != "image":
+        raise TopologyError(f"only images have a stride: stride == 1 must hold, but got {block.stride}")
+    width = before.width if block.width is None else block.width
+    if op.keeps_width and width != before.width:
+        raise TopologyError(f"it keeps its input's width {before.width}, but got width={width}")
+    after = Shape(width, op.size(before.size, block.stride, options_of(block)))
+    _possible(after)
+    options = options_of(block)
+    if "heads" in options and width % int(options["heads"]):
+        raise TopologyError(f"heads must divide the width {width}, but got heads={options['heads']}")
+    if block.op in ("bottleneck", "preact_bottleneck") and width % int(options["expansion"]):
+        raise TopologyError(f"expansion must divide the width {width}, but got {options['expansion']}")
+    return after
+
+
+def _align(skip: Skip, stride: int, bypass: Shape, target: Shape) -> Align:
+    """How `bypass` becomes joinable to F(x) of shape `target`."""
+    project = None
+    if skip.kind != "concat" and bypass.width != target.width:
+        project = "pad" if skip.shortcut == "pad" and bypass.width < target.width else "conv"
+    if bypass.size == target.size:
+        return Align(None, project)
+    strided = tuple((n - 1) // stride + 1 for n in bypass.size)
+    if skip.kind != "concat" and strided == target.size:
+        # a strided shortcut without a change of width still needs something that strides
+        return Align("stride", project or ("pad" if skip.shortcut == "pad" else "conv"))
+    return Align("resize", project)
+
+
+def _possible(shape: Shape) -> None:
+    if not 1 <= shape.width <= MAX_WIDTH:
+        raise TopologyError(f"1 <= width <= {MAX_WIDTH} must hold, but its features have width {shape.width}")
+    for n in shape.size:
+        if not 1 <= n <= MAX_SIZE:
+            raise TopologyError(f"1 <= size <= {MAX_SIZE} must hold, but its features have size {shape.size}")
+
+
+def _check_head(stem: Stem, head: Head, first: Shape, last: Shape, outputs: int) -> None:
+    op = HEADS[head.op]
+    if last.layout not in op.layouts:
+        reads = " or ".join(op.layouts)
+        raise TopologyError(f"head ({head.op}): it reads {reads} features, but gets {last.layout} {last}")
+    if head.op == "class_token" and not options_of(stem).get("class_token"):
+        raise TopologyError(f"head (class_token): the stem gives no class token, it is {stem.op!r}")
+    if head.op == "language_model" and options_of(stem).get("vocabulary") != outputs:
+        vocabulary = options_of(stem).get("vocabulary")
+        raise TopologyError(
+            f"head (language_model): outputs must equal the stem's vocabulary, but got {outputs} and {vocabulary}"
+        )

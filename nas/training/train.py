@@ -1,0 +1,135 @@
+"""The loop: any optimiser on a one-cycle schedule, any source of batches, the same on CPU and GPU.
+
+Losses and what a metric counts add up on the device, and the host looks once an epoch.
+Every step has the same number of samples and reads its learning rate from a tensor: one step is the same work
+as every other.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from nas.errors import Diverged, TaskError
+from nas.network.lean import lean
+from nas.training.augment import augment
+from nas.training.capture import Graph, Replay
+from nas.training.data import Source
+from nas.training.metrics import LOSSES, METRICS
+from nas.training.optimise import OPTIMISERS, one_cycle
+
+if TYPE_CHECKING:
+    from nas.tasks import Task
+    from nas.tasks.recipe import Recipe
+
+Record = dict[str, float]
+
+
+def train(
+    network: nn.Module,
+    data: Source,
+    validation: Source,
+    task: Task,
+    recipe: Recipe,
+    *,
+    seed: int,
+    graph: Graph | None = None,
+) -> Iterator[Record]:
+    """Train `network` in place, one record an epoch; `seed` fixes the order of the samples and their augmentation.
+    With `graph` the step is recorded once and then replayed.
+
+    A record has `epoch`; `train_loss` (smoothed) and `train_<metric>` over the epoch's own steps; `loss` and
+    `<metric>` on the validation split; `seconds`, what the epoch took, validation included.
+    Raises Diverged at the end of an epoch whose loss is not finite, TaskError where no batch can be filled.
+    """
+    steps = _steps(data, task, recipe)
+    rates = one_cycle(recipe, steps * recipe.epochs).to(data.device)
+    optimiser = OPTIMISERS[recipe.optimizer](network, recipe)
+    order, draws = torch.Generator().manual_seed(seed), torch.Generator(data.device).manual_seed(seed)
+    if len(task.input) == 3:
+        network.to(memory_format=torch.channels_last)
+    if recipe.memory == "lean":
+        lean(network)
+
+    def step(inputs: Tensor, targets: Tensor, rate: Tensor) -> Tensor:
+        error, tally = _objective(network, inputs, targets, task, recipe, recipe.label_smoothing)
+        error.backward()
+        if recipe.grad_clip is not None:
+            nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip, foreach=True)
+        optimiser.step(rate)
+        return tally
+
+    advance = step if graph is None else Replay(step, graph, network)
+    for epoch in range(recipe.epochs):
+        started = time.perf_counter()
+        network.train()
+        tallies = []
+        for number, (inputs, targets) in enumerate(data.shuffled(recipe.batch_size, order), epoch * steps):
+            if recipe.augmentation:
+                inputs, targets = augment(inputs, targets, recipe, draws)
+            tallies.append(advance(inputs, targets, rates[number]))
+        both = torch.stack((_total(tallies), _score(network, validation, task, recipe))).tolist()
+        trained, validated = (_means(total, task) for total in both)
+        _check_finite(epoch + 1, trained["loss"], validated["loss"])
+        record = {f"train_{name}": value for name, value in trained.items()} | validated
+        yield {"epoch": epoch + 1, **record, "seconds": time.perf_counter() - started}
+
+
+def evaluate(network: nn.Module, data: Source, task: Task, recipe: Recipe) -> Record:
+    """`loss` (not smoothed) and `<metric>` of `network` on all of `data`."""
+    return _means(_score(network, data, task, recipe).tolist(), task)
+
+
+@torch.inference_mode()
+def _score(network: nn.Module, data: Source, task: Task, recipe: Recipe) -> Tensor:
+    """The sums that `_means` reads. Batches are the recipe's, so that this needs no more memory than training."""
+    network.eval()
+    return _total([_objective(network, *batch, task, recipe)[1] for batch in data.ordered(recipe.batch_size)])
+
+
+def _objective(
+    network: nn.Module, inputs: Tensor, targets: Tensor, task: Task, recipe: Recipe, label_smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """The loss () to minimise, and what `_means` needs: (size · loss, size, the metric's counts …)."""
+    with autocast(inputs.device, recipe):
+        outputs = network(inputs)
+    outputs = outputs.float()
+    error = LOSSES[task.loss](outputs, targets, label_smoothing)
+    size = len(targets)
+    counts = METRICS[task.metric].count(outputs.detach(), targets)
+    return error, torch.cat((error.detach().double()[None] * size, counts.new_full((1,), size), counts))
+
+
+def _total(tallies: list[Tensor]) -> Tensor:
+    return torch.stack(tallies).sum(0)
+
+
+def _means(total: list[float], task: Task) -> Record:
+    return {"loss": total[0] / total[1], task.metric: METRICS[task.metric].value(total[2:])}
+
+
+def autocast(device: torch.device, recipe: Recipe) -> AbstractContextManager[None]:
+    """The recipe's precision for the ops inside. Every weight is read once a pass: a cache would only hold copies."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16", cache_enabled=False)
+
+
+def _check_finite(epoch: int, trained: float, validated: float) -> None:
+    """Raises Diverged."""
+    if not math.isfinite(trained + validated):
+        raise Diverged(f"the loss is not finite in epoch {epoch}: {trained:g} in training, {validated:g} in validation")
+
+
+def _steps(data: Source, task: Task, recipe: Recipe) -> int:
+    """Steps an epoch. Raises TaskError where there is none."""
+    if len(data) < recipe.batch_size:
+        raise TaskError(
+            f"batch_size <= {len(data)} must hold, the training samples of task {task.name}, "
+            f"but got {recipe.batch_size}"
+        )
+    return len(data) // recipe.batch_size
