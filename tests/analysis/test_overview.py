@@ -1,0 +1,107 @@
+"""From a run on disk: leaderboard, report and overview read what a search recorded."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from rich.console import Console
+
+from nas.analysis import Goals, leaderboard, report
+from nas.analysis.marks import marks
+from nas.analysis.overview import running_table, runs_frame, runs_table
+from nas.space import SearchSpace
+from nas.study import Run
+from tests.helpers.analysis_trials import WINNER, frame
+
+SPACE: dict[str, Any] = {
+    "task": "digits",
+    "network": {
+        "stem": {"op": "conv3x3", "width": 16},
+        "stages": [{"blocks": 4, "op": "basic", "width": 16}],
+        "head": "classify",
+    },
+    "search": {"trials": 12, "baselines": ["plain"], "objectives": ["accuracy", "params"]},
+}
+
+
+def recorded(row: dict[str, Any]) -> optuna.trial.FrozenTrial:
+    """A row of a frame as the search would have recorded it."""
+    known = {name: row[name] for name in ("topology", "line", "key", "baseline", "seed", "curve")}
+    known |= {"predicted": {name: row[name] for name in ("params", "memory", "flops")}}
+    done = row["state"] == "COMPLETE"
+    known |= {"metrics": {"accuracy": row["accuracy"]}, "measured": {"seconds": row["seconds"]}} if done else {}
+    known |= {"reason": row["reason"]} if row["state"] == "FAIL" else {}
+    values = [row["accuracy"], row["params"]] if done else None
+    return optuna.trial.create_trial(state=optuna.trial.TrialState[row["state"]], values=values, user_attrs=known)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    run = Run.create(SearchSpace.from_dict(SPACE), "first", tmp_path)
+    for row in frame(12).astype("object").to_dict("records"):
+        run.study.add_trial(recorded({name: None if value != value else value for name, value in row.items()}))
+    return run
+
+
+def test_the_leaderboard_of_a_run(run: Run) -> None:
+    board = leaderboard(run)
+    assert Goals.of(run).objectives == {"accuracy": "maximize", "params": "minimize"}
+    assert board["accuracy"].tolist()[:9] == sorted(board["accuracy"].dropna(), reverse=True)[:9]
+    assert board["trial"].iloc[0] == run.winner
+    assert board["reason"].iloc[-1] == "diverged"
+
+
+def test_the_report_of_a_run_lies_in_its_folder(run: Run) -> None:
+    path = report(run)
+    assert path == run.path / "report.html"
+    html = path.read_text(encoding="utf-8")
+    for told in (
+        "first",
+        "9 finished",
+        "stem.width",
+        "diverged",
+        f"{run.space.size():,}",
+    ):
+        assert told in html
+
+
+def test_the_report_keeps_the_password_of_a_storage(run: Run) -> None:
+    run.config["storage"] = f"{run.storage_url}?password=hunter2"
+    assert "hunter2" not in report(run).read_text(encoding="utf-8")
+
+
+def test_the_overview_tells_of_every_run(run: Run, tmp_path: Path) -> None:
+    Run.create(SearchSpace.from_dict(SPACE), "second", tmp_path)
+    broken = tmp_path / "third"
+    broken.mkdir()
+    (broken / "run.yaml").write_text("a: [", encoding="utf-8")
+    rows = runs_frame(Run.list(tmp_path))
+    by_name = {row["run"]: row for row in rows.to_dict("records")}
+    assert by_name["first"]["finished"] == 9 and by_name["first"]["failed"] == 2
+    assert by_name["first"]["trial"] == run.winner
+    assert by_name["second"]["finished"] == 0 and by_name["second"]["written"] == "–"
+    assert "cannot be read" in by_name["third"]["trouble"]
+    console = Console(width=100, file=io.StringIO(), color_system=None)
+    console.print(runs_table(rows))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "9 of 12" in text and "% accuracy" in text and "cannot be read" in text
+
+
+def test_what_is_being_trained(run: Run) -> None:
+    assert "nothing" in str(running_table(run))
+    trial = run.study.ask()
+    for name, value in {"topology": WINNER.to_dict(), "line": WINNER.describe(), "baseline": "resnet"}.items():
+        trial.set_user_attr(name, value)
+    console = Console(width=100, file=io.StringIO(), color_system=None)
+    console.print(running_table(run))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert f"{trial.number}  resnet" in text and marks(WINNER) in text and "0 of 8" in text
+
+
+def test_no_run_yet() -> None:
+    assert runs_frame([]).empty
+    assert "trouble" in runs_frame([])

@@ -1,0 +1,223 @@
+"""report.html: whole, offline, and harmless whatever the record says."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from nas.analysis.figures import against, curves
+from nas.analysis.goals import Goals
+from nas.analysis.page import Facts, page
+from nas.analysis.ranking import leaderboard
+from tests.helpers.analysis_trials import BASELINES, GOALS, chain, failed, frame, trial
+
+SETTINGS = {
+    "seed": 0,
+    "train": {"epochs": 8, "lr": 0.1, "grad_clip": None},
+    "space": {"network": {"stem": {"op": "conv3x3", "width": 16}, "stages": [{"blocks": [3, 4]}]}},
+    "versions": {"torch": "2.15.0"},
+}
+FACTS = Facts("digits-0105", "digits", GOALS, size=123_456_789_012, saved=3, settings=SETTINGS)
+OWNED = "document.documentElement.dataset.owned=1"
+HOSTILE = f"</script><script>{OWNED}</script><img src=x onerror={OWNED}>\"'&{{{{ 1234567 * 3 }}}}"
+
+
+class Page(HTMLParser):
+    """The tags of a page with their attributes, its texts, and what its scripts hold."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.scripts: list[str] = []
+        self._in: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._in.append(tag)
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._in and self._in.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if self._in and self._in[-1] == "script":
+            self.scripts[-1] += data
+        else:
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.texts))
+
+
+@pytest.fixture(scope="module")
+def html() -> str:
+    return page(frame(), FACTS)
+
+
+def test_it_tells_what_was_found(html: str) -> None:
+    text = Page(html).text
+    board = leaderboard(frame(), goals=GOALS)
+    for told in ("digits-0105", "1.2 × 10¹¹", "44 candidates", "trainings saved", *BASELINES):
+        assert told in text
+    assert f"best accuracy: trial {board['trial'].iloc[0]}" in text
+    assert board["topology"].iloc[0] in text
+    assert "failed: diverged" in text
+    assert "out of memory: it needs 3.2 GiB, but 2.0 GiB are free" in text
+    assert "network.stem.width" in text and "grad_clip" in text
+
+
+def test_every_candidate_and_baseline_has_its_row(html: str) -> None:
+    rows = html.split("<tbody>")[1].split("</tbody>")[0].count("<tr>")
+    assert rows == len(leaderboard(frame(), goals=GOALS))
+
+
+def test_winner_and_baselines_have_their_diagrams(html: str) -> None:
+    diagrams = re.findall(r"<svg.*?</svg>", html.split("<script")[0], re.DOTALL)
+    assert len(diagrams) == 1 + len(BASELINES)
+    for diagram in diagrams:
+        ET.fromstring(diagram)
+
+
+def test_nothing_is_loaded_from_anywhere(html: str) -> None:
+    for tag, attributes in Page(html).tags:
+        assert tag not in ("link", "iframe", "object", "embed", "base", "img")
+        for name in ("src", "href", "srcset", "data", "action"):
+            assert name not in attributes
+    assert "@import" not in html.split("<script")[0] and "url(" not in html.split("<script")[0]
+    assert html.count("* plotly.js v") == 1
+
+
+def test_only_its_own_scripts_may_run(html: str) -> None:
+    parsed = Page(html)
+    policy = next(a["content"] for tag, a in parsed.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None and "default-src 'none'" in policy and "unsafe-eval" not in policy
+    allowed = set(re.findall(r"'sha256-([^']+)'", policy.split("script-src")[1]))
+    kinds = [attributes.get("type") for tag, attributes in parsed.tags if tag == "script"]
+    running = [script for script, kind in zip(parsed.scripts, kinds, strict=True) if kind is None]
+    assert {base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in running} == allowed
+    assert len(running) == 2
+
+
+def hostile_page() -> str:
+    """A page with a hostile string wherever one can come from outside."""
+    plain = chain([None] * 3)
+    rows = [
+        trial(0, plain, HOSTILE, line=HOSTILE, reason=HOSTILE, key=HOSTILE),
+        trial(1, chain([None] * 4), line=HOSTILE),
+        failed(2, plain, HOSTILE, f"{HOSTILE}2"),
+        trial(3, plain) | {"topology": {"stem": HOSTILE}},
+    ]
+    trials = pd.DataFrame(rows).rename(columns={"accuracy": HOSTILE})
+    for curve in trials["curve"]:
+        for record in curve:
+            record[HOSTILE] = record.pop("accuracy")
+    goals = Goals(HOSTILE, {HOSTILE: "maximize", "params": "minimize"})
+    settings = {HOSTILE: HOSTILE, "train": {HOSTILE: [HOSTILE, {HOSTILE: HOSTILE}]}}
+    return page(trials, Facts(HOSTILE, HOSTILE, goals, settings=settings))
+
+
+def test_hostile_strings_are_only_read() -> None:
+    html = hostile_page()
+    parsed = Page(html)
+    names = {tag for tag, _ in parsed.tags}
+    assert "img" not in names
+    assert sum(tag == "script" for tag, _ in parsed.tags) == 3
+    assert not any(name.startswith("on") for _, attributes in parsed.tags for name in attributes)
+    assert HOSTILE in " ".join(parsed.texts)
+    assert "3703701" not in html
+    plots = json.loads(next(script for script in parsed.scripts if script.startswith("{")))
+    shown = json.dumps(plots)
+    assert "<img" not in shown and "&lt;img" in shown
+
+
+def test_figures_are_valid_plotly() -> None:
+    board = leaderboard(frame(), goals=GOALS)
+    for figure in (against(board, GOALS, "params"), against(board, GOALS, "memory"), curves(frame(), board, GOALS)):
+        go.Figure(_with_colours(figure))
+
+
+def _with_colours(part: Any) -> Any:
+    """The figure as the page's script draws it: a name of a colour is that colour."""
+    if isinstance(part, dict):
+        return {
+            key: "#123456" if key.endswith("color") and isinstance(value, str) else _with_colours(value)
+            for key, value in part.items()
+        }
+    return [_with_colours(item) for item in part] if isinstance(part, list) else part
+
+
+def test_the_front_of_the_plot_is_not_dominated() -> None:
+    board = leaderboard(frame(), goals=GOALS)
+    front = next(trace for trace in against(board, GOALS, "params")["data"] if trace["name"] == "Pareto front")
+    points = board.dropna(subset="rank")
+    for x, y in zip(front["x"], front["y"], strict=True):
+        assert not ((points["params"] < x) & (points["accuracy"] >= y)).any()
+        assert not ((points["params"] <= x) & (points["accuracy"] > y)).any()
+    assert front["x"] == sorted(front["x"]) and front["y"] == sorted(front["y"])
+
+
+def test_what_breaks_a_constraint_is_on_no_front_of_a_plot() -> None:
+    goals = replace(GOALS, constraints={"params": float(frame()["params"].median())})
+    board = leaderboard(frame(), goals=goals)
+    plot = {trace["name"]: trace for trace in against(board, goals, "params")["data"]}
+    assert max(plot["Pareto front"]["x"]) <= goals.constraints["params"] < min(plot["break a constraint"]["x"])
+    free = leaderboard(frame(), goals=GOALS)
+    assert "break a constraint" not in {trace["name"] for trace in against(free, GOALS, "params")["data"]}
+
+
+def test_baselines_are_in_sight_at_first() -> None:
+    board = leaderboard(frame(), goals=GOALS)
+    low, high = against(board, GOALS, "params")["layout"]["yaxis"]["range"]
+    named = board[(board["name"] != "") & (board["state"] == "COMPLETE")]["accuracy"]
+    assert low < named.min() and named.max() < high
+
+
+@pytest.mark.parametrize(
+    "trials",
+    [
+        frame().iloc[:0],
+        pd.DataFrame([failed(0, chain([None]), "diverged")]),
+        pd.DataFrame([trial(0, chain([None]))]),
+        pd.DataFrame([trial(0, chain([None]), state="RUNNING", accuracy=None, curve=[], ended=None)]),
+    ],
+    ids=["nothing", "one failure", "one candidate", "one running"],
+)
+def test_a_young_or_unlucky_run_has_a_page_too(trials: pd.DataFrame) -> None:
+    assert "</html>" in page(trials, FACTS)
+
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium to render the page")
+def test_a_browser_draws_it_and_runs_nothing_else(tmp_path: Path) -> None:
+    """The plots are there, drawn by plotly under the page's policy; of hostile strings nothing ran."""
+    assert BROWSER is not None
+    (tmp_path / "report.html").write_text(hostile_page(), encoding="utf-8")
+    flags = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync")
+    quiet = ("--disable-background-networking", "--disable-component-update", "--virtual-time-budget=5000")
+    log = ("--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}")
+    command = [BROWSER, *flags, *quiet, *log, "--dump-dom", (tmp_path / "report.html").as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    dom = done.stdout
+    assert dom.count('class="main-svg"') >= 3, done.stderr[-2000:]
+    assert not re.search(r"CONSOLE.*(Uncaught|Refused|violates)", done.stderr)
+    assert "<img" not in dom and "data-owned" not in dom

@@ -1,0 +1,152 @@
+"""The leaderboard: who is ranked, in which order, and what is shown of the others."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from nas.analysis.goals import Goals
+from nas.analysis.ranking import failures, leaderboard, states
+from nas.analysis.ranking_table import leaderboard_table
+from nas.errors import RunError
+from tests.helpers.analysis_trials import BASELINES, GOALS, chain, failed, frame, trial
+
+
+def printed(board: pd.DataFrame, width: int, goals: Goals = GOALS) -> str:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(leaderboard_table(board, goals, width=width))
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_only_finished_trials_are_ranked_and_best_comes_first() -> None:
+    board = leaderboard(frame(), goals=GOALS)
+    ranked = board[board["rank"].notna()]
+    assert set(ranked["state"]) == {"COMPLETE"}
+    assert len(ranked) == states(frame())["COMPLETE"]
+    assert ranked["rank"].tolist() == list(range(1, len(ranked) + 1))
+    assert ranked["accuracy"].is_monotonic_decreasing
+
+
+@pytest.mark.parametrize("column", ["params", "memory", "flops", "seconds", "pareto"])
+def test_by_any_column_the_least_comes_first(column: str) -> None:
+    ranked = leaderboard(frame(), goals=GOALS, by=column).dropna(subset="rank")
+    assert ranked[column].is_monotonic_increasing
+
+
+def test_by_an_unknown_column_names_the_known() -> None:
+    known = "accuracy, params, memory, flops, latency, seconds, pareto.*did you mean 'params'"
+    with pytest.raises(RunError, match=known):
+        leaderboard(frame(), goals=GOALS, by="param")
+
+
+def test_a_metric_to_minimise_ranks_the_smallest_first() -> None:
+    trials = frame().rename(columns={"accuracy": "bits"})
+    board = leaderboard(trials, goals=Goals("bits", {"bits": "minimize", "params": "minimize"}))
+    assert board["bits"].dropna().head(30).is_monotonic_increasing
+
+
+def test_every_baseline_is_shown_however_few_rows() -> None:
+    board = leaderboard(frame(), goals=GOALS, top=1)
+    assert set(board["name"]) - {""} == set(BASELINES)
+    unfinished = board[board["name"] == "highway"].iloc[0]
+    assert (unfinished["state"], unfinished["reason"]) == ("FAIL", "diverged")
+    assert pd.isna(unfinished["rank"])
+
+
+def test_a_baseline_that_finished_later_is_shown_once() -> None:
+    plain = chain([None] * 4)
+    trials = pd.DataFrame([failed(0, plain, "timed out", "plain"), trial(1, plain, "plain")])
+    assert leaderboard(trials, goals=GOALS)[["name", "state"]].values.tolist() == [["plain", "COMPLETE"]]
+
+
+def test_fronts_are_over_the_objectives_of_the_run() -> None:
+    one = leaderboard(frame(), goals=Goals("accuracy", {"accuracy": "maximize"}))
+    assert one.loc[one["pareto"] == 1, "accuracy"].nunique() == 1
+    several = leaderboard(frame(), goals=GOALS)
+    smallest = several.dropna(subset="rank").sort_values("params").iloc[0]
+    assert smallest["pareto"] == 1
+
+
+def test_a_finished_trial_without_the_metric_comes_last_and_on_no_front() -> None:
+    trials = pd.DataFrame([trial(0, chain([None]), accuracy=float("nan")), trial(1, chain([None] * 2))])
+    board = leaderboard(trials, goals=GOALS)
+    assert board["trial"].tolist() == [1, 0]
+    assert board["pareto"].isna().tolist() == [False, True]
+
+
+def test_nothing_to_rank() -> None:
+    empty = frame().iloc[:0]
+    assert leaderboard(empty, goals=GOALS).empty
+    assert states(empty) == {}
+    assert failures(empty).empty
+    assert "accuracy" in printed(leaderboard(empty, goals=GOALS), 80)
+
+
+def test_failures_carry_their_reasons() -> None:
+    told = failures(frame())
+    assert told["reason"].iloc[0] == "diverged"
+    assert told["name"].iloc[0] == "highway"
+    assert len(told) == states(frame())["FAIL"]
+
+
+def test_what_was_over_the_limits_did_not_fail_in_training() -> None:
+    topology = chain([None])
+    trials = pd.DataFrame(
+        [trial(0, topology), failed(1, topology, "over the limits: 3.1M params"), failed(2, topology, "diverged")]
+    )
+    assert states(trials) == {"COMPLETE": 1, "FAIL": 1, "REFUSED": 1}
+    assert failures(trials)["trial"].tolist() == [2]
+
+
+def test_ties_go_to_fewer_parameters_then_to_the_earlier_trial() -> None:
+    small, large = chain([None]), chain([None] * 6)
+    rows = [trial(0, large), trial(1, small), trial(2, small) | {"key": "another"}]
+    trials = pd.DataFrame([row | {"accuracy": 0.9} for row in rows])
+    assert leaderboard(trials, goals=GOALS)["trial"].tolist() == [1, 2, 0]
+
+
+def test_csv_and_json_hold_plain_numbers() -> None:
+    board = leaderboard(frame(), goals=GOALS)
+    back = pd.read_csv(io.StringIO(board.to_csv(index=False)))
+    assert back["params"].dtype == "int64"
+    assert back["memory"].tolist() == board["memory"].tolist()
+    record = json.loads(board.to_json(orient="records"))[-1]
+    assert record["name"] == "highway"
+    assert record["rank"] is None and record["accuracy"] is None
+
+
+def test_a_topology_that_cannot_be_read_is_still_ranked() -> None:
+    row = trial(0, chain([None])) | {"topology": {"version": 99}}
+    board = leaderboard(pd.DataFrame([row]), goals=GOALS)
+    assert board["skips"].tolist() == [""]
+    assert board["topology"].iloc[0].startswith("conv3x3")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140, 200])
+def test_the_table_keeps_to_its_width(width: int) -> None:
+    text = printed(leaderboard(frame(), goals=GOALS, top=12), width)
+    assert max(map(cell_len, text.splitlines())) <= width
+    assert "failed: diverged" in text
+    for name in BASELINES:
+        assert name in text
+
+
+@pytest.mark.parametrize("width", [80, 140, 200])
+def test_the_table_looks_as_it_did(width: int, golden: Callable[[str, str], None]) -> None:
+    golden(f"leaderboard_{width}.txt", printed(leaderboard(frame(), goals=GOALS, top=12), width))
+
+
+def test_the_best_of_each_column_is_bold() -> None:
+    board = leaderboard(frame(), goals=GOALS)
+    console = Console(width=160, file=io.StringIO(), force_terminal=True, color_system="standard")
+    console.print(leaderboard_table(board, GOALS, width=160))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    bold = [line for line in text.splitlines() if re.search(r"\x1b\[1m *\d+\.\d+%", line)]
+    assert len(bold) == 1 and "densenet" in bold[0]

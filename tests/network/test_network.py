@@ -1,0 +1,171 @@
+"""Every topology that validates builds, and torch sees the shapes that were inferred."""
+
+import random
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nas.network import Network, build
+from nas.network.blueprint import blueprint
+from nas.topology import Topology
+from nas.topology.block import Block, Head, Skip, Stem, options_of
+from nas.topology.vocabulary import JOINS, OPS
+from tests.helpers.topologies import random_topology
+
+torch.set_num_threads(1)
+
+
+def batch(topology: Topology, size: int) -> torch.Tensor:
+    """Inputs as the task of such a topology would give them."""
+    generator = torch.Generator().manual_seed(size)
+    if topology.stem.op == "token":
+        vocabulary = int(options_of(topology.stem)["vocabulary"])
+        return torch.randint(vocabulary, (size, *topology.input), generator=generator)
+    return torch.randn(size, *topology.input, generator=generator)
+
+
+def node_shapes(network: Network, x: torch.Tensor) -> list[tuple[int, ...]]:
+    """The shape of every node's output, without the batch, as torch has it."""
+    shapes: list[tuple[int, ...]] = []
+    hooks = [
+        module.register_forward_hook(lambda _, __, y: shapes.append(tuple(y.shape[1:])))
+        for module in (network.stem, *network.blocks)
+    ]
+    network(x)
+    for hook in hooks:
+        hook.remove()
+    return shapes
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_what_validates_builds_and_trains(rng: random.Random) -> None:
+    topology = random_topology(rng)
+    network = build(topology)
+    for size in (2, 3):
+        network.zero_grad()
+        outputs = network(batch(topology, size))
+        assert outputs.shape[0] == size
+        assert topology.outputs in outputs.shape[1:]
+        outputs.square().mean().backward()
+        assert all(p.grad is not None and p.grad.shape == p.shape for p in network.parameters())
+    with torch.no_grad():
+        assert node_shapes(network, batch(topology, 2)) == [shape.tensor for shape in topology.wiring.nodes]
+    meta = build(topology, device="meta")
+    assert [(k, v.shape) for k, v in meta.state_dict().items()] == [
+        (k, v.shape) for k, v in network.state_dict().items()
+    ]
+
+
+@given(st.randoms(use_true_random=False), st.randoms(use_true_random=False))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@torch.no_grad()
+def test_equal_keys_are_equal_functions(rng: random.Random, disguise: random.Random) -> None:
+    """Soundness of the canonical key: disguise a topology without changing its key, copy weights, compare outputs."""
+    topology = random_topology(rng)
+    other = disguised(topology, disguise)
+    assert other.key == topology.key
+    one, two = build(topology).eval(), build(other).eval()
+    state = one.state_dict()
+    two.load_state_dict(dict(zip(two.state_dict(), state.values(), strict=True)))
+    x = batch(topology, 2)
+    torch.testing.assert_close(one(x), two(x), rtol=0, atol=0, equal_nan=True)
+
+
+def disguised(topology: Topology, rng: random.Random) -> Topology:
+    """The same function written differently: identity blocks in between, shortcuts named that nothing needs."""
+    blocks: list[Block] = []
+    place = [0]  # the new number of each node
+    for block, wire in zip(topology.blocks, topology.wiring.wires, strict=True):
+        while rng.random() < 0.3:
+            blocks.append(Block("identity"))
+        skip = block.skip
+        if skip is not None and wire.source is not None and wire.align is not None:
+            source = place[wire.source] if not wire.short else rng.randrange(place[-1], len(blocks) + 1)
+            free = wire.align.project is None
+            skip = Skip(skip.kind, source, rng.choice(("project", "pad")) if free else skip.shortcut)
+        width = None if block.width == wire.input.width else block.width
+        blocks.append(Block(block.op, width, block.stride, skip, block.options))
+        place.append(len(blocks))
+    return Topology(topology.input, topology.stem, tuple(blocks), topology.head, topology.outputs)
+
+
+def test_random_keys_that_meet_are_equal_functions() -> None:
+    """Small chains of few words meet by themselves: every pair with one key computes one function."""
+    rng = random.Random(0)
+    seen: dict[str, list[Topology]] = {}
+    for _ in range(3000):
+        blocks = tuple(
+            Block(
+                rng.choice(["identity", "conv"]),
+                rng.choice([None, 4]),
+                1,
+                rng.choice([None, Skip(rng.choice(JOINS), rng.choice([None, *range(n)]))]),
+            )
+            for n in range(rng.randrange(1, 4))
+        )
+        topology = Topology((1, 4, 4), Stem("conv3x3", 4), blocks, Head("classify"), 3)
+        seen.setdefault(topology.key, []).append(topology)
+    pairs = [(same[0], other) for same in seen.values() for other in dict.fromkeys(same) if other != same[0]]
+    assert len(pairs) > 50
+    x = torch.randn(2, 1, 4, 4)
+    for first, second in pairs:
+        one, two = build(first).eval(), build(second).eval()
+        two.load_state_dict(dict(zip(two.state_dict(), one.state_dict().values(), strict=True)))
+        assert torch.equal(one(x), two(x))
+
+
+def test_formulas() -> None:
+    """y = join(F(x), s) of every kind, by hand."""
+    for kind in JOINS:
+        topology = Topology((1, 4, 4), Stem("conv3x3", 4), (Block("conv", 4, skip=Skip(kind)),), Head("classify"), 3)
+        network = build(topology).eval()
+        block = network.blocks[0]
+        x = torch.randn(2, 4, 4, 4)
+        f = block.transform(x)
+        gate = torch.sigmoid(block.join.conv(x)) if kind == "gate" else None
+        wanted = {
+            "add": f + x,
+            "concat": torch.cat((x, f), 1),
+            "mul": f * x,
+            "gate": f if gate is None else gate * f + (1 - gate) * x,
+        }[kind]
+        torch.testing.assert_close(block(x, x), wanted)
+
+
+def test_gates_start_open() -> None:
+    topology = Topology((1, 4, 4), Stem("conv3x3", 4), (Block("conv", 4, skip=Skip("gate")),), Head("classify"), 3)
+    assert (build(topology).blocks[0].join.conv.bias < 0).all()
+
+
+def test_relu_follows_the_join_of_post_activation_units_only() -> None:
+    for op in OPS:
+        plans = [plan.after for plan in blueprint(_one(op)).blocks] if OPS[op].layouts[0] == "image" else []
+        assert all((after is not None) == (op in ("basic", "bottleneck")) for after in plans)
+
+
+def _one(op: str) -> Topology:
+    return Topology((1, 4, 4), Stem("conv3x3", 4), (Block(op, None, skip=Skip("add")),), Head("classify"), 3)
+
+
+@pytest.mark.parametrize("kind", JOINS)
+def test_a_kept_output_is_not_changed_in_place(kind: str) -> None:
+    """The bypass reads y[j] long after: no op on the way may write into it."""
+    blocks = (
+        *(Block(op, 8) for op in ("conv", "basic", "preact", "dense_layer", "mbconv")),
+        Block("conv", 8, skip=Skip(kind, 1)),
+    )
+    network = build(Topology((1, 4, 4), Stem("conv3x3", 8), blocks, Head("classify"), 3)).eval()
+    seen: dict[str, torch.Tensor] = {}
+    network.blocks[0].register_forward_hook(lambda _, __, y: seen.update(early=y.clone(), late=y))
+    network(torch.randn(2, 1, 4, 4))
+    assert torch.equal(seen["early"], seen["late"])
+
+
+def test_weights_are_tied() -> None:
+    topology = Topology((8,), Stem("token", 16, {"vocabulary": 11}), (), Head("language_model"), 11)
+    network = build(topology)
+    assert network.head.decoder.weight is network.stem.token.weight
+    assert network(torch.randint(11, (2, 8))).shape == (2, 8, 11)

@@ -1,0 +1,492 @@
+"""Searches through Ray: faults, early stopping, limits of time, weights, and what reaches the terminal."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import io
+import json
+import pydoc
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import ray.cloudpickle
+from rich.console import Console
+
+import nas
+from nas.errors import RunError, SpaceError
+from nas.searching import display as displays
+from nas.searching import machine as machines
+from nas.searching.bridge import Bridge
+from nas.searching.driver import _price as real_price
+from nas.searching.driver import search
+from nas.searching.progress import Progress
+from nas.searching.proposals import Candidate
+from nas.searching.session import Outcome
+from nas.searching.slots import Wanted
+from nas.space import SearchSpace
+from nas.study import Run
+from nas.study.record import Entry, settled
+from nas.topology import Topology, references
+from tests.helpers import scripted
+
+MACRO = Path(__file__).parents[3] / "shared" / "data" / "nas-bench-macro_cifar10.json"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[None]:
+    """One Ray for all tests of a session: searches use it and leave it running."""
+    ray.cloudpickle.register_pickle_by_value(scripted)  # tests are not on the path of Ray's processes
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
+    yield
+    ray.shutdown()
+    ray.cloudpickle.unregister_pickle_by_value(scripted)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def free_prices() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nas.searching.driver._price", lambda topology, recipe: scripted.price(topology))
+        yield
+
+
+def run_search(space: SearchSpace | None, root: Path, *, script: dict[str, Any] | None = None, **options: Any) -> Run:
+    """A search on two slots whose results are scripted."""
+    evaluate = functools.partial(scripted.Scripted, **(script or {}))
+    return search(space, **({"root": root, "slots": 2, "evaluate": evaluate} | options))
+
+
+@pytest.fixture(scope="module")
+def exhausted(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, str]:
+    """A space of nine topologies, searched; and what was said meanwhile."""
+    root = tmp_path_factory.mktemp("exhausted")
+    space = scripted.space(blocks=2, baselines=["plain"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stderr", said := io.StringIO())
+        options = {"name": "small", "trials": 50, "sampler": "tpe", "seed": 5}
+        run = run_search(space, root, script={"log": root / "log"}, **options)
+    return run, said.getvalue()
+
+
+def states(run: Run) -> Counter[str]:
+    return Counter(run.frame()["state"])
+
+
+# ------------------------------------------------------------------------------------------ a search that goes well
+
+
+def test_an_exhausted_space_ends_the_search(exhausted: tuple[Run, str]) -> None:
+    run, said = exhausted
+    assert states(run) == {"COMPLETE": 9}
+    assert len(said.splitlines()) == 11
+    assert "small: the space is exhausted: every topology was tried; 9 finished" in said
+
+
+def test_slots_are_reused(exhausted: tuple[Run, str]) -> None:
+    run, _ = exhausted
+    lines = (run.path.parent / "log").read_text().split()
+    assert len(lines) == 3 * 2 * 9
+    assert len(set(lines[2::3])) <= 2  # processes
+
+
+def test_settings_of_the_call_are_those_of_the_run(exhausted: tuple[Run, str]) -> None:
+    run, _ = exhausted
+    settings = Run(run.path).space.search
+    assert (settings.trials, settings.sampler, settings.seed) == (50, "tpe", 5)
+    assert set(run.frame()["seed"]) == {5}
+
+
+def test_a_search_that_is_over_is_not_begun_again(
+    exhausted: tuple[Run, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    run, _ = exhausted
+    search(resume=run.path, trials=9)
+    assert capfd.readouterr() == ("", "")
+    assert states(run) == {"COMPLETE": 9}
+
+
+def test_a_run_is_searched_once_at_a_time(exhausted: tuple[Run, str]) -> None:
+    run, _ = exhausted
+    with run.lock(), pytest.raises(RunError, match="is being searched by another process"):
+        search(resume=run.path)
+
+
+def test_a_run_keeps_its_storage(exhausted: tuple[Run, str]) -> None:
+    run, _ = exhausted
+    with pytest.raises(RunError, match="has its storage already"):
+        search(resume=run.path, storage="sqlite:///other.db")
+
+
+def test_earlier_sessions_are_shown(exhausted: tuple[Run, str]) -> None:
+    run, _ = exhausted
+    progress = Progress(run.space, 9, 6, 2)
+    progress.recall(run.study.trials)
+    assert progress.best is not None
+    assert progress.best.value == run.frame()["accuracy"].max()
+    assert list(progress.baselines) == ["plain"]
+
+
+# ---------------------------------------------------------------------------------------------------------- faults
+
+# of the topologies that the first 30 samples are, one crashes its process, one hangs and one is out of memory: these
+# cost a process each
+FAULTS = {"crash": 3, "hang": 9, "nan": 8, "error": 10, "missing": 8, "diverged": 9, "memory": 3}
+REASONS = {
+    "crash": "error: its process died: ",
+    "hang": "timed out: more than 2 s",
+    "nan": "diverged: accuracy is nan",
+    "error": "error: ValueError: the dog ate the gradient",
+    "missing": "missing metric: no 'accuracy' was reported",
+    "diverged": "diverged: the loss is not finite in epoch 2",
+    "memory": "out of memory: predicted 1",
+}
+
+
+def test_every_fault_is_told_truly(cluster: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "log"
+    run = run_search(scripted.space(6, trials=30, timeout=2), tmp_path, script={"faults": FAULTS, "log": log})
+    frame = run.frame()
+    assert len(frame) == 30
+    met = set()
+    starved = []
+    for row in frame.itertuples():
+        fault = scripted.fault_of(run.topology(row.trial), FAULTS)
+        met.add(fault)
+        if fault is None:
+            assert row.state == "COMPLETE"
+            assert row.accuracy == scripted.accuracy(run.topology(row.trial))
+        else:
+            assert row.state == "FAIL"
+            assert row.reason.startswith(REASONS[fault])
+            assert row.epochs == (2 if fault in ("nan", "missing") else 1)
+        assert [entry["epoch"] for entry in row.curve] == list(range(1, row.epochs + 1))  # with two objectives, too
+        starved += [row.key] if fault == "memory" else []
+    assert met == {None, *FAULTS}
+    begun = Counter(line.split()[1] for line in log.read_text().splitlines() if line.startswith("begin"))
+    assert {key for key, times in begun.items() if times > 1} == set(starved)  # once more, alone
+    assert max(begun.values()) == 2
+    err = capfd.readouterr().err
+    assert len(err.splitlines()) == 32 + len(starved)
+    assert not [word for word in ("Traceback", "Ray ", "Warning") if word in err]
+
+
+def test_tune_never_waits_for_a_slow_sampler(cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While something trains, a suggestion is there or it is not."""
+    took: list[float] = []
+    suggest, ask = Bridge.suggest, scripted.price
+
+    def timed(self: Bridge, trial_id: str) -> Any:
+        busy, began = bool(self.trainings), time.perf_counter()
+        suggestion = suggest(self, trial_id)
+        if busy and suggestion is None:
+            took.append(time.perf_counter() - began)
+        return suggestion
+
+    def slow(topology: Topology, recipe: object) -> dict[str, int]:
+        time.sleep(0.5)
+        return ask(topology)
+
+    monkeypatch.setattr(Bridge, "suggest", timed)
+    monkeypatch.setattr("nas.searching.driver._price", slow)
+    run = run_search(scripted.space(), tmp_path, script={"seconds": 0.3}, trials=4, quiet=True)
+    assert states(run) == {"COMPLETE": 4}
+    assert len(took) > 4
+    assert sorted(took)[len(took) // 2] < 0.025  # the machine may be busy with something else, but not each time
+
+
+def test_an_evaluator_that_cannot_be_made_ends_the_search(cluster: None, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no candidate can be trained: error: FileNotFoundError: the data is not there"):
+        run_search(scripted.space(), tmp_path, evaluate=scripted.Broken, name="broken")
+    assert set(states(Run.open("broken", tmp_path))) == {"WAITING"}
+
+
+def test_code_that_the_slots_cannot_import_ends_the_search(cluster: None, tmp_path: Path) -> None:
+    ray.cloudpickle.unregister_pickle_by_value(scripted)
+    try:
+        with pytest.raises(RunError, match=r"no slot can be started: .*No module named 'scripted'"):
+            run_search(scripted.space(), tmp_path, name="lost")
+    finally:
+        ray.cloudpickle.register_pickle_by_value(scripted)
+    assert set(states(Run.open("lost", tmp_path))) == {"WAITING"}
+
+
+def test_an_error_of_the_search_itself_is_raised(
+    cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("nas.searching.session.Session.tell", broken)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        run_search(scripted.space(), tmp_path, name="mine")
+    assert set(states(Run.open("mine", tmp_path))) == {"WAITING"}
+
+
+# ------------------------------------------------------------------------------------------------- when it ends
+
+
+def test_asha_stops_who_lags_behind(cluster: None, tmp_path: Path) -> None:
+    rule = {"rule": "asha", "grace": 1, "reduction": 2}
+    run = run_search(scripted.space(6, trials=20, early_stopping=rule), tmp_path, script={"epochs": 4})
+    frame = run.frame()
+    ended = Counter(frame["state"])
+    assert ended["PRUNED"] >= 3
+    assert ended["COMPLETE"] >= 3
+    assert ended.total() == 20
+    stopped = frame[frame["state"] == "PRUNED"]
+    assert (stopped["epochs"] < 4).all()
+    assert (frame[frame["state"] == "COMPLETE"]["epochs"] == 4).all()
+    assert run.study.trials[int(stopped["trial"].iloc[0])].values is None
+    accuracies = [scripted.accuracy(run.topology(number)) for number in frame["trial"]]
+    assert frame["accuracy"][frame["state"] == "COMPLETE"].max() == max(accuracies)
+
+
+def test_time_is_kept_and_a_run_goes_on(cluster: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run = run_search(scripted.space(6, trials=700), tmp_path, time="8s", name="first", script={"seconds": 0.1})
+    before = states(run)
+    assert set(before) <= {"COMPLETE", "WAITING"}
+    assert before["WAITING"] <= 3  # two that were trained, one that was next
+    assert "first: the time is up (8 s); nas search --resume first goes on" in capfd.readouterr().err
+    wanted = before["COMPLETE"] + 5
+    again = run_search(None, tmp_path, resume="first", time="200s", trials=wanted)
+    assert states(again) == {"COMPLETE": wanted}
+    assert again.space.search.trials == wanted
+    assert len(set(again.frame()["key"])) == wanted
+    assert f"first: {wanted} candidates" in capfd.readouterr().err
+
+
+# ----------------------------------------------------------------------------------------------------- what is asked
+
+
+def test_either_a_space_or_a_run() -> None:
+    with pytest.raises(RunError, match="one of the two"):
+        search()
+    with pytest.raises(RunError, match="one of the two"):
+        search(scripted.space(), resume="x")
+
+
+def test_settings_are_checked_as_in_a_file(tmp_path: Path) -> None:
+    for wrong in ({"sampler": "oracle"}, {"trials": 0}, {"time": "soon"}, {"seed": -1}):
+        with pytest.raises(SpaceError, match=f"search.{next(iter(wrong))}"):
+            search(scripted.space(), root=tmp_path / "runs", **wrong)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_nas_search_is_the_function_and_shows_its_arguments() -> None:
+    assert nas.search is search
+    assert {"trials", "gpus_per_trial", "storage"} <= inspect.signature(nas.search).parameters.keys()
+    assert "gpus_per_trial" in pydoc.render_doc(nas.search)
+    with pytest.raises(RunError, match="one of the two"):
+        nas.search()
+
+
+# ------------------------------------------------------------------------------------------------- the real thing
+
+
+def test_a_search_trains_and_keeps_the_weights_of_its_leaders(
+    cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    from nas.network import build
+    from nas.training.data import Resident
+    from nas.training.train import evaluate
+
+    monkeypatch.setattr("nas.searching.driver._price", real_price)
+    data = scripted.space(trials=3, baselines=["resnet"], objectives=["accuracy", "params", "memory"]).to_dict()
+    space = SearchSpace.from_dict(data | {"train": {"epochs": 1}})
+    run = search(space, root=tmp_path, slots=1)
+    frame = run.frame().set_index("trial")
+    assert list(frame["state"]) == ["COMPLETE"] * 3
+    assert (frame["seconds"] > 0).all()
+    assert run.winner is not None
+    assert run.weights(run.winner) is not None
+    for path in run.weights_folder.iterdir():
+        number = int(path.stem)
+        network = build(run.topology(number))
+        network.load_state_dict(load_file(path), strict=True)
+        assert sum(p.numel() for p in network.parameters()) == frame["params"][number]
+        network.to(memory_format=torch.channels_last)
+        validation = Resident.of(space.task.load().validation, "cpu")
+        assert evaluate(network, validation, space.task, space.recipe)["accuracy"] == frame["accuracy"][number]
+
+
+# ------------------------------------------------------------------------------------ results instead of trainings
+
+
+def test_a_table_is_searched_without_training(cluster: None, tmp_path: Path) -> None:
+    space = scripted.space(blocks=3)
+    keys = [topology.key for topology in space.enumerate()]
+    table = {key: {"accuracy": number} for number, key in enumerate(keys[1:])}
+    (tmp_path / "table.json").write_text(json.dumps(table))
+    task = {"of": "digits", "table": str(tmp_path / "table.json")}
+    space = SearchSpace.from_dict(space.to_dict() | {"task": task})
+    frame = search(space, root=tmp_path, slots=2, trials=100, sampler="exhaustive", quiet=True).frame()
+    assert list(frame["key"]) == keys
+    assert list(frame["accuracy"][1:]) == list(range(26))
+    assert frame["reason"][0] == f"error: table.json has no result of topology {keys[0]}"
+
+
+SCORE = """
+import time
+
+def score(topology, *, seed, report):
+    for epoch in range(4):
+        report({"accuracy": int(topology.key[:4], 16) + epoch})
+        time.sleep(0.05)
+"""
+
+
+def test_a_function_is_searched_and_stopped_early(cluster: None, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(SCORE)
+    data = scripted.space(blocks=3, trials=12, early_stopping={"rule": "asha", "grace": 1, "reduction": 2}).to_dict()
+    space = SearchSpace.from_dict(data | {"task": {"of": "digits", "function": f"{tmp_path}/mine.py:score"}})
+    frame = search(space, root=tmp_path, slots=2, quiet=True).frame()
+    assert set(frame["state"]) == {"COMPLETE", "PRUNED"}
+    for row in frame.itertuples():
+        assert row.accuracy == int(row.key[:4], 16) + row.epochs - 1
+        assert (row.epochs == 4) or row.state == "PRUNED"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MACRO.is_file(), reason=f"{MACRO} is not here")
+def test_nas_bench_macro_is_searched_exhaustively(cluster: None, tmp_path: Path) -> None:
+    """Through Ray, bridge and storage: 3,969 evaluations, each key once, and the published optimum."""
+    run = search(
+        SearchSpace.load("nas_bench_macro", table=MACRO), root=tmp_path, trials=10**5, sampler="exhaustive", quiet=True
+    )
+    frame = run.frame()
+    assert list(frame["state"]) == ["COMPLETE"] * 3969
+    assert frame["key"].is_unique
+    assert frame["accuracy"].max() == pytest.approx(93.127, abs=1e-3)
+    assert run.best().key == references.nas_bench_macro("22212220").key
+
+
+# -------------------------------------------------------------------------------------------------- the machine
+
+
+def test_a_cluster_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**_: object) -> None:
+        raise ConnectionError("Could not\nreach it")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    refused = pytest.raises(RunError, match="the Ray cluster at host:1 cannot be used: Could not reach it")
+    with refused, machines.machine("host:1", Wanted(), 1):
+        pass
+
+
+# --------------------------------------------------------------------------------------------------- the display
+
+
+def candidates(space: SearchSpace, count: int) -> list[Candidate]:
+    made = []
+    for number, (_, topology) in zip(range(count), space.points(), strict=False):
+        predicted = scripted.price(topology)
+        made.append(Candidate(topology, 0, predicted, entry=settled(Entry(number + 1, number))))
+    return made
+
+
+def outcome(accuracy: float, busy: float = 2.0) -> Outcome:
+    return Outcome([{"epoch": 2, "accuracy": accuracy}], True, None, {"busy": busy})
+
+
+def test_a_line_for_every_candidate() -> None:
+    space, stream = scripted.space(), io.StringIO()
+    first, second, third = candidates(space, 3)
+    first.baseline = "plain"
+    progress = Progress(space, 3, 0, 2)
+    with displays.display(progress, "mine", stream) as screen:
+        for watcher in (progress, screen):
+            watcher.ended(first, "COMPLETE", None, outcome(0.9))
+        for watcher in (progress, screen):
+            watcher.ended(second, "FAIL", "diverged: no", Outcome())
+        progress.refused(third)
+        screen.why = "interrupted"
+    assert stream.getvalue().splitlines() == [
+        "mine: 3 candidates, up to 2 at a time",
+        f"[1/3] trial 0  finished: accuracy 0.9000  1,000 params  2.0s  plain: {first.topology.describe()}",
+        f"[2/3] trial 1  failed: diverged: no  1,100 params  0.0s  {second.topology.describe()}",
+        "mine: interrupted; 1 finished, 1 failed, 1 not trained (over the limits)",
+    ]
+
+
+def test_utilisation_is_time_in_training_over_time_on_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("nas.searching.progress.time.monotonic", lambda: now)
+    space = scripted.space()
+    progress = Progress(space, 4, 0, 2)
+    first, second = candidates(space, 2)
+    assert progress.utilisation() == 0
+    progress.epoch(first, {"epoch": 1, "accuracy": 0.1}, 10.0)  # from 90 to 100
+    progress.epoch(second, {"epoch": 1, "accuracy": 0.1}, 5.0)  # from 95 to 100
+    assert progress.utilisation() == pytest.approx(15 / 20)
+    now = 110.0
+    assert progress.utilisation(now) == pytest.approx(35 / 40)  # both still train
+    progress.epoch(first, {"epoch": 2, "accuracy": 0.2}, 8.0)
+    progress.ended(first, "COMPLETE", None, outcome(0.2))
+    assert progress.utilisation() == pytest.approx(23 / 40)
+    assert progress.seconds_left(now) == pytest.approx(20 / 1.5 * 2.5)
+
+
+def test_a_candidate_of_two_slots_keeps_both_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.searching.progress.time.monotonic", lambda: 100.0)
+    space, stream = scripted.space(), io.StringIO()
+    progress = Progress(space, 4, 0, 4)
+    first, second = candidates(space, 2)
+    first.slots = 2
+    progress.epoch(first, {"epoch": 1, "accuracy": 0.1}, 10.0)
+    progress.epoch(second, {"epoch": 1, "accuracy": 0.1}, 5.0)
+    assert progress.utilisation() == pytest.approx(25 / 40)
+    assert progress.utilisation(110.0) == pytest.approx(55 / 80)
+    for watcher in (progress, displays.Lines(progress, "mine", stream)):
+        watcher.again(first, "out of memory: no more")
+    assert stream.getvalue() == "trial 0  once more, alone: out of memory: no more\n"
+    assert list(progress.running) == [second]
+    assert progress.utilisation(110.0) == pytest.approx(35 / 80)
+
+
+def test_the_picture_shows_what_a_person_wants_to_know() -> None:
+    space = scripted.space()
+    progress = Progress(space, 20, 0, 2)
+    made = candidates(space, 14)
+    made[0].baseline = "plain"
+    progress.epoch(made[0], {"epoch": 2, "accuracy": 0.9}, 1.0)
+    progress.ended(made[0], "COMPLETE", None, outcome(0.9))
+    progress.ended(made[1], "PRUNED", None, outcome(0.95))
+    progress.ended(made[2], "FAIL", "diverged", Outcome())
+    for candidate in made[3:]:
+        progress.epoch(candidate, {"epoch": 1, "accuracy": 0.5}, 1.0)
+    progress.refused(made[3])
+    for width in (40, 80, 200):
+        stream = io.StringIO()
+        console = Console(file=stream, width=width, force_terminal=True, color_system=None)
+        console.print(displays.Picture(progress, "mine", stream))
+        lines = stream.getvalue().splitlines()
+        assert len(lines) == 13
+        assert max(map(len, lines)) <= width
+    text = stream.getvalue()
+    for words in ("mine", "3/20", "left", "1 finished  ·  1 pruned  ·  1 failed  ·  11 running  ·  1 over the limits"):
+        assert words in text
+    for words in ("1/2  0.5000", "and 3 more", "plain 0.9000", "best  0.9000  1,000 params  plain: "):
+        assert words in text
+
+
+def test_a_terminal_gets_a_picture_and_a_file_gets_lines() -> None:
+    progress = Progress(scripted.space(), 1, 0, 1)
+    assert type(displays.display(progress, "mine", io.StringIO())) is displays.Lines
+    assert type(displays.display(progress, "mine", None)) is displays.Lines
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.04, "0.0s"), (59.94, "59.9s"), (60, "1m 00s"), (3599.6, "1h 00m"), (7260, "2h 01m")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert displays.duration(seconds) == text

@@ -1,0 +1,107 @@
+"""Proxies in a search: what the record says of them, and what is trained where they choose. No Ray."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from nas.errors import SpaceError
+from nas.sampling import foresight
+from nas.sampling.samplers import sampler
+from nas.searching.proposals import Proposer
+from nas.searching.session import Outcome, Session
+from nas.space import SearchSpace
+from nas.study import Run
+from nas.topology import Topology
+from nas.topology.paths import describe
+from tests.helpers import scripted
+
+
+def proposer(space: SearchSpace) -> Proposer:
+    return Proposer(space, sampler(space, 0), scripted.price, [], 0)
+
+
+def paths(topology: Topology) -> float:
+    return describe(topology)["log_paths"]
+
+
+def test_of_several_proposals_the_best_is_trained() -> None:
+    space = scripted.space(8, prefilter={"proxy": "log_paths", "sample": 20})
+    chosen, any_one = proposer(space), proposer(scripted.space(8))
+    best = [paths(chosen.next().topology) for _ in range(10)]  # type: ignore[union-attr]
+    others = [paths(any_one.next().topology) for _ in range(10)]  # type: ignore[union-attr]
+    assert min(best) >= 7 > sum(others) / 10
+    assert chosen.next().proxies == {"log_paths": 7.0}  # type: ignore[union-attr]
+    assert len(chosen.known) == 11
+
+
+@pytest.mark.parametrize("name", ["random", "tpe", "topology"])
+def test_what_it_passes_over_is_not_lost(name: str) -> None:
+    """Every topology of the space is proposed once, and no more are proposed."""
+    made = proposer(scripted.space(3, prefilter="short_paths", sampler=name))
+    keys = []
+    while (candidate := made.next()) is not None:
+        keys.append(candidate.topology.key)
+        made.tell(candidate, TrialState.COMPLETE, [0.5, 1.0])
+    assert len(keys) == len(set(keys)) == 27
+    assert {trial.state.name for trial in made.memory.study.trials} <= {"COMPLETE", "FAIL"}
+
+
+def test_what_is_over_the_limits_is_refused_all_the_same() -> None:
+    space = scripted.space(3, prefilter="log_paths")
+    limited = SearchSpace.from_dict(space.to_dict() | {"limits": {"params": 1200}})
+    made = proposer(limited)
+    candidates = list(iter(made.next, None))
+    refused = [one for one in candidates if one.refusal is not None]
+    assert len(candidates) == 27
+    assert {one.topology.key for one in refused} == {
+        topology.key for topology in space.enumerate() if scripted.price(topology)["params"] > 1200
+    }
+    assert all(not one.proxies for one in refused)
+
+
+def test_the_record_has_the_proxies_of_what_was_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def proxies(topology: Topology, names: Iterable[str], recipe: object) -> dict[str, float]:
+        return {name: math.nan if name == "jacobian" else paths(topology) for name in names}
+
+    monkeypatch.setattr("nas.cost.proxies.proxies", proxies)
+    space = scripted.space(
+        proxies=["naswot", "jacobian"], prefilter={"proxy": "synflow", "sample": 2}, baselines="plain"
+    )
+    run = Run.create(space, "run", tmp_path)
+    session = Session(run, scripted.price, 5)
+    while (candidate := session.ask()) is not None:
+        session.tell(candidate, Outcome([{"epoch": 1, "accuracy": 0.5}], whole=True))
+    session.close()
+    assert len(run.study.trials) == 5
+    for number, said in enumerate(run.frame()["proxies"]):
+        value = paths(run.topology(number))
+        assert said == {"naswot": value, "jacobian": None, "synflow": value}
+
+
+def test_a_proxy_that_is_not_a_number_is_the_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = iter([math.nan, -5.0, -math.inf])
+    monkeypatch.setattr("nas.cost.proxies.proxies", lambda topology, names, recipe: {"naswot": next(values)})
+    space = scripted.space(prefilter="naswot")
+    assert foresight.most_promising(space, [next(space.enumerate())] * 3) == 1
+    assert foresight.most_promising(scripted.space(), [next(space.enumerate())] * 3) == 0
+
+
+def test_everything_leaves_nothing_to_filter() -> None:
+    with pytest.raises(SpaceError, match=r"search.prefilter: must be left out where the sampler is exhaustive"):
+        scripted.space(sampler="exhaustive", prefilter="naswot")
+    with pytest.raises(SpaceError, match="naswot"):
+        scripted.space(prefilter="nastwo")
+
+
+def test_a_space_may_ask_for_every_proxy_there_is() -> None:
+    from typing import get_args
+
+    from nas.cost.proxies import PROXIES
+    from nas.space.language import Proxy
+
+    assert set(get_args(Proxy)) == set(PROXIES)

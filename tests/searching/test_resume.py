@@ -1,0 +1,173 @@
+"""A search that is interrupted or killed and then resumed: a program of its own, as a person would run it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from nas.errors import RunError
+from nas.study import Run
+
+TRIALS = 16
+AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
+PROGRAM = f"""
+import functools, pathlib, sys
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from tests.helpers import scripted
+from nas.searching.driver import search
+import ray.cloudpickle
+ray.cloudpickle.register_pickle_by_value(scripted)
+root = pathlib.Path(sys.argv[1])
+evaluate = functools.partial(scripted.Scripted, seconds=0.4, log=root / "log", faults={{"fine": 36, "crash": 1}})
+space, resume = (None, "mine") if (root / "mine").exists() else (scripted.space(6, trials={TRIALS}), None)
+run = search(space, name=None if resume else "mine", resume=resume, root=root, evaluate=evaluate, slots=2)
+if run.interrupted:
+    print("interrupted")
+"""
+
+
+def start(root: Path) -> subprocess.Popen[str]:
+    """The program, in a session of its own, so that a signal reaches it as Ctrl-C does in a terminal."""
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def states(root: Path) -> Counter[str]:
+    try:
+        return Counter(Run.open("mine", root).frame()["state"])
+    except RunError:
+        return Counter()
+
+
+def until(condition: Callable[[], bool], seconds: float = 150) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.2)
+
+
+def ended(root: Path) -> int:
+    return sum(count for state, count in states(root).items() if state in ("COMPLETE", "FAIL"))
+
+
+def trainings(root: Path, what: str) -> Counter[str]:
+    """How often each topology was begun, or ended."""
+    lines = [line.split() for line in (root / "log").read_text().splitlines()]
+    return Counter(key for said, key, _ in lines if said == what)
+
+
+class Process(NamedTuple):
+    """`began` tells it from another of the same number."""
+
+    pid: int
+    began: str
+    parent: int
+    command: str
+
+
+def processes() -> dict[tuple[int, str], Process]:
+    """All that live."""
+    command = ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,lstart=,args="]
+    found = {}
+    for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines():
+        pid, parent, state, *began, arguments = line.split(maxsplit=8)
+        if not state.startswith("Z"):
+            process = Process(int(pid), " ".join(began), int(parent), arguments)
+            found[process.pid, process.began] = process
+    return found
+
+
+def descendants(pid: int) -> set[tuple[int, str]]:
+    """Of a process: its children, their children, … but for Ray's agents, which notice after a minute."""
+    known, found, parents = processes(), set[tuple[int, str]](), {pid}
+    while parents:
+        children = {key: process for key, process in known.items() if process.parent in parents}
+        found |= {key for key, process in children.items() if not process.command.startswith(AGENTS)}
+        parents = {process.pid for process in children.values()}
+    return found
+
+
+def alive(family: set[tuple[int, str]]) -> list[str]:
+    known = processes()
+    return [known[key].command for key in family if key in known]
+
+
+@pytest.fixture
+def family() -> Iterator[set[tuple[int, str]]]:
+    """Processes that the test has put in; whatever of them outlives it is ended."""
+    met: set[tuple[int, str]] = set()
+    yield met
+    for pid, _ in met & processes().keys():
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_interrupted_killed_and_resumed(tmp_path: Path, family: set[tuple[int, str]]) -> None:
+    """Exactly as many trials as asked, none of the finished ones trained again, nothing left running."""
+    first = start(tmp_path)
+    until(lambda: ended(tmp_path) >= 4)
+    os.killpg(first.pid, signal.SIGINT)
+    out, err = first.communicate(timeout=60)
+    assert first.returncode == 0
+    assert out == "interrupted\n"
+    assert err.splitlines()[-1].startswith("mine: interrupted; nas search --resume mine goes on; ")
+    assert not [word for word in ("Traceback", "raylet", "Ray ", "Warning", "ray::") if word in err]
+    stopped = states(tmp_path)
+    assert set(stopped) <= {"COMPLETE", "FAIL", "WAITING"}
+    assert 4 <= ended(tmp_path) < TRIALS
+
+    second = start(tmp_path)
+    until(lambda: ended(tmp_path) >= 9)
+    family |= descendants(second.pid)
+    assert len(family) >= 4
+    second.send_signal(signal.SIGKILL)
+    second.communicate()
+    assert states(tmp_path)["RUNNING"] >= 1
+    killed = Run.open("mine", tmp_path).frame()
+    before = killed[killed["state"].isin(["COMPLETE", "FAIL"])].set_index("trial")["key"]
+    until(lambda: not alive(family), 30)
+    begun_before = trainings(tmp_path, "begin")
+
+    third = start(tmp_path)
+    _, err = third.communicate(timeout=200)
+    assert third.returncode == 0, err
+    assert f"mine: {TRIALS} candidates, {len(before)} of them before, up to 2 at a time" in err
+    assert "mine: all trials are finished; " in err
+    frame = Run.open("mine", tmp_path).frame()
+    assert len(frame) == TRIALS
+    assert set(frame["state"]) == {"COMPLETE", "FAIL"}
+    assert len(set(frame["key"])) == TRIALS
+    assert (frame.set_index("trial")["key"][before.index] == before).all()
+    begun, done = trainings(tmp_path, "begin"), trainings(tmp_path, "end")
+    assert [begun[key] for key in before] == [begun_before[key] for key in before]  # never again
+    assert set(done) == set(frame[frame["state"] == "COMPLETE"]["key"])
+    assert begun.total() - TRIALS <= 4  # what was running when it was interrupted, and when it was killed
+    assert list(frame[frame["state"] == "FAIL"]["trial"]) == [0]
+    assert frame[frame["state"] == "FAIL"]["reason"].str.startswith("error: its process died: Worker").all()
+
+    command = [Path(sys.executable).with_name("optuna"), "--quiet"]
+    storage = ["--storage", Run.open("mine", tmp_path).storage_url]
+    run = functools.partial(subprocess.run, capture_output=True, text=True, check=True)
+    [study] = json.loads(run([*command, "studies", *storage, "--format", "json"]).stdout)
+    assert (study["name"], study["n_trials"]) == ("mine", TRIALS)
+    listed = json.loads(run([*command, "trials", *storage, "--study-name", "mine", "--format", "json"]).stdout)
+    assert Counter(trial["state"] for trial in listed) == Counter(frame["state"])
+    for trial in listed:
+        known = {"topology", "line", "key", "seed", "predicted", "measured", "curve"}
+        assert known <= set(trial["user_attrs"])
+        assert ("reason" in trial["user_attrs"]) == (trial["state"] == "FAIL")

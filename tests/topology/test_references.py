@@ -1,0 +1,164 @@
+"""The published networks, exactly: as many parameters as their authors count, and torchvision's function."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from optuna.trial import FixedTrial
+from torch import nn
+
+from nas.cost import measure
+from nas.errors import TopologyError
+from nas.network import build
+from nas.network.pretrained import from_torchvision
+from nas.space import SearchSpace
+from nas.topology import references
+
+TABLE = Path(__file__).parents[3] / "shared" / "data" / "nas-bench-macro_cifar10.json"
+
+
+def parameters(name: str) -> int:
+    return sum(p.numel() for p in build(references.get(name), device="meta").parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("resnet18", 11_689_512),
+        ("resnet34", 21_797_672),
+        ("resnet50", 25_557_032),
+        ("resnet101", 44_549_160),
+        ("resnet152", 60_192_808),
+        ("wide_resnet50_2", 68_883_240),
+        ("densenet121", 7_978_856),
+        ("densenet169", 14_149_480),
+        ("densenet201", 20_013_928),
+        ("densenet161", 28_681_000),
+        ("vit_b_16", 86_567_656),
+        ("vit_b_32", 88_224_232),
+        ("vit_l_16", 304_326_632),
+        ("resnet20", 269_722),
+        ("resnet32", 464_154),
+        ("resnet56", 853_018),
+        ("resnet110", 1_727_962),
+        ("wide_resnet28_10", 36_479_194),
+        ("unet", 31_037_633),
+        ("gpt2", 124_439_808),
+        ("gpt2_medium", 354_823_168),
+        ("gpt2_xl", 1_557_611_200),
+        ("mobilenet_like", 3_504_872),
+    ],
+)
+def test_parameters_are_the_published_ones(name: str, count: int) -> None:
+    assert parameters(name) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [("densenet_bc100_12", 0.77), ("densenet40_12", 1.02), ("preact_resnet110", 1.7), ("preact_resnet164", 1.7)],
+)
+def test_parameters_are_near_the_published_roundings(name: str, millions: float) -> None:
+    assert parameters(name) == pytest.approx(millions * 1e6, rel=0.02)
+
+
+def randomised(model: nn.Module) -> nn.Module:
+    """No norm, bias, token or statistic at its start value: an exchange of two must show."""
+    generator = torch.Generator().manual_seed(0)
+    for value in model.state_dict().values():
+        if value.is_floating_point() and value.ndim not in (2, 4):
+            value.copy_(value + 0.1 * torch.rand(value.shape, generator=generator))
+    return model
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["resnet18", "resnet34", "resnet50", "resnet101", "wide_resnet50_2", "densenet121", "densenet169", "vit_b_16"],
+)
+@torch.no_grad()
+def test_function_is_torchvisions(name: str) -> None:
+    theirs = randomised(torchvision.models.get_model(name, weights=None)).eval()
+    ours = build(references.get(name)).eval()
+    ours.load_state_dict(from_torchvision(name, theirs.state_dict()))
+    x = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+    assert (ours(x) - theirs(x)).abs().max() <= 1e-4 * theirs(x).abs().max().clamp(min=1)
+    ours, theirs, x = ours.double(), theirs.double(), x.double()
+    torch.testing.assert_close(ours(x), theirs(x), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "densenet121"])
+def test_gradients_are_torchvisions(name: str) -> None:
+    theirs = torchvision.models.get_model(name, weights=None).train()
+    ours = build(references.get(name)).train()
+    ours.load_state_dict(from_torchvision(name, theirs.state_dict()))
+    x, y = torch.randn(2, 3, 64, 64), torch.tensor([1, 2])
+    for model in (ours, theirs):
+        nn.functional.cross_entropy(model(x), y).backward()
+    wanted = from_torchvision(name, {key: p.grad for key, p in theirs.named_parameters()})
+    for key, p in ours.named_parameters():
+        torch.testing.assert_close(p.grad, wanted[key], msg=key)
+
+
+@pytest.mark.skipif(not TABLE.exists(), reason="the table of NAS-Bench-Macro is not at ../shared/data")
+def test_nas_bench_macro_has_its_parameters_flops_and_classes() -> None:
+    table = json.loads(TABLE.read_text())
+    classes: dict[str, list[str]] = {}
+    for code, row in table.items():
+        topology = references.nas_bench_macro(code)
+        classes.setdefault(topology.key, []).append(code)
+        cost = measure(topology)
+        assert (code, cost.params, cost.flops) == (code, row["params"], row["flops"])
+    assert len(table) == 6561
+    assert len(classes) == 3969
+    for codes in classes.values():
+        assert len({(table[code]["params"], table[code]["flops"], table[code]["mean_acc"]) for code in codes}) == 1
+
+
+def test_bilinear_unet_is_the_known_one() -> None:
+    network = build(references.unet(up="bilinear", outputs=2), device="meta")
+    assert sum(p.numel() for p in network.parameters()) == 17_263_042
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnet21", r"depth of resnet must be 6n\+2 or published: .*18, 20.*got 21"),
+        ("densenet122", "depth of densenet without a growth rate must be one of 121, 161, 169, 201, but got 122"),
+        ("resnet", "resnet takes .depth"),
+        ("resnett18", "a reference must be one of .*did you mean 'resnet18'"),
+        ("nas_bench_macro_333", "eight digits"),
+        ("gpt2_huge", "size of gpt2 must be one of small, medium, large, xl"),
+        ("wide_resnet50_3", "widen"),
+        ("unet(64, 99)", "depth of unet"),
+        ("resnet(18, 18)", "resnet takes"),
+        ("resnet18; import os", "a reference must be one of"),
+        ("x" * 10_000, "a reference must be one of"),
+    ],
+)
+def test_what_does_not_exist_is_a_clear_error(name: str, message: str) -> None:
+    with pytest.raises(TopologyError, match=message) as caught:
+        references.get(name)
+    assert len(str(caught.value)) < 700
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet20", "plain20", "densenet40_12", "preact_resnet20", "highway_conv", "unet(8, 2)"]
+)
+def test_references_fit_another_task(name: str) -> None:
+    topology = references.get(name, input=(1, 16, 16), outputs=7)
+    assert build(topology)(torch.zeros(2, 1, 16, 16)).shape[:2] == (2, 7)
+
+
+def test_every_reference_cites_its_paper() -> None:
+    for name, function in references.REFERENCES.items():
+        assert "et al. 20" in (function.__doc__ or "") or "Komodakis 2016" in (function.__doc__ or ""), name
+
+
+def test_the_space_of_nas_bench_macro_is_the_published_one() -> None:
+    space = SearchSpace.load("nas_bench_macro")
+    assert space.size() == 6561
+    assert len({topology.key for topology in space.enumerate()}) == 3969
+    for code in ("22212220", "00000000", "12012012"):
+        topology = references.nas_bench_macro(code)
+        assert space.sample(FixedTrial(space.encode(topology))).key == topology.key
