@@ -17,7 +17,9 @@ from nas.analysis.palette import LOOKS
 
 if TYPE_CHECKING:
     from nas.space import SearchSpace
-    from nas.space.language import HeadPart, Limits, Skips, Stage, StemPart
+    from nas.space.parts import HeadPart, Stage, StemPart
+    from nas.space.settings import Limits
+    from nas.space.skips import Skips
 
 EXACT = 10**30  # a larger size is written with its power of ten
 ARROWS = {"maximize": "↑", "minimize": "↓"}

@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 
 from nas.errors import TopologyError
 from nas.space.decisions import Decision, Trail, Walk, drive, explore, first, pick, pick_number
-from nas.space.language import BlockEntry, Long, Network, Part, Skips, Stage
+from nas.space.parts import BlockEntry, Network, Part, Stage
+from nas.space.skips import Long, Skips
 from nas.topology.block import Block, Head, Pairs, Skip, Stem, options_of
 from nas.topology.shapes import transformed
 from nas.topology.vocabulary import STEMS, Scalar, Shape

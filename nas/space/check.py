@@ -15,7 +15,7 @@ from nas.errors import TopologyError
 from nas.space.chain import Chain, PlacedStage, Plain, Plan, narrowed
 from nas.space.decisions import explore
 from nas.space.faults import Fault, Path
-from nas.space.language import BlockEntry
+from nas.space.parts import BlockEntry
 from nas.topology import Topology
 from nas.topology.block import options_of
 from nas.topology.shapes import transformed

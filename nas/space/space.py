@@ -19,7 +19,9 @@ from nas.space.check import check
 from nas.space.decisions import Choice, Decision, drive, explore
 from nas.space.document import Document, read
 from nas.space.faults import Fault, first_fault, must_be_one_of
-from nas.space.language import Definition, Limits, SearchSettings, TaskEntry, check_keys
+from nas.space.language import Definition, TaskEntry
+from nas.space.sections import check_keys
+from nas.space.settings import Limits, SearchSettings
 from nas.tasks import Task
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology
@@ -42,7 +44,7 @@ class SearchSpace:
     """A set of topologies for a task, and how to search it.
 
     task, recipe    what candidates are trained for, and how
-    definition      the file, as the models of nas.space.language
+    definition      the file, as the model of nas.space.language
     source          the file that it was read from
     Raises SpaceError, of one line with file, key and rule, unless every topology in it can be built.
     """

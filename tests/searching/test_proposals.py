@@ -102,6 +102,6 @@ def test_a_space_may_ask_for_every_proxy_there_is() -> None:
     from typing import get_args
 
     from nas.cost.proxies import PROXIES
-    from nas.space.language import Proxy
+    from nas.space.settings import Proxy
 
     assert set(get_args(Proxy)) == set(PROXIES)

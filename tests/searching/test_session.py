@@ -21,7 +21,7 @@ from nas.searching.proposals import Candidate, Proposer
 from nas.searching.session import Outcome, Session, Watcher
 from nas.searching.trainable import reason_of
 from nas.space import SearchSpace
-from nas.space.language import Sampler
+from nas.space.settings import Sampler
 from nas.study import Run
 from nas.study import run as names
 from nas.study.leaders import Leaders, dominates
