@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 GOLDEN = Path(__file__).parent / "golden"
-# one after the other, since each takes every core
-WITH_RAY = {"cli/test_cli.py", "searching/test_driver.py", "searching/test_packing.py", "searching/test_resume.py"}
+# files and folders of tests that start Ray: they run one after the other, since each takes every core
+WITH_RAY = ("cli/commands/", "searching/test_driver.py", "searching/test_packing.py", "searching/test_resume.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,7 +29,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class Together(LoadScopeScheduling):  # type: ignore[misc,unused-ignore]
         def _split_scope(self, nodeid: str) -> str:
             name = nodeid.split("::")[0].removeprefix("tests/")
-            return "ray" if name in WITH_RAY else name
+            return "ray" if name.startswith(WITH_RAY) else name
 
     return Together(config, log)
 

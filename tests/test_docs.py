@@ -27,9 +27,14 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_in_the_readme_and_has_an_example(command: str) -> None:
-    assert f"nas {command}" in README
+    assert re.search(rf"^\|.*`nas {command}[ `]", README, re.MULTILINE), (
+        f"the command {command} is not in the README: add a row `nas {command} …` to the table under 'Commands'"
+    )
     help = typer.main.get_command(app).commands[command].help or ""  # type: ignore[attr-defined]
-    assert re.search("Examples?: ", help)
+    assert re.search(rf"Examples?: .*\[bold\]nas {command}\b", help, re.DOTALL), (
+        f"`nas {command} --help` has no example: end the docstring of the command in nas/cli/commands with "
+        f"'Example: [bold]nas {command} …[/bold]'"
+    )
 
 
 def test_the_readme_names_no_command_that_is_not_there() -> None:

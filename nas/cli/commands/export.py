@@ -1,0 +1,52 @@
+"""`nas export`: write a network as PyTorch code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas.cli.naming import topology_named, trial_named
+from nas.cli.root import app
+from nas.errors import NasError
+
+
+@app.command(rich_help_panel="Take away")
+def export(
+    what: Annotated[
+        str | None,
+        typer.Argument(help="A run, RUN/TRIAL, a reference (resnet18) or a topology file. Default: the latest run."),
+    ] = None,
+    trial: Annotated[int | None, typer.Option(min=0, help="This trial of the run instead of its best.")] = None,
+    key: Annotated[str | None, typer.Option(help="The trial with this key, or with the one that begins so.")] = None,
+    format: Annotated[
+        list[str] | None, typer.Option(metavar="py,onnx,pt2", help="What to write beside network.py; repeat or list.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder, or network.py alone. Default: runs/NAME/best.")
+    ] = None,
+) -> None:
+    """Write a network as PyTorch code that needs nothing of ours: network.py, weights.safetensors and card.md.
+
+    What is written is loaded in a fresh interpreter and compared first: a file that differs is not left behind.
+    network.onnx (pip install 'skipnas[onnx]') and network.pt2 (torch.export) read batches of any size.
+
+    Examples: [bold]nas export[/bold], [bold]nas export resnet18 -o resnet18[/bold],
+    [bold]nas export --key 3f9a --format onnx,pt2[/bold]
+    """
+    from nas.export import export_run, export_topology
+    from nas.study import Run
+
+    formats = [word.strip() for words in format or () for word in words.split(",")]
+    network = None if what is None else topology_named(what)
+    if network is not None:
+        if trial is not None or key is not None:
+            raise NasError(f"--trial and --key choose a trial of a run, but {what} is a network")
+        typer.echo(export_topology(network, out or Path(Path(str(what)).stem), formats=formats))
+        return
+    run, number = trial_named(what or "") or (Run.open(what), None)
+    if [number, trial, key].count(None) < 2:
+        raise NasError("RUN/TRIAL, --trial and --key all choose the trial: give one of them")
+    number = run.number(key) if key is not None else trial if trial is not None else number
+    typer.echo(export_run(run, number, out, formats=formats))

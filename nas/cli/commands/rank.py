@@ -1,0 +1,27 @@
+"""`nas rank`: the leaderboard of a run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nas.cli.printing import print_leaderboard
+from nas.cli.root import AsCsv, AsJson, RunName, app
+
+
+@app.command(rich_help_panel="Analyse")
+def rank(
+    run: RunName = None,
+    by: Annotated[str | None, typer.Option(help="The metric, a cost (params, memory …) or pareto.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Rows to show; baselines are always shown.")] = 20,
+    csv: AsCsv = False,
+    json: AsJson = False,
+) -> None:
+    """The leaderboard: every finished candidate, best first, beside the baselines; ◆ is on the Pareto front.
+
+    Example: [bold]nas rank --by params --csv > leaderboard.csv[/bold]
+    """
+    from nas.study import Run
+
+    print_leaderboard(Run.open(run), by, top, csv, json)

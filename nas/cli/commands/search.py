@@ -1,0 +1,115 @@
+"""`nas search`: search a space, then print the leaderboard, write the report and export the winner."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nas.cli.naming import baselines_named
+from nas.cli.printing import print_leaderboard, say
+from nas.cli.root import app
+from nas.errors import NasError
+
+if TYPE_CHECKING:
+    from nas.study import Run
+
+
+@app.command(rich_help_panel="Search")
+def search(
+    space: Annotated[
+        str | None, typer.Argument(help="A search space: a YAML file, or the name of a shipped one.")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="Other data for the space: csv:PATH?target=COLUMN, imagefolder:PATH, FILE.py:FUNCTION, …"),
+    ] = None,
+    table: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Look results up in this JSON file instead of training (see the README)."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run. Default: the space and the time.")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="How many candidates to finish, in all.")] = None,
+    time: Annotated[str | None, typer.Option(help="Stop after this time: 90s, 30m, 2h, 1h30m.")] = None,
+    slots: Annotated[
+        int | None, typer.Option(min=1, help="Candidates trained at a time. Default: by the machine.")
+    ] = None,
+    gpus_per_trial: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|NUMBER",
+            help="auto: the part of a GPU that the predicted memory of a candidate needs. Default: one for each.",
+        ),
+    ] = None,
+    gpu_memory: Annotated[
+        str | None,
+        typer.Option(metavar="24GiB", help="What of each GPU is for this search, with --gpus-per-trial auto."),
+    ] = None,
+    sampler: Annotated[str | None, typer.Option(help="topology, tpe, gp, nsga2, qmc, random or exhaustive.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the sampler and of every candidate.")] = None,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NETWORK", help="Try this first: a network.py, a topology file or a reference; repeat."),
+    ] = None,
+    reuse: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RUN", help="Do not train what this run of the same task and recipe finished; repeat."),
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option(metavar="URL", help="Optuna storage. Default: study.db in the run.")
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster to run on: auto, or HOST:PORT.")] = None,
+) -> None:
+    """Search a space: train candidates, keep every result, report and export the best.
+
+    Writes runs/NAME/: run.yaml, study.db, weights/, report.html and best/ (network.py, weights.safetensors,
+    card.md). Ctrl-C stops cleanly, with exit code 130; --resume goes on. A result that is reused does not count as one
+    of the --trials.
+
+    Examples: [bold]nas search digits --trials 20[/bold], [bold]nas search highway_tabular --task
+    "csv:patients.csv?target=outcome"[/bold], [bold]nas search digits --baseline mine/network.py[/bold]
+    """
+    from nas.searching.driver import search as run_search
+    from nas.space import SearchSpace
+    from nas.study import Run
+
+    if (space is None) == (resume is None):
+        raise NasError("search takes a SPACE or --resume RUN, one of the two")
+    for option, value in (("--task", task), ("--table", table)):
+        if value is not None and space is None:
+            raise NasError(f"{option} is for a new search: a run that is resumed keeps its task")
+    loaded = SearchSpace.load(space, task, table) if space is not None else None
+    for note in () if loaded is None else loaded.task.notes:
+        say(f"data     {note}")
+    run = run_search(
+        loaded,
+        name=name,
+        resume=resume,
+        trials=trials,
+        time=time,
+        slots=slots,
+        gpus_per_trial=gpus_per_trial,
+        gpu_memory=gpu_memory,
+        sampler=sampler,
+        seed=seed,
+        baselines=baselines_named(baseline or [], loaded or Run.open(resume).space),
+        reuse=reuse or (),
+        storage=storage,
+        address=address,
+    )
+    _finish(run)
+    if run.interrupted:
+        raise typer.Exit(130)
+
+
+def _finish(run: Run) -> None:
+    """The leaderboard, the report and the winner of a search that has ended."""
+    from nas.analysis import report
+    from nas.export import export_run
+
+    print_leaderboard(run, by=None, top=10)
+    page = report(run)
+    say(f"report   {page}")
+    if run.best() is not None:
+        say(f"winner   {export_run(run)}")

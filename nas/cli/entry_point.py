@@ -1,0 +1,37 @@
+"""The entry point of `nas`: find the commands, then run the application."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+
+from nas.cli import commands
+from nas.cli.printing import say
+from nas.cli.root import PANELS, app
+from nas.errors import NasError
+
+__all__ = ["add_commands", "app", "main"]
+
+
+def add_commands() -> None:
+    """Import every file of nas/cli/commands, which adds its command to `app`; sort them by panel, then by name."""
+    for module in pkgutil.iter_modules(commands.__path__):
+        importlib.import_module(f"{commands.__name__}.{module.name}")
+    order = {panel: place for place, panel in enumerate(PANELS)}
+    app.registered_commands.sort(key=lambda command: order.get(str(command.rich_help_panel), len(order)))
+
+
+def main() -> None:
+    """Run the command line. A mistake of the user is printed as one line, with exit code 2, never as a traceback."""
+    try:
+        app()
+    except NasError as error:
+        say(f"nas: {error}")
+        sys.exit(2)
+    except BrokenPipeError:  # `nas rank | head`
+        sys.stderr.close()
+        sys.exit(0)
+
+
+add_commands()

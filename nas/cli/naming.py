@@ -1,0 +1,69 @@
+"""What a word on the command line means: a topology file, a reference, a trial of a run (RUN/12), a baseline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.errors import NasError
+
+if TYPE_CHECKING:
+    from nas.space import SearchSpace
+    from nas.study import Run
+    from nas.topology import Topology
+
+TOPOLOGY_FILES = (".json", ".py")
+
+
+def topology_named(word: str) -> Topology | None:
+    """Return the topology in the file `word` or of the reference `word`; None if the word must mean something else.
+
+    Else it may be a space (a space comes before a reference of the same name), a run or a trial.
+    Raises NasError if the file holds no topology.
+    """
+    from nas.space import available
+    from nas.topology import references
+
+    if Path(word).suffix in TOPOLOGY_FILES:
+        from nas.export import read_topology
+
+        return read_topology(word)
+    return references.get(word) if references.known(word) and word not in available() else None
+
+
+def trial_named(word: str) -> tuple[Run, int] | None:
+    """Return the run and the trial number of a word such as RUN/12 (/12: of the latest run); None for other words.
+
+    Raises RunError if there is no such run.
+    """
+    from nas.study import Run
+
+    name, _, number = word.rpartition("/")
+    return (Run.open(name or None), int(number)) if number.isdecimal() else None
+
+
+def baselines_named(words: list[str], space: SearchSpace) -> dict[str, Topology]:
+    """Return name → topology for each word of --baseline: a topology file or a baseline that the space knows.
+
+    A file gives its name to the baseline; network.py, which all exported networks are called, that of its folder.
+    Raises NasError if a word names no topology, or if two have one name.
+    """
+    found: dict[str, Topology] = {}
+    for word in words:
+        name, topology = _baseline(word, space)
+        if name in found:
+            raise NasError(f"--baseline {word}: there is a baseline {name!r} already")
+        found[name] = topology
+    return found
+
+
+def _baseline(word: str, space: SearchSpace) -> tuple[str, Topology]:
+    from nas.export import read_topology
+
+    path = Path(word)
+    try:
+        if path.suffix not in TOPOLOGY_FILES:
+            return word, space.baseline(word)
+        return (path.resolve().parent.name if path.name == "network.py" else path.stem), read_topology(path)
+    except NasError as error:
+        raise NasError(f"--baseline: {error}") from None

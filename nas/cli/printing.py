@@ -1,0 +1,63 @@
+"""How commands print: data and tables on stdout, messages on stderr. rich and nas.analysis are imported late."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+    from nas.study import Run
+
+
+def say(message: str) -> None:
+    """Print a message to the user on stderr, because stdout is for data."""
+    typer.echo(message, err=True)
+
+
+def console() -> Console:
+    """Return a rich console that prints on stdout, as wide as the terminal."""
+    from rich.console import Console
+
+    return Console()
+
+
+def print_json(data: dict[str, Any]) -> None:
+    """Print plain data as indented JSON on stdout."""
+    import json
+
+    typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def print_frame(frame: pd.DataFrame, csv: bool, json: bool) -> bool:
+    """Print the frame on stdout as CSV or as JSON, and return True; return False if neither is asked for."""
+    if csv:
+        typer.echo(frame.to_csv(index=False), nl=False)
+    elif json:
+        typer.echo(frame.to_json(orient="records", indent=2, force_ascii=False, date_format="iso"))
+    return csv or json
+
+
+def print_leaderboard(run: Run, by: str | None, top: int | None, csv: bool = False, json: bool = False) -> None:
+    """Print the `top` candidates of the run, sorted by `by` (None: by the metric): a table, CSV or JSON."""
+    from nas.analysis import Goals, leaderboard, leaderboard_table
+
+    goals = Goals.of(run)
+    board = leaderboard(run, by=by, top=top)
+    if not print_frame(board, csv, json):
+        screen = console()
+        screen.print(leaderboard_table(board, goals, width=screen.width))
+        print_foresight(run)
+
+
+def print_foresight(run: Run) -> None:
+    """Print how well each proxy predicted the metric; print nothing if too few candidates are finished to say."""
+    from nas.analysis import Goals, foresight, foresight_line
+
+    goals = Goals.of(run)
+    table = foresight(run.frame(), goals)
+    if not table.empty:
+        console().print(foresight_line(table, goals))
