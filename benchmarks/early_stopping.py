@@ -42,8 +42,8 @@ from nas.searching.driver import search
 from nas.searching.proposals import Candidate, Dice, excess
 from nas.searching.stopping import NOBODY, scheduler
 from nas.space import SearchSpace
+from nas.study.attributes import directions
 from nas.study.pareto import pareto_rank
-from nas.study.run import directions
 from nas.topology import Topology
 from nas.training.evaluate import Evaluator
 

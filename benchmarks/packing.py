@@ -28,7 +28,7 @@ import ray
 from nas.searching.driver import search
 from nas.space import SearchSpace
 from nas.study import Run
-from nas.study.run import MEASURED
+from nas.study.attributes import MEASURED
 
 Options = dict[str, Any]  # of a search
 

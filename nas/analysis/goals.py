@@ -29,7 +29,7 @@ class Goals:
     @classmethod
     def of_space(cls, space: SearchSpace) -> Goals:
         """The goals of a search of `space`; its objective `accuracy` is whatever the task measures."""
-        from nas.study.run import directions
+        from nas.study.attributes import directions
 
         metric = space.task.metric
         objectives = {metric if name == "accuracy" else name: way for name, way in directions(space).items()}

@@ -12,7 +12,7 @@ from nas.export.card import Card, mebibytes
 from nas.export.formats import FORMATS
 from nas.export.formats import formats as known_formats
 from nas.export.write import Weights, export_topology
-from nas.study.run import directions
+from nas.study.attributes import directions
 
 if TYPE_CHECKING:
     from nas.study import Run

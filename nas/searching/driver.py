@@ -24,7 +24,7 @@ from nas.searching.machine import machine
 from nas.searching.slots import Machine, Wanted
 from nas.space import SearchSpace
 from nas.study import Run
-from nas.study.run import ROOT
+from nas.study.folder import ROOT
 from nas.tasks import Task
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology

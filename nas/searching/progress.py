@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 from nas.searching.proposals import Candidate
 from nas.searching.session import Outcome, Watcher
 from nas.space import SearchSpace
-from nas.study import run as study
+from nas.study import attributes as names
 
 
 class Best(NamedTuple):
@@ -102,11 +102,11 @@ class Progress(Watcher):
         """What earlier sessions found."""
         for trial in trials:
             known = trial.user_attrs
-            self.saved += known.get(study.SAVED, 0) + (study.REUSED in known)
-            if study.CURVE not in known:
+            self.saved += known.get(names.SAVED, 0) + (names.REUSED in known)
+            if names.CURVE not in known:
                 continue
-            value = known[study.METRICS].get(self.metric) if trial.state.name == "COMPLETE" else None
-            self._note(value, known.get(study.BASELINE), known.get(study.PREDICTED, {}), known.get(study.LINE, ""))
+            value = known[names.METRICS].get(self.metric) if trial.state.name == "COMPLETE" else None
+            self._note(value, known.get(names.BASELINE), known.get(names.PREDICTED, {}), known.get(names.LINE, ""))
 
     def _note(self, value: float | None, baseline: str | None, predicted: Mapping[str, Any], line: str) -> None:
         if baseline:

@@ -26,7 +26,7 @@ from nas.sampling import history
 from nas.sampling.foresight import foreseen, most_promising
 from nas.sampling.samplers import Enumeration
 from nas.space import SearchSpace
-from nas.study import run as record
+from nas.study import attributes as names
 from nas.study.record import Entry, settled
 from nas.study.reuse import Finished
 from nas.topology import Topology
@@ -73,23 +73,23 @@ class Candidate:
     def attributes(self) -> dict[str, Any]:
         """What the record says of it before it is trained."""
         known: dict[str, Any] = {
-            record.TOPOLOGY: self.topology.to_dict(),
-            record.LINE: self.topology.describe(),
-            record.KEY: self.topology.key,
-            record.SEED: self.seed,
+            names.TOPOLOGY: self.topology.to_dict(),
+            names.LINE: self.topology.describe(),
+            names.KEY: self.topology.key,
+            names.SEED: self.seed,
         }
         if self.predicted:
-            known[record.PREDICTED] = dict(self.predicted)
+            known[names.PREDICTED] = dict(self.predicted)
         if self.proxies:
-            known[record.PROXIES] = dict(self.proxies)
+            known[names.PROXIES] = dict(self.proxies)
         if self.baseline:
-            known[record.BASELINE] = self.baseline
+            known[names.BASELINE] = self.baseline
         if self.refusal:
-            known[record.REASON] = self.refusal
+            known[names.REASON] = self.refusal
         if self.saved:
-            known[record.SAVED] = self.saved
+            known[names.SAVED] = self.saved
         if self.repeat:
-            known[record.REPEAT] = self.repeat
+            known[names.REPEAT] = self.repeat
         return known
 
     def trial(self, state: TrialState) -> FrozenTrial:
@@ -112,7 +112,7 @@ class Memory:
 
     def __init__(self, space: SearchSpace, sampler: BaseSampler) -> None:
         self.space = space
-        self.study = optuna.create_study(directions=list(record.directions(space).values()), sampler=sampler)
+        self.study = optuna.create_study(directions=list(names.directions(space).values()), sampler=sampler)
 
     def draw(self, params: Mapping[str, Any] | None = None) -> tuple[Trial, Topology]:
         """The sampler's next point, or the one with these parameters. Raises SpaceError where there is none."""
@@ -143,7 +143,7 @@ class Memory:
         if not trial.params:
             return
         known = trial.user_attrs
-        state = _seen_as(trial.state, excess(self.space, known.get(record.PREDICTED) or {}))
+        state = _seen_as(trial.state, excess(self.space, known.get(names.PREDICTED) or {}))
         self.study.add_trial(
             create_trial(
                 state=state,
@@ -191,8 +191,8 @@ class Proposer:
         self.space, self.price, self.seed = space, price, seed
         self.memory = Memory(space, sampler)
         past = [trial for trial in trials if trial.state.is_finished()]
-        self.known = {trial.user_attrs.get(record.KEY, "") for trial in past}
-        trained = {trial.user_attrs.get(record.KEY, "") for trial in past if record.CURVE in trial.user_attrs}
+        self.known = {trial.user_attrs.get(names.KEY, "") for trial in past}
+        trained = {trial.user_attrs.get(names.KEY, "") for trial in past if names.CURVE in trial.user_attrs}
         self.refused = self.known - trained  # to train these would have been against the limits
         for trial in past:
             self.memory.recall(trial)
@@ -258,13 +258,13 @@ class Proposer:
         """
         params = trial.system_attrs.get("fixed_params") or trial.params
         draft, topology = self.memory.draw(params) if params else (None, None)
-        if record.TOPOLOGY in trial.user_attrs:
-            topology = Topology.from_dict(trial.user_attrs[record.TOPOLOGY])
+        if names.TOPOLOGY in trial.user_attrs:
+            topology = Topology.from_dict(trial.user_attrs[names.TOPOLOGY])
         if topology is None:
             raise TopologyError("a queued trial must have parameters or a topology, but has neither")
-        seed, baseline = trial.user_attrs.get(record.SEED, self.seed), trial.user_attrs.get(record.BASELINE)
+        seed, baseline = trial.user_attrs.get(names.SEED, self.seed), trial.user_attrs.get(names.BASELINE)
         candidate = Candidate(topology, seed, baseline=baseline, draft=draft, waited=True, entry=settled(entry))
-        candidate.repeat = trial.user_attrs.get(record.REPEAT, 0)
+        candidate.repeat = trial.user_attrs.get(names.REPEAT, 0)
         if topology.key in self.known and not candidate.repeat:
             candidate.refusal = "known: the same topology was tried before"
             return candidate
@@ -280,7 +280,7 @@ class Proposer:
         """The sampler learns how a candidate ended; `known`: what the record says of its training."""
         if candidate.draft is not None:
             state = _seen_as(state, excess(self.space, candidate.predicted))
-            self.memory.tell(candidate.draft, state, values, {record.PREDICTED: candidate.predicted, **known})
+            self.memory.tell(candidate.draft, state, values, {names.PREDICTED: candidate.predicted, **known})
 
     def _priced(self, candidate: Candidate) -> Candidate:
         candidate.predicted = self.price(candidate.topology)
@@ -319,8 +319,8 @@ def excess(space: SearchSpace, predicted: Mapping[str, int]) -> dict[str, float]
 
 def constraints(space: SearchSpace, known: Mapping[str, Any]) -> dict[str, float]:
     """What a trial breaks, where positive: the limits, and the constraints of the search."""
-    predicted = known.get(record.PREDICTED) or {}
-    wanted = space.violations({**predicted, **(known.get(record.MEASURED) or {})})
+    predicted = known.get(names.PREDICTED) or {}
+    wanted = space.violations({**predicted, **(known.get(names.MEASURED) or {})})
     return excess(space, predicted) | {f"{name} wanted": value for name, value in wanted.items()}
 
 
@@ -328,11 +328,11 @@ def lessons(space: SearchSpace, known: Mapping[str, Any]) -> dict[str, Any]:
     """What a trial teaches besides its values: the learning curve of the metric, and of what was pruned the price."""
     objectives, metric = space.search.objectives, space.task.metric
     learned: dict[str, Any] = {}
-    curve = {entry["epoch"]: entry.get(metric) for entry in known.get(record.CURVE) or ()}
+    curve = {entry["epoch"]: entry.get(metric) for entry in known.get(names.CURVE) or ()}
     curve = {epoch: value for epoch, value in curve.items() if isinstance(value, int | float) and math.isfinite(value)}
     if curve and "accuracy" in objectives:
         learned[history.CURVE] = {"objective": objectives.index("accuracy"), "values": curve}
-    predicted = known.get(record.PREDICTED) or {}
+    predicted = known.get(names.PREDICTED) or {}
     learned[history.KNOWN] = [predicted.get(name) for name in objectives]
     return learned
 

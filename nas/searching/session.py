@@ -22,7 +22,7 @@ from nas.errors import NasError
 from nas.sampling.samplers import sampler
 from nas.searching.proposals import Candidate, Price, Proposer
 from nas.study import Run
-from nas.study import run as names
+from nas.study import attributes as names
 from nas.study.leaders import Result, Results
 from nas.study.record import Entry, Record, settled
 from nas.study.reuse import Finished, finished

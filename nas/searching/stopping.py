@@ -25,7 +25,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from nas.searching.proposals import Candidate
 from nas.space import PRICED, SearchSpace
-from nas.study import run as record
+from nas.study import attributes as names
 from nas.study.leaders import Front
 
 NOBODY: Any = None  # for Tune's controller, of which ASHA asks nothing
@@ -55,7 +55,7 @@ class FairASHA(ASHAScheduler):
         self.costs = tuple(name for name in space.search.objectives if name in PRICED)
         self.candidate = candidate
         self.fronts: defaultdict[int, Front] = defaultdict(Front)  # epoch → who is not dominated there
-        for trial in filter(record.counts, past):
+        for trial in filter(names.counts, past):
             self._recall(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -84,8 +84,8 @@ class FairASHA(ASHAScheduler):
     def _recall(self, trial: FrozenTrial) -> None:
         stand_in: Any = SimpleNamespace(trial_id=f"trial {trial.number}")
         self.on_trial_add(NOBODY, stand_in)
-        for result in trial.user_attrs[record.CURVE]:
-            self._judge(stand_in, result, trial.user_attrs.get(record.PREDICTED, {}))
+        for result in trial.user_attrs[names.CURVE]:
+            self._judge(stand_in, result, trial.user_attrs.get(names.PREDICTED, {}))
         self.on_trial_remove(NOBODY, stand_in)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nas.study.run import mean
+from nas.study.attributes import mean
 
 Losses = tuple[float, ...]
 

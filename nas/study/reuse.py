@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from nas.errors import RunError
 from nas.space import SearchSpace
 from nas.study import Run
-from nas.study import run as names
+from nas.study import attributes as names
 
 
 @dataclass(frozen=True)

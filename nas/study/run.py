@@ -5,34 +5,25 @@
       study.db      the Optuna storage, unless run.yaml names another
       weights/      <trial>.safetensors of the leaders
 
-What a trial means: COMPLETE was trained to the full budget, PRUNED was stopped early by a scheduler, FAIL has its
-`reason`. A trial that was trained, to whatever end, has a learning curve (which may be empty); one that was refused
-before training has none and does not count. Nor does one that was `reused`: its result is that of another run.
+What its trials mean says nas.study.attributes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import difflib
-import importlib.metadata
 import math
-import os
-import platform
-import re
 import shutil
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from nas.errors import RunError
-from nas.files import write_whole
-from nas.space import OBJECTIVES, SearchSpace
+from nas.space import SearchSpace
+from nas.study.attributes import KEY, METRICS, REUSED, SAVED, TOPOLOGY, counts, directions, mean, number, standing
+from nas.study.folder import ROOT, locked, new_config, new_folder, read_config, write_config
+from nas.study.storage import open_storage, sqlite_url
 from nas.topology import Topology
 
 if TYPE_CHECKING:
@@ -40,30 +31,6 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.storages import RDBStorage
     from optuna.trial import FrozenTrial
-
-Direction = Literal["minimize", "maximize"]
-ROOT = Path("runs")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
-# the user attributes of a trial: plain JSON, so that every tool that reads Optuna's storages can show them
-TOPOLOGY = "topology"  # Topology.to_dict()
-LINE = "line"  # Topology.describe()
-KEY = "key"  # Topology.key
-BASELINE = "baseline"  # the name of the baseline that it is
-SEED = "seed"
-PREDICTED = "predicted"  # {params, flops, memory}: the price before training
-MEASURED = "measured"  # {seconds, busy, …}: what training took
-PROXIES = "proxies"  # {naswot: …}: what was computed of the untrained network
-METRICS = "metrics"  # {accuracy, loss, …} at the end of the last epoch
-CURVE = "curve"  # [{epoch, accuracy, …}, …]
-REASON = "reason"  # why it failed
-REUSED = "reused"  # {run, trial}: whose result it has; it was not trained here
-REPEAT = "repeat"  # the how manieth evaluation, after the first, of a topology with other seeds
-SAVED = "saved"  # how many proposals before it were not trained because an equal topology was
-
-FACTS = ("trial", "state", "reason", "baseline", "key", "line")
-COSTS = ("params", "memory", "flops", "latency", "seconds")
-COURSE = ("epochs", "seed", "started", "ended", "reused", "curve", "topology", "proxies")
 
 
 class Run:
@@ -103,11 +70,11 @@ class Run:
         storage: the URL of an Optuna storage (postgresql://…, mysql://…) for a team; the default is study.db in
         the folder. Raises RunError where the name is taken or is no plain name.
         """
-        run = cls(_new_folder(Path(root), name, space))
+        run = cls(new_folder(Path(root), name, space))
         try:
             run.weights_folder.mkdir()
             run._create_study(space, storage)
-            _write_config(run.path / "run.yaml", _config(run.name, space, storage))
+            write_config(run.path / "run.yaml", new_config(run.name, space, storage))
         except BaseException:
             shutil.rmtree(run.path, ignore_errors=True)
             raise
@@ -138,14 +105,7 @@ class Run:
     @cached_property
     def config(self) -> dict[str, Any]:
         """run.yaml. Raises RunError where it cannot be read."""
-        path = self.path / "run.yaml"
-        try:
-            config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise RunError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
-        if not isinstance(config, dict) or not isinstance(config.get("space"), dict):
-            raise RunError(f"{path} is not the record of a search: it has no space")
-        return config
+        return read_config(self.path / "run.yaml")
 
     @property
     def created(self) -> str:
@@ -162,7 +122,7 @@ class Run:
         """From now on the run searches `space`: the same, with other search settings."""
         if space.to_dict() != self.config["space"]:
             self.config["space"] = space.to_dict()
-            _write_config(self.path / "run.yaml", self.config)
+            write_config(self.path / "run.yaml", self.config)
         self.space = space
 
     @property
@@ -174,29 +134,16 @@ class Run:
         path = self.weights_folder / f"{number}.safetensors"
         return path if path.is_file() else None
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> contextlib.AbstractContextManager[None]:
         """Raises RunError where another process of this machine searches the run. Ends with the process, however."""
-        import fcntl
-
-        with (self.path / ".lock").open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                owner = file.read(20).strip() or "?"
-                raise RunError(f"run {self.name!r} is being searched by another process (pid {owner})") from None
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            yield
+        return locked(self.path, self.name)
 
     # ---------------------------------------------------------------------------------------------- the record
 
     @property
     def storage_url(self) -> str:
         """The Optuna storage, as `optuna --storage` and `optuna-dashboard` take it."""
-        return self.config.get("storage") or _sqlite(self.path)
+        return self.config.get("storage") or sqlite_url(self.path)
 
     @property
     def study_name(self) -> str:
@@ -222,7 +169,7 @@ class Run:
     def _create_study(self, space: SearchSpace, storage: str | None) -> None:
         import optuna
 
-        url = storage or _sqlite(self.path)
+        url = storage or sqlite_url(self.path)
         try:
             optuna.create_study(
                 study_name=self.name, storage=open_storage(url), directions=list(directions(space).values())
@@ -269,7 +216,7 @@ class Run:
         seeds: dict[object, list[tuple[int, tuple[float, ...]]]] = {}
         for trial in self.study.get_trials(deepcopy=False):
             known = trial.user_attrs
-            finite = math.isfinite(_number(known.get(METRICS), self.space.task.metric))
+            finite = math.isfinite(number(known.get(METRICS), self.space.task.metric))
             if trial.state.name == "COMPLETE" and finite:
                 seeds.setdefault(known.get(KEY, trial.number), []).append((trial.number, standing(self.space, known)))
         if not seeds:
@@ -294,174 +241,6 @@ class Run:
         sample), latency [s], seconds, epochs, seed, started, ended, reused (RUN/TRIAL whose result it has), curve,
         topology, proxies. What a trial lacks is None or NaN.
         """
-        import pandas as pd
+        from nas.study.frame import frame_of
 
-        metric = self.space.task.metric
-        rows = [_row(trial, metric) for trial in self.study.get_trials(deepcopy=False)]
-        frame = pd.DataFrame(rows, columns=[*FACTS, metric, *COSTS, *COURSE])
-        for column in ("started", "ended"):
-            frame[column] = pd.to_datetime(frame[column])
-        return frame
-
-
-def directions(space: SearchSpace) -> dict[str, Direction]:
-    """What is better for each objective, in their order: {"accuracy": "maximize", "params": "minimize"}."""
-    ways: dict[str, Any] = OBJECTIVES | {"accuracy": space.task.direction}
-    return {name: ways[name] for name in space.search.objectives}
-
-
-def feasible(space: SearchSpace, known: Mapping[str, Any]) -> bool:
-    """Does a trial of these attributes keep to the constraints of the search, as far as is known?"""
-    figures = {**(known.get(PREDICTED) or {}), **(known.get(MEASURED) or {})}
-    return all(value <= 0 for value in space.violations(figures).values())
-
-
-def standing(space: SearchSpace, known: Mapping[str, Any]) -> tuple[float, ...]:
-    """What the winner is chosen by, smaller is better: feasible first, then the metric, then the fewest parameters."""
-    metric = _number(known.get(METRICS), space.task.metric)
-    sign = -1 if space.task.direction == "maximize" else 1
-    return float(not feasible(space, known)), sign * metric, _number(known.get(PREDICTED), "params")
-
-
-def mean(tuples: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
-    """Of each place; a single one is itself, bit for bit."""
-    return tuples[0] if len(tuples) == 1 else tuple(map(fmean, zip(*tuples, strict=True)))
-
-
-def counts(trial: FrozenTrial) -> bool:
-    """Was it trained, to whatever end? Only such a trial is one of the trials that a search was asked for."""
-    return trial.state.is_finished() and CURVE in trial.user_attrs and REUSED not in trial.user_attrs
-
-
-def open_storage(url: str) -> RDBStorage:
-    """An Optuna storage; SQLite in WAL mode, so that readers never wait and a commit costs no disk flush.
-
-    A commit outlives the death of its process; a power cut may take the last ones, never the file.
-    Raises RunError where the storage cannot be reached.
-    """
-    import sqlalchemy
-    from optuna.storages import RDBStorage
-
-    local = url.startswith("sqlite:")
-    try:
-        storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}} if local else None)
-    except (sqlalchemy.exc.SQLAlchemyError, ImportError, RuntimeError) as error:
-        raise RunError(f"the storage {_shown(url)} cannot be opened: {_first_line(error)}") from None
-    if local:
-        sqlalchemy.event.listen(storage.engine, "connect", _write_ahead)
-        storage.engine.dispose()  # the connections of before know nothing of it
-    return storage
-
-
-def _write_ahead(connection: Any, _: object) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-
-
-def _sqlite(folder: Path) -> str:
-    return f"sqlite:///{(folder / 'study.db').resolve()}"
-
-
-def _shown(url: str) -> str:
-    """The URL without its password."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:200]
-
-
-# -------------------------------------------------------------------------------------------------- a new folder
-
-
-def _new_folder(root: Path, name: str | None, space: SearchSpace) -> Path:
-    if name is not None and not NAME.fullmatch(name):
-        raise RunError(f"a run's name must be letters, digits, '.', '_' and '-', but got {name[:60]!r}")
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        for candidate in _names(space) if name is None else [name]:
-            with contextlib.suppress(FileExistsError):
-                (root / candidate).mkdir()
-                return root / candidate
-    except OSError as error:
-        raise RunError(f"no run can be created in {root}: {error.strerror}") from None
-    raise RunError(f"run {name!r} exists already in {root}: choose another name, or go on with --resume {name}")
-
-
-def _names(space: SearchSpace) -> Iterator[str]:
-    """digits-20260105-093000, then the same with -2, -3, …"""
-    stem = Path(space.source).stem if space.source else space.task.name
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:60] or "run"
-    name = f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
-    yield name
-    yield from (f"{name}-{again}" for again in range(2, 100))
-
-
-def _config(name: str, space: SearchSpace, storage: str | None) -> dict[str, Any]:
-    return {
-        "name": name,
-        "created": datetime.now().isoformat(timespec="microseconds"),
-        "storage": storage,
-        "versions": {"python": platform.python_version()} | _versions("skipnas", "torch", "ray", "optuna"),
-        "commit": _commit(),
-        "source": str(space.source) if space.source else None,
-        "space": space.to_dict(),
-    }
-
-
-def _versions(*distributions: str) -> dict[str, str]:
-    found = {}
-    for name in distributions:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
-
-
-def _commit() -> str | None:
-    """The git commit of this code (with -dirty where it was changed since); None outside a checkout."""
-    here = Path(__file__)
-    git = ["git", "-C", str(here.parent)]
-    try:
-        subprocess.run([*git, "ls-files", "--error-unmatch", here.name], capture_output=True, check=True, timeout=5)
-        done = subprocess.run(
-            [*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            capture_output=True,
-            check=True,
-            timeout=5,
-            text=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return str(done.stdout).strip()
-
-
-def _write_config(path: Path, config: dict[str, Any]) -> None:
-    write_whole(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-    if config["storage"]:
-        path.chmod(0o600)  # its URL may hold a password
-
-
-# -------------------------------------------------------------------------------------------------------- a row
-
-
-def _row(trial: FrozenTrial, metric: str) -> dict[str, Any]:
-    known = trial.user_attrs
-    predicted, measured, curve = known.get(PREDICTED), known.get(MEASURED), known.get(CURVE)
-    curve = curve if isinstance(curve, list) else []
-    row = {"trial": trial.number, "state": trial.state.name, "topology": known.get(TOPOLOGY)}
-    row |= {name: known.get(name) for name in (REASON, BASELINE, KEY, LINE, SEED)}
-    row |= {metric: _number(known.get(METRICS), metric), **{n: _number(measured, n) for n in ("latency", "seconds")}}
-    row |= {name: _number(predicted, name) for name in ("params", "memory", "flops")}
-    row |= {"curve": curve, "epochs": len(curve), "reused": _origin(known.get(REUSED)), "proxies": known.get(PROXIES)}
-    return row | {"started": trial.datetime_start, "ended": trial.datetime_complete}
-
-
-def _origin(reused: object) -> str | None:
-    """RUN/TRIAL, as the commands take it."""
-    return f"{reused.get('run')}/{reused.get('trial')}" if isinstance(reused, Mapping) else None
-
-
-def _number(values: object, name: str) -> float:
-    """values[name], or NaN where it is missing or no number."""
-    value = values.get(name) if isinstance(values, Mapping) else None
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+        return frame_of(self.study.get_trials(deepcopy=False), self.space.task.metric)

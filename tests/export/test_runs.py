@@ -16,7 +16,7 @@ from nas.export import export_run, read_topology
 from nas.export.runs import _interval
 from nas.network import build
 from nas.study import Run
-from nas.study import run as names
+from nas.study import attributes as names
 from nas.topology import Topology
 from tests.helpers import scripted
 

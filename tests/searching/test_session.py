@@ -23,7 +23,7 @@ from nas.searching.trainable import reason_of
 from nas.space import SearchSpace
 from nas.space.settings import Sampler
 from nas.study import Run
-from nas.study import run as names
+from nas.study import attributes as names
 from nas.study.leaders import Leaders, dominates
 from nas.study.record import plain
 from nas.study.reuse import check

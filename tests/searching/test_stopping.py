@@ -15,7 +15,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 from nas.searching.proposals import Candidate
 from nas.searching.stopping import FairASHA, scheduler
 from nas.space import SearchSpace
-from nas.study import run as names
+from nas.study import attributes as names
 from tests.helpers import scripted
 
 ANY = next(scripted.space().enumerate())

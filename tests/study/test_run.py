@@ -18,8 +18,9 @@ from optuna.trial import TrialState, create_trial
 
 from nas.errors import RunError
 from nas.study import Run
-from nas.study import run as names
-from nas.study.run import counts, directions
+from nas.study import attributes as names
+from nas.study.attributes import counts, directions
+from nas.study.frame import COSTS, COURSE, FACTS
 from tests.helpers import scripted
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -200,7 +201,7 @@ def test_a_frame_of_what_is_there(run: Run) -> None:
 def test_the_frame_of_an_empty_run_has_its_columns(run: Run) -> None:
     frame = run.frame()
     assert len(frame) == 0
-    assert [*frame.columns] == [*names.FACTS, "accuracy", *names.COSTS, *names.COURSE]
+    assert [*frame.columns] == [*FACTS, "accuracy", *COSTS, *COURSE]
 
 
 def test_the_winner_is_the_best_and_among_equals_the_smallest(run: Run) -> None:
