@@ -51,7 +51,7 @@ def engine(case: Case, precision: str = "float32") -> Train:
 
 def digits() -> tuple[Split, Split]:
     """1,085 training digits and 357 to score on."""
-    from nas.tasks.digits import load
+    from nas.tasks.families.digits import load
 
     splits = load()
     assert isinstance(splits.train, Split) and isinstance(splits.validation, Split)

@@ -22,7 +22,7 @@ from nas.space.faults import Fault, first_fault, must_be_one_of
 from nas.space.language import Definition, TaskEntry
 from nas.space.sections import check_keys
 from nas.space.settings import Limits, SearchSettings
-from nas.tasks import Task
+from nas.tasks import Task, function
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology
 from nas.topology.vocabulary import Scalar
@@ -191,7 +191,7 @@ def _found(entry: TaskEntry, other: Mapping[str, str]) -> TaskEntry:
         if entry.of is not None:
             paths["of"] = tasks.get(entry.of).name
         if entry.function is not None:
-            paths["function"] = tasks.function.absolute(entry.function)
+            paths["function"] = function.absolute(entry.function)
     except TaskError as error:
         raise Fault(str(error), "task") from None
     if entry.table is not None:

@@ -30,6 +30,9 @@ def imagefolder(path: Path, size: str = "224", classes: str = "") -> Task:
     return Task(f"imagefolder:{path}", (3, pixels, pixels), count, load, recipe=recipe)
 
 
+TASKS = {"imagefolder": imagefolder}
+
+
 def _classes(path: Path) -> list[str]:
     """The names of the classes: those of the training images."""
     inside = folders(path, "imagefolder")

@@ -40,6 +40,9 @@ def text(path: Path, context: str = "128") -> Task:
     return _task(f"text:{path}", length, functools.partial(_load_path, path, length))
 
 
+TASKS = {"pydoc": pydoc, "text": text}
+
+
 def _task(name: str, context: int, load: functools.partial[Splits]) -> Task:
     return Task(name, (context,), BYTES, load, metric="bits_per_byte", recipe=RECIPE)
 

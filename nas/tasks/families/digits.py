@@ -13,14 +13,17 @@ from nas.tasks.splitting import FIFTHS, divided, in_turn
 from nas.tasks.task import Task, standardised
 
 
-def task() -> Task:
+def digits() -> Task:
     """8×8 digits in ten classes."""
     return Task("digits", input=(1, 8, 8), outputs=10, load=load, recipe=Recipe(batch_size=64))
 
 
+TASKS = {"digits": digits}
+
+
 def load() -> Splits:
     """The three splits, standardised by the mean and the deviation of all training pixels."""
-    images, labels = _read()
+    images, labels = pixels_and_labels()
     part = parts(labels)
     train = images[part == "train"]
     mean, deviation = float(train.mean()), float(train.std())
@@ -33,7 +36,7 @@ def parts(labels: Array) -> Array:
     return in_turn(labels, FIFTHS)
 
 
-def _read() -> tuple[Array, Array]:
+def pixels_and_labels() -> tuple[Array, Array]:
     """Pixels 0 … 16 (n, 64) and labels (n,), as sklearn.datasets.load_digits gives them."""
     table = np.loadtxt(data_file("digits", "digits.csv.gz"), delimiter=",")
     return table[:, :-1], table[:, -1].astype(np.int64)

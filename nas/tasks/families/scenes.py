@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nas.tasks import digits
+from nas.tasks.families import digits
 from nas.tasks.recipe import Recipe
 from nas.tasks.splits import Array, Split, Splits
 from nas.tasks.task import Task
@@ -24,16 +24,19 @@ INK = 0.35  # from which darkness on a pixel belongs to its digit
 SCALE, TURN = (1.6, 2.8), 0.6  # times the 8 pixels of a digit; radians to either side
 
 
-def task() -> Task:
+def digit_scenes() -> Task:
     """48×48 scenes of digits, eleven classes a pixel."""
     recipe = Recipe(epochs=10, batch_size=16, optimizer="adamw", lr=0.01, weight_decay=0.01, label_smoothing=0.0)
     return Task("digit_scenes", (1, SIZE, SIZE), CLASSES, load, metric="mean_iou", recipe=recipe)
 
 
+TASKS = {"digit_scenes": digit_scenes}
+
+
 @functools.cache
 def load() -> Splits:
     """The three splits, standardised by the mean and the deviation of all training pixels."""
-    images, labels = digits._read()
+    images, labels = digits.pixels_and_labels()
     images, part = images.reshape(-1, 8, 8) / 16, digits.parts(labels)
     scenes = {}
     for seed, (name, count) in enumerate(SCENES.items()):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from nas import tasks
-from nas.tasks import Array, Splits, digits, scenes
+from nas.tasks import Array, Splits
+from nas.tasks.families import digits, scenes
 
 GOLDEN = "3e9d571c991dae39"  # of all labels, in order
 
@@ -50,7 +51,7 @@ def test_labelled_pixels_are_dark_and_clutter_is_not_labelled(splits: Splits) ->
 
 
 def test_every_split_draws_from_its_own_digits(monkeypatch: pytest.MonkeyPatch) -> None:
-    images, labels = digits._read()
+    images, labels = digits.pixels_and_labels()
     images, part = images.reshape(-1, 8, 8) / 16, digits.parts(labels)
     drawn: list[set[bytes]] = []
 

@@ -39,6 +39,9 @@ def pets() -> Task:
     return Task("pets", (3, 128, 128), 3, functools.partial(_load_pets, folder), metric="mean_iou", recipe=RECIPE)
 
 
+TASKS = {"masks": masks, "pets": pets}
+
+
 def _pairs(path: Path) -> list[tuple[Path, Path]]:
     """Every image and its mask, sorted. Raises TaskError."""
     for name in ("images", "masks"):

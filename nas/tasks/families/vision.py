@@ -99,6 +99,9 @@ def fashion_mnist() -> Task:
     return _task("fashion_mnist", (1, 28, 28), 10, RECIPE)
 
 
+TASKS = {"cifar10": cifar10, "cifar100": cifar100, "svhn": svhn, "fashion_mnist": fashion_mnist}
+
+
 def _task(name: str, input: tuple[int, ...], outputs: int, recipe: Recipe) -> Task:
     folder = Path(os.environ.get("NAS_DATA", "data")).absolute()
     return Task(name, input, outputs, functools.partial(_load, name, folder), recipe=recipe)

@@ -52,6 +52,9 @@ def parquet(path: Path, target: str = "", kind: str = "") -> Task:
     return _own("parquet", path, target, kind)
 
 
+TASKS = {"breast_cancer": breast_cancer, "wine": wine, "diabetes": diabetes, "csv": csv, "parquet": parquet}
+
+
 def _own(family: str, path: Path, target: str, kind: str) -> Task:
     table = _read(family, path, target, kind)
     width, outputs = table.splits.train.inputs.shape[1], table.outputs  # type: ignore[union-attr]

@@ -40,6 +40,9 @@ def npz(path: Path) -> Task:
     return made
 
 
+TASKS = {"npz": npz}
+
+
 def _recipe(samples: int) -> Recipe:
     return Recipe(epochs=20, batch_size=max(1, min(128, samples // 8)))
 
