@@ -28,7 +28,7 @@ from nas.errors import Diverged
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology, references
 from nas.training.evaluate import Evaluator
-from nas.training.train import evaluate
+from nas.training.loop import score
 
 KINDS = ("plain", "residual")
 GUESSING = 0.9
@@ -56,7 +56,7 @@ def training_error(kind: str, depth: int, seed: int, epochs: int) -> float:
     except Diverged:
         return GUESSING
     assert network is not None
-    return 1 - evaluate(network, trainer.data, trainer.task, trainer.recipe)["accuracy"]
+    return 1 - score(network, trainer.data, trainer.task, trainer.recipe)["accuracy"]
 
 
 def main() -> None:

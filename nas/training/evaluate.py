@@ -14,11 +14,11 @@ from nas.errors import OutOfMemory, TaskError
 from nas.network import build
 from nas.network.latency import latency
 from nas.topology import Topology
-from nas.training import heap
+from nas.training import malloc
 from nas.training.capture import CudaGraph, Graph
 from nas.training.data import source
+from nas.training.loop import Record, score, train
 from nas.training.precision import settled
-from nas.training.train import Record, evaluate, train
 
 if TYPE_CHECKING:
     from nas.tasks import Task
@@ -33,7 +33,7 @@ class Outcome:
     """What came of a candidate.
 
     network   as trained so far; None before the first epoch and where memory ran out
-    curve     one record an epoch (`nas.training.train.train`)
+    curve     one record an epoch (`nas.training.loop.train`)
     measured  seconds (training and validation), samples_per_second (training samples over all seconds); on a GPU
               memory: bytes at the peak, above the data, and replayed: the share of the steps that a CUDA graph did,
               0 where none could be captured; of streamed data waited: seconds in which no batch was there; where it
@@ -67,7 +67,7 @@ class Evaluator:
         if self.device.type == "cuda":
             _repeatable_cuda()
         else:
-            heap.keep()
+            malloc.keep_freed_memory()
         splits = task.load()
         self.data, self.validation = (source(split, device, threads) for split in (splits.train, splits.validation))
         self._test, self._workers, self._timed = splits.test, threads, timed
@@ -124,7 +124,7 @@ class Evaluator:
         """`loss` and `<metric>` of the trained network on the test split. Never a reason to choose it."""
         if self.network is None:
             raise TaskError("a network must be trained before it is tested")
-        return evaluate(self.network, source(self._test, self.device, self._workers), self.task, self.recipe)
+        return score(self.network, source(self._test, self.device, self._workers), self.task, self.recipe)
 
     def release(self) -> None:
         """Let go of the last candidate, and of the memory that it took."""
@@ -132,7 +132,7 @@ class Evaluator:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         else:
-            heap.give_back()
+            malloc.return_freed_memory()
 
     def _check(self, topology: Topology) -> None:
         fits, given = (self.task.input, self.task.outputs), (topology.input, topology.outputs)

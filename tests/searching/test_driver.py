@@ -297,7 +297,7 @@ def test_a_search_trains_and_keeps_the_weights_of_its_leaders(
 
     from nas.network import build
     from nas.training.data import Resident
-    from nas.training.train import evaluate
+    from nas.training.loop import score
 
     monkeypatch.setattr("nas.searching.driver._price", real_price)
     data = scripted.space(trials=3, baselines=["resnet"], objectives=["accuracy", "params", "memory"]).to_dict()
@@ -315,7 +315,7 @@ def test_a_search_trains_and_keeps_the_weights_of_its_leaders(
         assert sum(p.numel() for p in network.parameters()) == frame["params"][number]
         network.to(memory_format=torch.channels_last)
         validation = Resident.of(space.task.load().validation, "cpu")
-        assert evaluate(network, validation, space.task, space.recipe)["accuracy"] == frame["accuracy"][number]
+        assert score(network, validation, space.task, space.recipe)["accuracy"] == frame["accuracy"][number]
 
 
 # ------------------------------------------------------------------------------------ results instead of trainings

@@ -24,7 +24,7 @@ from nas.training import capture
 from nas.training.capture import CudaGraph, Replay, Work
 from nas.training.data import Resident
 from nas.training.evaluate import Evaluator
-from nas.training.train import train
+from nas.training.loop import train
 from tests.helpers.syncs import Syncs
 from tests.helpers.topologies import TINY
 

@@ -24,7 +24,7 @@ from nas.tasks import Split, Splits
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology
 from nas.topology.block import Block, Head, Skip, Stem
-from nas.training import heap
+from nas.training import malloc
 from nas.training.evaluate import Evaluator
 
 TASK = tasks.get("digits")
@@ -232,7 +232,7 @@ def test_tensors_do_not_pile_up() -> None:
 def _held_bytes() -> int:
     """What this process keeps in memory when all that is free has gone back to the system."""
     gc.collect()
-    heap.give_back()
+    malloc.return_freed_memory()
     return _rss()
 
 
@@ -241,7 +241,7 @@ def _rss() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-glibc_only = pytest.mark.skipif(heap._glibc() is None, reason="asks glibc")
+glibc_only = pytest.mark.skipif(malloc._glibc() is None, reason="asks glibc")
 
 
 @glibc_only

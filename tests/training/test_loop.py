@@ -18,8 +18,8 @@ from nas.errors import Diverged, TaskError
 from nas.tasks import Split, Splits, Task
 from nas.tasks.recipe import Recipe
 from nas.training.data import Resident
+from nas.training.loop import score, train
 from nas.training.optimise import AdamW, Sgd, one_cycle
-from nas.training.train import evaluate, train
 from tests.helpers.syncs import Syncs
 
 TASK = tasks.get("digits")
@@ -237,7 +237,7 @@ def test_scores_are_those_of_a_plain_computation(splits: Splits) -> None:
     loss = (logits.logsumexp(1) - logits[torch.arange(len(targets)), targets]).mean().item()
     assert curve[-1]["loss"] == pytest.approx(loss, rel=1e-5)
     assert curve[-1]["accuracy"] == (logits.argmax(1) == targets).double().mean().item()
-    scores = evaluate(model, Resident.of(splits.validation, "cpu"), TASK, Recipe(batch_size=1000))
+    scores = score(model, Resident.of(splits.validation, "cpu"), TASK, Recipe(batch_size=1000))
     assert scores["accuracy"] == curve[-1]["accuracy"] and scores["loss"] == pytest.approx(loss, rel=1e-5)
 
 

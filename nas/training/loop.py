@@ -74,20 +74,20 @@ def train(
             if recipe.augmentation:
                 inputs, targets = augment(inputs, targets, recipe, draws)
             tallies.append(advance(inputs, targets, rates[number]))
-        both = torch.stack((_total(tallies), _score(network, validation, task, recipe))).tolist()
+        both = torch.stack((_total(tallies), _score_sums(network, validation, task, recipe))).tolist()
         trained, validated = (_means(total, task) for total in both)
         _check_finite(epoch + 1, trained["loss"], validated["loss"])
         record = {f"train_{name}": value for name, value in trained.items()} | validated
         yield {"epoch": epoch + 1, **record, "seconds": time.perf_counter() - started}
 
 
-def evaluate(network: nn.Module, data: Source, task: Task, recipe: Recipe) -> Record:
+def score(network: nn.Module, data: Source, task: Task, recipe: Recipe) -> Record:
     """`loss` (not smoothed) and `<metric>` of `network` on all of `data`."""
-    return _means(_score(network, data, task, recipe).tolist(), task)
+    return _means(_score_sums(network, data, task, recipe).tolist(), task)
 
 
 @torch.inference_mode()
-def _score(network: nn.Module, data: Source, task: Task, recipe: Recipe) -> Tensor:
+def _score_sums(network: nn.Module, data: Source, task: Task, recipe: Recipe) -> Tensor:
     """The sums that `_means` reads. Batches are the recipe's, so that this needs no more memory than training."""
     network.eval()
     return _total([_objective(network, *batch, task, recipe)[1] for batch in data.ordered(recipe.batch_size)])

@@ -13,13 +13,13 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 LARGEST = 2**30, 2**25  # bytes of a tensor that may stay; older versions of glibc take the second at most
 
 
-def keep() -> None:
+def keep_freed_memory() -> None:
     """What is freed stays with the process, until it is given back."""
     if (libc := _glibc()) is not None and any(libc.mallopt(M_MMAP_THRESHOLD, size) for size in LARGEST):
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def give_back() -> None:
+def return_freed_memory() -> None:
     """What is free goes back to the system."""
     if (libc := _glibc()) is not None:
         libc.malloc_trim(0)
