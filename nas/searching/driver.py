@@ -120,9 +120,9 @@ def _settled(space: SearchSpace) -> SearchSpace:
         return space
     import torch
 
-    from nas.training.precision import settled
+    from nas.training.precision import resolve_precision
 
-    recipe = settled(space.recipe, "cuda" if torch.cuda.is_available() else "cpu")
+    recipe = resolve_precision(space.recipe, "cuda" if torch.cuda.is_available() else "cpu")
     data = space.to_dict() | {"train": recipe.model_dump()}
     return dataclasses.replace(SearchSpace.from_dict(data), source=space.source)
 

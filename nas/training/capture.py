@@ -14,36 +14,36 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-Work = Callable[[], Tensor]
+Computation = Callable[[], Tensor]
 
 
-class Graph(Protocol):
-    """Records what some work does on the device, to do it again: the same kernels on the same memory.
+class StepGraph(Protocol):
+    """Records what some computation does on the device, to do it again: the same kernels on the same memory.
 
-    warm    do the work where it will be recorded
+    warm    do the computation where it will be recorded
     record  do nothing but remember it; where its result will lie. Raises RuntimeError where that cannot be
     replay  do what was recorded
     """
 
     replays: int
 
-    def warm(self, work: Work) -> Tensor: ...
+    def warm_up(self, computation: Computation) -> Tensor: ...
 
-    def record(self, work: Work) -> Tensor: ...
+    def record(self, computation: Computation) -> Tensor: ...
 
     def replay(self) -> None: ...
 
 
-class Replay:
-    """`step`, for steps that differ in the numbers of their tensors alone: recorded after WARM calls, then replayed.
+class CapturedStep:
+    """`step`, for steps that differ in the numbers of their tensors alone: recorded after a warm-up, then replayed.
 
     Every call is one step, and gives what the step itself would have given. What cannot be recorded, because the host
     would wait for the device, goes on step by step.
     """
 
-    WARM = 3  # libraries choose their kernels and take their workspace in the first steps
+    WARM_UP_CALLS = 3  # libraries choose their kernels and take their workspace in the first steps
 
-    def __init__(self, step: Callable[..., Tensor], graph: Graph, network: nn.Module) -> None:
+    def __init__(self, step: Callable[..., Tensor], graph: StepGraph, network: nn.Module) -> None:
         self._step, self._graph, self._network = step, graph, network
         self._calls, self._fails = 0, False
         self._read: tuple[Tensor, ...] = ()  # where the graph reads
@@ -51,9 +51,9 @@ class Replay:
 
     def __call__(self, *given: Tensor) -> Tensor:
         self._calls += 1
-        if self._calls <= self.WARM:
-            return self._graph.warm(lambda: self._step(*given))
-        if self._calls == self.WARM + 1:
+        if self._calls <= self.WARM_UP_CALLS:
+            return self._graph.warm_up(lambda: self._step(*given))
+        if self._calls == self.WARM_UP_CALLS + 1:
             self._record(given)
         if self._result is None:
             return self._step(*given)
@@ -85,21 +85,21 @@ class CudaGraph:
         self._device = device
         self._graph = torch.cuda.CUDAGraph()
 
-    def warm(self, work: Work) -> Tensor:
+    def warm_up(self, computation: Computation) -> Tensor:
         here, aside = torch.cuda.current_stream(self._device), _aside(self._device)
         aside.wait_stream(here)
         with torch.cuda.stream(aside):
-            result = work()
+            result = computation()
         here.wait_stream(aside)
         return result
 
-    def record(self, work: Work) -> Tensor:
+    def record(self, computation: Computation) -> Tensor:
         torch.cuda.synchronize(self._device)
         torch.cuda.empty_cache()  # what the warm-up held: a graph has memory of its own
         with torch.cuda.stream(_aside(self._device)):
             self._graph.capture_begin(capture_error_mode="thread_local")  # other threads may be loading data
             try:
-                result = work()
+                result = computation()
             except BaseException:
                 with contextlib.suppress(RuntimeError):
                     self._graph.capture_end()  # says again that it failed

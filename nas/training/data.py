@@ -18,7 +18,7 @@ from nas.tasks.splits import Split, Stream
 Batch = tuple[Tensor, Tensor]  # inputs (B, ...), images channels last, and targets (B, ...), on the device
 
 
-class Source(Protocol):
+class Batches(Protocol):
     """Batches of a split. `waited`: seconds that the loop has waited for them so far."""
 
     @property
@@ -36,15 +36,15 @@ class Source(Protocol):
         """Every sample once, in batches of at most `size`."""
 
 
-def source(split: Split | Stream, device: torch.device | str, workers: int = 1) -> Source:
+def batches_of(split: Split | Stream, device: torch.device | str, workers: int = 1) -> Batches:
     """The batches of `split` on the device; `workers` processes read what is streamed."""
     if isinstance(split, Stream):
-        return Streamed(split, torch.device(device), workers)
-    return Resident.of(split, device)
+        return StreamedBatches(split, torch.device(device), workers)
+    return ResidentBatches.of(split, device)
 
 
 @dataclass(frozen=True)
-class Resident:
+class ResidentBatches:
     """A split that lies on the device."""
 
     inputs: Tensor
@@ -52,7 +52,7 @@ class Resident:
     waited = 0.0
 
     @classmethod
-    def of(cls, split: Split, device: torch.device | str) -> Resident:
+    def of(cls, split: Split, device: torch.device | str) -> ResidentBatches:
         """The arrays of `split`, copied to the device once; their floats as float32."""
         inputs, targets = _narrow(torch.from_numpy(split.inputs)), _narrow(torch.from_numpy(split.targets))
         return cls(inputs.to(device, memory_format=layout_of(inputs)), targets.to(device))
@@ -88,7 +88,7 @@ def _wide(tensor: Tensor) -> Tensor:
     return tensor if tensor.is_floating_point() else tensor.long()
 
 
-class Streamed:
+class StreamedBatches:
     """A split that `workers` processes read, a few batches ahead; memory does not grow with its size.
 
     The processes live as long as this, over all candidates. Pixels travel as bytes and are standardised on the

@@ -15,10 +15,10 @@ from nas.network import build
 from nas.network.latency import latency
 from nas.topology import Topology
 from nas.training import malloc
-from nas.training.capture import CudaGraph, Graph
-from nas.training.data import source
-from nas.training.loop import Record, score, train
-from nas.training.precision import settled
+from nas.training.capture import CudaGraph, StepGraph
+from nas.training.data import batches_of
+from nas.training.loop import EpochRecord, score, train
+from nas.training.precision import resolve_precision
 
 if TYPE_CHECKING:
     from nas.tasks import Task
@@ -29,7 +29,7 @@ NO_MEMORY = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "out of memory
 
 
 @dataclass
-class Outcome:
+class TrainingResult:
     """What came of a candidate.
 
     network   as trained so far; None before the first epoch and where memory ran out
@@ -41,11 +41,11 @@ class Outcome:
     """
 
     network: nn.Module | None = None
-    curve: list[Record] = field(default_factory=list)
+    curve: list[EpochRecord] = field(default_factory=list)
     measured: dict[str, float] = field(default_factory=dict)
 
     @property
-    def metrics(self) -> Record:
+    def metrics(self) -> dict[str, float]:
         """The last record: the metric and the loss on the validation split, and the same over the last epoch."""
         return {name: value for name, value in self.curve[-1].items() if name not in ("epoch", "seconds")}
 
@@ -63,15 +63,19 @@ class Evaluator:
         self, task: Task, recipe: Recipe | None = None, device: str = "cpu", threads: int = 1, *, timed: bool = False
     ) -> None:
         torch.set_num_threads(threads)
-        self.task, self.recipe, self.device = task, settled(recipe or task.recipe, device), torch.device(device)
+        self.task, self.recipe, self.device = (
+            task,
+            resolve_precision(recipe or task.recipe, device),
+            torch.device(device),
+        )
         if self.device.type == "cuda":
             _repeatable_cuda()
         else:
             malloc.keep_freed_memory()
         splits = task.load()
-        self.data, self.validation = (source(split, device, threads) for split in (splits.train, splits.validation))
+        self.data, self.validation = (batches_of(split, device, threads) for split in (splits.train, splits.validation))
         self._test, self._workers, self._timed = splits.test, threads, timed
-        self.outcome = Outcome()
+        self.result = TrainingResult()
 
     @property
     def epochs(self) -> int:
@@ -80,55 +84,57 @@ class Evaluator:
 
     @property
     def network(self) -> nn.Module | None:
-        return self.outcome.network
+        return self.result.network
 
     @property
     def measured(self) -> dict[str, float]:
-        return self.outcome.measured
+        return self.result.measured
 
-    def start(self, topology: Topology, *, seed: int) -> Iterator[Record]:
-        """Train `topology` from scratch, a record of every epoch as it ends; what has come of it is in `outcome`.
+    def start(self, topology: Topology, *, seed: int) -> Iterator[EpochRecord]:
+        """Train `topology` from scratch, a record of every epoch as it ends; what has come of it is in `result`.
 
         Raises Diverged, OutOfMemory, and TaskError where the topology does not fit the task.
         """
         self._check(topology)
         self.release()
-        outcome, before, graph = self.outcome, (self._memory_mark(), self._waited), self._graph()
+        result, before, graph = self.result, (self._memory_mark(), self._waited), self._graph()
         splits = self.data, self.validation
         try:
             torch.manual_seed(seed)
-            outcome.network = build(topology).to(self.device)
-            for record in train(outcome.network, *splits, self.task, self.recipe, seed=seed, graph=graph):
-                outcome.curve.append(record)
-                outcome.measured = self._measure(outcome.curve, before, graph)
+            result.network = build(topology).to(self.device)
+            for record in train(result.network, *splits, self.task, self.recipe, seed=seed, graph=graph):
+                result.curve.append(record)
+                result.measured = self._measure(result.curve, before, graph)
                 yield record
             if self._timed:
-                outcome.measured["latency"] = latency(outcome.network, topology)
+                result.measured["latency"] = latency(result.network, topology)
             return
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
             said = " ".join(str(error).split())
-        del outcome, graph
+        del result, graph
         self.release()  # after the handler: the error held the frames, and they what did not fit
         raise OutOfMemory(said)
 
-    def evaluate(self, topology: Topology, *, seed: int, report: Callable[[Record], object] | None = None) -> Outcome:
+    def evaluate(
+        self, topology: Topology, *, seed: int, report: Callable[[EpochRecord], object] | None = None
+    ) -> TrainingResult:
         """Train `topology` to the full budget; `report` hears every epoch's record, and may raise to stop."""
         for record in self.start(topology, seed=seed):
             if report is not None:
                 report(record)
-        return self.outcome
+        return self.result
 
-    def test(self) -> Record:
+    def test(self) -> dict[str, float]:
         """`loss` and `<metric>` of the trained network on the test split. Never a reason to choose it."""
         if self.network is None:
             raise TaskError("a network must be trained before it is tested")
-        return score(self.network, source(self._test, self.device, self._workers), self.task, self.recipe)
+        return score(self.network, batches_of(self._test, self.device, self._workers), self.task, self.recipe)
 
     def release(self) -> None:
         """Let go of the last candidate, and of the memory that it took."""
-        self.outcome = Outcome()
+        self.result = TrainingResult()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         else:
@@ -149,10 +155,12 @@ class Evaluator:
     def _waited(self) -> float:
         return self.data.waited + self.validation.waited
 
-    def _graph(self) -> Graph | None:
+    def _graph(self) -> StepGraph | None:
         return CudaGraph(self.device) if self.device.type == "cuda" else None
 
-    def _measure(self, curve: list[Record], before: tuple[int, float], graph: Graph | None) -> dict[str, float]:
+    def _measure(
+        self, curve: list[EpochRecord], before: tuple[int, float], graph: StepGraph | None
+    ) -> dict[str, float]:
         seconds = sum(record["seconds"] for record in curve)
         steps = len(curve) * (len(self.data) // self.recipe.batch_size)
         measured = {"seconds": seconds, "samples_per_second": steps * self.recipe.batch_size / seconds}

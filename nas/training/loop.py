@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from nas.errors import Diverged, TaskError
 from nas.network.lean import lean
 from nas.training.augment import augment
-from nas.training.capture import Graph, Replay
-from nas.training.data import Source
+from nas.training.capture import CapturedStep, StepGraph
+from nas.training.data import Batches
 from nas.training.metrics import LOSSES, METRICS
 from nas.training.optimise import OPTIMISERS, one_cycle
 
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from nas.tasks import Task
     from nas.tasks.recipe import Recipe
 
-Record = dict[str, float]
+EpochRecord = dict[str, float]
 
 
 def train(
     network: nn.Module,
-    data: Source,
-    validation: Source,
+    data: Batches,
+    validation: Batches,
     task: Task,
     recipe: Recipe,
     *,
     seed: int,
-    graph: Graph | None = None,
-) -> Iterator[Record]:
+    graph: StepGraph | None = None,
+) -> Iterator[EpochRecord]:
     """Train `network` in place, one record an epoch; `seed` fixes the order of the samples and their augmentation.
     With `graph` the step is recorded once and then replayed.
 
@@ -65,7 +65,7 @@ def train(
         optimiser.step(rate)
         return tally
 
-    advance = step if graph is None else Replay(step, graph, network)
+    advance = step if graph is None else CapturedStep(step, graph, network)
     for epoch in range(recipe.epochs):
         started = time.perf_counter()
         network.train()
@@ -81,13 +81,13 @@ def train(
         yield {"epoch": epoch + 1, **record, "seconds": time.perf_counter() - started}
 
 
-def score(network: nn.Module, data: Source, task: Task, recipe: Recipe) -> Record:
+def score(network: nn.Module, data: Batches, task: Task, recipe: Recipe) -> dict[str, float]:
     """`loss` (not smoothed) and `<metric>` of `network` on all of `data`."""
     return _means(_score_sums(network, data, task, recipe).tolist(), task)
 
 
 @torch.inference_mode()
-def _score_sums(network: nn.Module, data: Source, task: Task, recipe: Recipe) -> Tensor:
+def _score_sums(network: nn.Module, data: Batches, task: Task, recipe: Recipe) -> Tensor:
     """The sums that `_means` reads. Batches are the recipe's, so that this needs no more memory than training."""
     network.eval()
     return _total([_objective(network, *batch, task, recipe)[1] for batch in data.ordered(recipe.batch_size)])
@@ -110,7 +110,7 @@ def _total(tallies: list[Tensor]) -> Tensor:
     return torch.stack(tallies).sum(0)
 
 
-def _means(total: list[float], task: Task) -> Record:
+def _means(total: list[float], task: Task) -> dict[str, float]:
     return {"loss": total[0] / total[1], task.metric: METRICS[task.metric].value(total[2:])}
 
 
@@ -125,7 +125,7 @@ def _check_finite(epoch: int, trained: float, validated: float) -> None:
         raise Diverged(f"the loss is not finite in epoch {epoch}: {trained:g} in training, {validated:g} in validation")
 
 
-def _steps(data: Source, task: Task, recipe: Recipe) -> int:
+def _steps(data: Batches, task: Task, recipe: Recipe) -> int:
     """Steps an epoch. Raises TaskError where there is none."""
     if len(data) < recipe.batch_size:
         raise TaskError(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 AMPERE = (8, 0)  # the first GPUs whose tensor cores multiply bfloat16
 
 
-def settled(recipe: Recipe, device: torch.device | str) -> Recipe:
+def resolve_precision(recipe: Recipe, device: torch.device | str) -> Recipe:
     """The recipe with `precision: auto` decided: bf16 where the device has instructions for it."""
     if recipe.precision != "auto":
         return recipe

@@ -108,9 +108,9 @@ def test_a_recipe_asks_for_it() -> None:
     curves = []
     for memory in ("plain", "lean"):
         recipe = Recipe.model_validate({"epochs": 2, "batch_size": 256, "memory": memory})
-        outcome = Evaluator(tasks.get("digits"), recipe).evaluate(references.resnet(8, **DIGITS), seed=0)
-        curves.append(outcome.curve)
-        assert isinstance(outcome.network, Network)
-        assert all(bool(part._forward_pre_hooks) == (memory == "lean") for part in outcome.network.parts)
+        result = Evaluator(tasks.get("digits"), recipe).evaluate(references.resnet(8, **DIGITS), seed=0)
+        curves.append(result.curve)
+        assert isinstance(result.network, Network)
+        assert all(bool(part._forward_pre_hooks) == (memory == "lean") for part in result.network.parts)
     for plain, again in zip(*curves, strict=True):
         assert again["train_loss"] == pytest.approx(plain["train_loss"], rel=1e-2)

@@ -296,7 +296,7 @@ def test_a_search_trains_and_keeps_the_weights_of_its_leaders(
     from safetensors.torch import load_file
 
     from nas.network import build
-    from nas.training.data import Resident
+    from nas.training.data import ResidentBatches
     from nas.training.loop import score
 
     monkeypatch.setattr("nas.searching.driver._price", real_price)
@@ -314,7 +314,7 @@ def test_a_search_trains_and_keeps_the_weights_of_its_leaders(
         network.load_state_dict(load_file(path), strict=True)
         assert sum(p.numel() for p in network.parameters()) == frame["params"][number]
         network.to(memory_format=torch.channels_last)
-        validation = Resident.of(space.task.load().validation, "cpu")
+        validation = ResidentBatches.of(space.task.load().validation, "cpu")
         assert score(network, validation, space.task, space.recipe)["accuracy"] == frame["accuracy"][number]
 
 

@@ -11,7 +11,7 @@ from nas import tasks
 from nas.tasks.recipe import Recipe
 from nas.topology.references import resnet
 from nas.training.augment import augment
-from nas.training.data import source
+from nas.training.data import batches_of
 from nas.training.evaluate import Evaluator
 
 IMAGES = torch.arange(64 * 2 * 8 * 6, dtype=torch.float32).view(64, 2, 8, 6)
@@ -66,5 +66,5 @@ def test_training_alone_is_augmented(monkeypatch: pytest.MonkeyPatch) -> None:
         trainer = Evaluator(task, Recipe(epochs=1, batch_size=64, translate=translate))
         curves[translate] = trainer.evaluate(topology, seed=0).curve[0]
     assert curves[0]["train_loss"] != curves[1]["train_loss"]
-    data = source(task.load().validation, "cpu")
+    data = batches_of(task.load().validation, "cpu")
     assert all(torch.equal(a[0], b[0]) for a, b in zip(data.ordered(50), data.ordered(50), strict=True))

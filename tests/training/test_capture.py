@@ -21,8 +21,8 @@ from nas.tasks.recipe import Recipe
 from nas.topology import Topology
 from nas.topology.block import Block, Head, Skip, Stem
 from nas.training import capture
-from nas.training.capture import CudaGraph, Replay, Work
-from nas.training.data import Resident
+from nas.training.capture import CapturedStep, Computation, CudaGraph
+from nas.training.data import ResidentBatches
 from nas.training.evaluate import Evaluator
 from nas.training.loop import train
 from tests.helpers.syncs import Syncs
@@ -52,14 +52,14 @@ class Tape(TorchDispatchMode):
         self._before: dict[int, tuple[Tensor, Tensor]] = {}
         self._made: set[int] = set()
 
-    def warm(self, work: Work) -> Tensor:
+    def warm_up(self, computation: Computation) -> Tensor:
         self.warmed += 1
-        return work()
+        return computation()
 
-    def record(self, work: Work) -> Tensor:
+    def record(self, computation: Computation) -> Tensor:
         try:
             with self:
-                return work()
+                return computation()
         finally:
             with torch.no_grad():
                 for tensor, value in self._before.values():
@@ -103,7 +103,7 @@ def splits() -> Splits:
 def trained(splits: Splits, recipe: Recipe, graph: Any) -> tuple[list[Any], list[Tensor]]:
     torch.manual_seed(0)
     network = build(TOPOLOGY)
-    data, validation = Resident.of(splits.train, "cpu"), Resident.of(splits.validation, "cpu")
+    data, validation = ResidentBatches.of(splits.train, "cpu"), ResidentBatches.of(splits.validation, "cpu")
     curve = list(train(network, data, validation, TASK, recipe, seed=0, graph=graph))
     return [{**record, "seconds": 0} for record in curve], list(network.state_dict().values())
 
@@ -128,7 +128,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 def test_a_replayed_training_is_the_training_to_the_bit(splits: Splits, name: str) -> None:
     tape = Tape()
     assert_as_without(splits, Recipe(epochs=2, batch_size=128, **RECIPES[name]), tape)
-    assert (tape.warmed, tape.replays) == (Replay.WARM, 2 * 8 - Replay.WARM)
+    assert (tape.warmed, tape.replays) == (CapturedStep.WARM_UP_CALLS, 2 * 8 - CapturedStep.WARM_UP_CALLS)
 
 
 def test_the_tape_does_not_hear_what_python_does() -> None:
@@ -139,7 +139,7 @@ def test_the_tape_does_not_hear_what_python_does() -> None:
         total.add_(x * rate[0])
         return total + 0
 
-    advance = Replay(step, Tape(), torch.nn.Identity())
+    advance = CapturedStep(step, Tape(), torch.nn.Identity())
     assert [float(advance(torch.tensor(float(x)))) for x in (1, 2, 3, 4, 5)] == [1, 3, 6, 10, 15]
     rate[0] = 100.0
     assert float(advance(torch.tensor(6.0))) == 21
@@ -185,7 +185,7 @@ def test_the_record_says_how_much_was_replayed(monkeypatch: pytest.MonkeyPatch, 
 
 def test_memory_that_runs_out_while_recording_is_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     class Full(Tape):
-        def record(self, work: Work) -> Tensor:
+        def record(self, computation: Computation) -> Tensor:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
     monkeypatch.setattr(Evaluator, "_graph", lambda self: Full())
@@ -251,7 +251,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cuda]:
 def test_cuda_graph_records_aside_after_all_that_came_before(cuda: Cuda) -> None:
     graph = CudaGraph(torch.device("cuda"))
     cuda.said.clear()
-    assert graph.warm(lambda: torch.ones(1)) == 1
+    assert graph.warm_up(lambda: torch.ones(1)) == 1
     assert cuda.said == ["current_stream", "Stream", "wait_stream", "aside", "back", "wait_stream"]
     cuda.said.clear()
     assert graph.record(lambda: torch.ones(1)) == 1
@@ -262,12 +262,12 @@ def test_cuda_graph_records_aside_after_all_that_came_before(cuda: Cuda) -> None
 
 
 def test_cuda_graph_ends_a_capture_that_failed_and_says_why(cuda: Cuda) -> None:
-    def work() -> Tensor:
+    def computation() -> Tensor:
         raise torch.OutOfMemoryError("the cause")
 
     cuda.fails = True
     with pytest.raises(torch.OutOfMemoryError, match="the cause"):
-        CudaGraph(torch.device("cuda")).record(work)
+        CudaGraph(torch.device("cuda")).record(computation)
     assert cuda.said[-2:] == ["capture_end", "back"]
     with pytest.raises(RuntimeError, match="previous error"):
         CudaGraph(torch.device("cuda")).record(lambda: torch.ones(1))

@@ -53,17 +53,17 @@ def test_start_yields_a_record_an_epoch(evaluator: Evaluator) -> None:
     curve = list(evaluator.start(SMALL, seed=0))
     assert [record["epoch"] for record in curve] == [1, 2] and evaluator.epochs == 2
     assert set(curve[0]) == {"epoch", "train_loss", "train_accuracy", "loss", "accuracy", "seconds"}
-    assert evaluator.outcome.curve == curve
-    assert evaluator.outcome.metrics == {k: v for k, v in curve[-1].items() if k not in ("epoch", "seconds")}
+    assert evaluator.result.curve == curve
+    assert evaluator.result.metrics == {k: v for k, v in curve[-1].items() if k not in ("epoch", "seconds")}
     assert evaluator.measured["seconds"] == pytest.approx(sum(record["seconds"] for record in curve))
     assert evaluator.measured["samples_per_second"] == pytest.approx(2 * 1024 / evaluator.measured["seconds"])
 
 
 def test_evaluate_is_start_to_the_end(evaluator: Evaluator) -> None:
     heard: list[float] = []
-    outcome = evaluator.evaluate(SMALL, seed=3, report=lambda record: heard.append(record["epoch"]))
-    assert heard == [1, 2] and outcome.network is evaluator.network
-    parameters = sum(p.numel() for p in outcome.network.parameters())  # type: ignore[union-attr]
+    result = evaluator.evaluate(SMALL, seed=3, report=lambda record: heard.append(record["epoch"]))
+    assert heard == [1, 2] and result.network is evaluator.network
+    parameters = sum(p.numel() for p in result.network.parameters())  # type: ignore[union-attr]
     assert parameters == 1 * 8 * 9 + 16 + 8 * 8 * 9 + 16 + 8 * 8 * 9 + 16 + 16 * 10 + 10
 
 
@@ -136,7 +136,7 @@ def test_a_report_may_stop_the_training(evaluator: Evaluator) -> None:
 
     with pytest.raises(Stop):
         evaluator.evaluate(SMALL, seed=0, report=stop)
-    assert len(evaluator.outcome.curve) == 1 and evaluator.network is not None
+    assert len(evaluator.result.curve) == 1 and evaluator.network is not None
 
 
 def test_divergence_ends_one_candidate_only() -> None:

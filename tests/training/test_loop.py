@@ -17,7 +17,7 @@ from nas import tasks
 from nas.errors import Diverged, TaskError
 from nas.tasks import Split, Splits, Task
 from nas.tasks.recipe import Recipe
-from nas.training.data import Resident
+from nas.training.data import ResidentBatches
 from nas.training.loop import score, train
 from nas.training.optimise import AdamW, Sgd, one_cycle
 from tests.helpers.syncs import Syncs
@@ -42,7 +42,7 @@ def network(seed: int = 0) -> nn.Module:
 
 def run(splits: Splits, recipe: Recipe, seed: int = 0, model: nn.Module | None = None) -> tuple[nn.Module, list[Any]]:
     model = model or network(seed)
-    data, validation = Resident.of(splits.train, "cpu"), Resident.of(splits.validation, "cpu")
+    data, validation = ResidentBatches.of(splits.train, "cpu"), ResidentBatches.of(splits.validation, "cpu")
     return model, list(train(model, data, validation, TASK, recipe, seed=seed))
 
 
@@ -133,7 +133,7 @@ def test_one_cycle_of_few_steps_stays_within_the_peak(steps: int, warmup: float)
 
 
 def test_shuffled_batches_are_equal_and_drawn_anew() -> None:
-    data = Resident(torch.arange(10.0)[:, None], torch.arange(10))
+    data = ResidentBatches(torch.arange(10.0)[:, None], torch.arange(10))
     generator = torch.Generator().manual_seed(0)
     epochs = [[targets.tolist() for _, targets in data.shuffled(3, generator)] for _ in range(20)]
     assert all([len(batch) for batch in epoch] == [3, 3, 3] for epoch in epochs)
@@ -146,7 +146,7 @@ def test_shuffled_batches_are_equal_and_drawn_anew() -> None:
 
 
 def test_ordered_batches_hold_every_sample_once() -> None:
-    data = Resident(torch.arange(10.0)[:, None], torch.arange(10))
+    data = ResidentBatches(torch.arange(10.0)[:, None], torch.arange(10))
     assert [targets.tolist() for _, targets in data.ordered(4)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
@@ -184,7 +184,7 @@ def test_same_seed_same_bits(splits: Splits, precision: str) -> None:
 
 def test_a_seed_orders_the_samples(splits: Splits) -> None:
     recipe = Recipe(epochs=1, batch_size=64)
-    data, validation = Resident.of(splits.train, "cpu"), Resident.of(splits.validation, "cpu")
+    data, validation = ResidentBatches.of(splits.train, "cpu"), ResidentBatches.of(splits.validation, "cpu")
     curves = [list(train(network(0), data, validation, TASK, recipe, seed=seed)) for seed in (0, 1)]
     assert curves[0][0]["train_loss"] != curves[1][0]["train_loss"]
 
@@ -237,7 +237,7 @@ def test_scores_are_those_of_a_plain_computation(splits: Splits) -> None:
     loss = (logits.logsumexp(1) - logits[torch.arange(len(targets)), targets]).mean().item()
     assert curve[-1]["loss"] == pytest.approx(loss, rel=1e-5)
     assert curve[-1]["accuracy"] == (logits.argmax(1) == targets).double().mean().item()
-    scores = score(model, Resident.of(splits.validation, "cpu"), TASK, Recipe(batch_size=1000))
+    scores = score(model, ResidentBatches.of(splits.validation, "cpu"), TASK, Recipe(batch_size=1000))
     assert scores["accuracy"] == curve[-1]["accuracy"] and scores["loss"] == pytest.approx(loss, rel=1e-5)
 
 
@@ -270,7 +270,7 @@ def test_inputs_that_are_not_images_train_too() -> None:
     task = Task("sums", input=(6,), outputs=2, load=lambda: Splits(split, split, split))
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 2))
-    data = Resident.of(split, "cpu")
+    data = ResidentBatches.of(split, "cpu")
     *_, last = train(model, data, data, task, Recipe(epochs=10, batch_size=20), seed=0)
     assert last["accuracy"] > 0.9
 

@@ -12,7 +12,7 @@ from nas.searching import driver
 from nas.tasks.recipe import Recipe
 from nas.training import precision
 from nas.training.evaluate import Evaluator
-from nas.training.precision import settled
+from nas.training.precision import resolve_precision
 from tests.helpers import scripted
 
 AUTO = Recipe(precision="auto")
@@ -21,7 +21,7 @@ AUTO = Recipe(precision="auto")
 @pytest.mark.parametrize(("capability", "expected"), [((7, 5), "float32"), ((8, 0), "bf16"), ((9, 0), "bf16")])
 def test_gpus_since_ampere_gain(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], expected: str) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert settled(AUTO, "cuda").precision == expected
+    assert resolve_precision(AUTO, "cuda").precision == expected
 
 
 @pytest.mark.parametrize(("has", "expected"), [(False, "float32"), (True, "bf16")])
@@ -38,5 +38,5 @@ def test_the_run_records_what_was_decided(
 
 
 def test_an_evaluator_decides_for_its_device() -> None:
-    assert Evaluator(tasks.get("digits"), AUTO).recipe.precision == settled(AUTO, "cpu").precision != "auto"
-    assert settled(Recipe(), "cuda") == Recipe()
+    assert Evaluator(tasks.get("digits"), AUTO).recipe.precision == resolve_precision(AUTO, "cpu").precision != "auto"
+    assert resolve_precision(Recipe(), "cuda") == Recipe()

@@ -17,7 +17,7 @@ from nas.errors import TaskError
 from nas.tasks import UNLABELLED, Array
 from nas.tasks.recipe import Recipe
 from nas.topology.references import resnet
-from nas.training.data import source
+from nas.training.data import batches_of
 from nas.training.evaluate import Evaluator
 
 RANDOM = np.random.RandomState(0)
@@ -186,7 +186,7 @@ def test_images_beside_masks(fields: Path) -> None:
     inputs, places = splits.train.read(0)
     assert inputs.shape == (3, 16, 16) and places.shape == (16, 16)
     assert set(np.unique(places)) == {UNLABELLED, 0, 1, 2}
-    batches = list(source(splits.train, "cpu", 0).ordered(4))
+    batches = list(batches_of(splits.train, "cpu", 0).ordered(4))
     assert batches[0][1].shape == (4, 16, 16) and batches[0][1].dtype == torch.int64
 
 
@@ -222,7 +222,7 @@ def test_a_label_out_of_range_is_named(fields: Path) -> None:
     with pytest.raises(
         TaskError, match=r"masks/\d\.png must have labels 0 … 2, or 255 for none, but has 9 in row 7, col"
     ):
-        list(source(tasks.get(f"masks:{fields}?size=16&classes=3").load().train, "cpu", 1).ordered(2))
+        list(batches_of(tasks.get(f"masks:{fields}?size=16&classes=3").load().train, "cpu", 1).ordered(2))
 
 
 def test_pets_are_read_from_the_authors_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
