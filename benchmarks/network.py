@@ -21,7 +21,7 @@ import time
 import torch
 from torch import Tensor, nn
 
-from nas.cost.probe import Ledger
+from nas.cost.probe import CostTracker
 from nas.network import build
 from nas.network.lean import lean
 from nas.network.pretrained import from_torchvision
@@ -54,9 +54,9 @@ def step_seconds(network: nn.Module, inputs: Tensor, targets: Tensor) -> float:
 
 def saved_bytes(network: nn.Module, inputs: Tensor) -> int:
     """Bytes that a forward pass leaves behind for the backward pass."""
-    with Ledger([*network.parameters(), *network.buffers(), inputs]) as ledger:
+    with CostTracker([*network.parameters(), *network.buffers(), inputs]) as tracker:
         outputs = network(inputs)
-        return ledger.live - outputs.nbytes
+        return tracker.live - outputs.nbytes
 
 
 def _synchronise(tensor: Tensor) -> None:

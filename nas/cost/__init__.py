@@ -1,5 +1,5 @@
 """What a topology costs, and what foretells its metric, before it is trained."""
 
-from nas.cost.cost import Cost, itemised, measure
+from nas.cost.cost import Cost, itemise, measure
 
-__all__ = ["Cost", "itemised", "measure"]
+__all__ = ["Cost", "itemise", "measure"]

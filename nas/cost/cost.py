@@ -1,7 +1,7 @@
 """The price of a topology before anyone pays it: parameters, FLOPs, and the memory of a training step.
 
-Each distinct part of a network is measured once (`probe`); the peak of the whole follows by walking the chain
-forward and backward with the parts' figures. Nothing is allocated.
+Each distinct module of a network is measured once (`probe`); the peak of the whole follows by walking the chain
+forward and backward with the modules' figures. Nothing is allocated.
 
 Conventions. One multiply-add is one FLOP; what torch has no formula for (norms, activations, sums) is named in
 `uncounted`. Memory is what tensors occupy: weights, gradients, what the optimiser keeps, one batch, the activations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from nas.cost.probe import Part, Spec, probe
+from nas.cost.probe import ModuleCost, TensorSpec, probe
 from nas.network.blueprint import Call, blueprint
 from nas.topology import Topology
 
@@ -47,36 +47,36 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """A part and its place: the tensors that it reads and makes, by number (0 is the batch, 1 the stem's output)."""
+class PlacedModule:
+    """A module's cost, and the numbers of the tensors that it reads and makes (0 is the batch, 1 the stem's output)."""
 
-    part: Part
+    cost: ModuleCost
     tensors: dict[str, int]  # "x", "y" and, for a long skip, "s"
 
 
 def measure(topology: Topology, recipe: Recipe | None = None) -> Cost:
-    """The price of training `topology` by `recipe` (the default one if None). 1 ms, once its parts are known."""
+    """The price of training `topology` by `recipe` (the default one if None). 1 ms, once its modules are known."""
     recipe = recipe or _default()
     batch = _batch(topology, recipe)
-    steps = _steps(topology, batch, recipe)
-    parts = [step.part for step in steps]
-    weights, gradients = sum(part.weights for part in parts), sum(part.gradients for part in parts)
-    still = weights + batch.bytes
+    modules = _placed_modules(topology, batch, recipe)
+    costs = [module.cost for module in modules]
+    weights, gradients = sum(cost.weights for cost in costs), sum(cost.gradients for cost in costs)
+    still = weights + batch.nbytes
     moments = 2 if recipe.optimizer == "adamw" else int(recipe.momentum > 0)  # tensors that the optimiser keeps
     return Cost(
-        params=sum(part.params for part in parts),
-        flops=sum(part.flops for part in parts) // recipe.batch_size,
-        memory=still + moments * gradients + max(gradients, _training(steps)),
-        inference=still + _inference(steps),
-        uncounted=tuple(sorted(frozenset().union(*(part.uncounted for part in parts[:-1])))),
+        params=sum(cost.params for cost in costs),
+        flops=sum(cost.flops for cost in costs) // recipe.batch_size,
+        memory=still + moments * gradients + max(gradients, _training(modules)),
+        inference=still + _inference(modules),
+        uncounted=tuple(sorted(frozenset().union(*(cost.uncounted for cost in costs[:-1])))),
     )
 
 
-def itemised(topology: Topology, recipe: Recipe | None = None) -> list[tuple[int, int]]:
+def itemise(topology: Topology, recipe: Recipe | None = None) -> list[tuple[int, int]]:
     """(params, flops) of the stem, of every block with its skip, and of the head; they add up to `measure`'s."""
     recipe = recipe or _default()
-    steps = _steps(topology, _batch(topology, recipe), recipe)[:-1]
-    return [(step.part.params, step.part.flops // recipe.batch_size) for step in steps]
+    modules = _placed_modules(topology, _batch(topology, recipe), recipe)[:-1]
+    return [(module.cost.params, module.cost.flops // recipe.batch_size) for module in modules]
 
 
 def _default() -> Recipe:
@@ -85,84 +85,84 @@ def _default() -> Recipe:
     return Recipe()
 
 
-def _batch(topology: Topology, recipe: Recipe) -> Spec:
+def _batch(topology: Topology, recipe: Recipe) -> TensorSpec:
     dtype = torch.int64 if topology.stem.op == "token" else torch.float32
-    return Spec((recipe.batch_size, *topology.input), dtype, grad=False)
+    return TensorSpec((recipe.batch_size, *topology.input), dtype, grad=False)
 
 
-def _steps(topology: Topology, batch: Spec, recipe: Recipe) -> list[Step]:
-    """Every part of the network in its place, and the loss behind the head."""
+def _placed_modules(topology: Topology, batch: TensorSpec, recipe: Recipe) -> list[PlacedModule]:
+    """Every module of the network in its place, and the loss behind the head."""
     plan = blueprint(topology)
     tied = ("token.weight",) if topology.head.op == "language_model" else ()  # the head's decoder is the same tensor
     outputs, places = [batch], [0]  # places: identity passes its input on, under the same number
 
-    def add(part: Part, source: int | None = None) -> Step:
-        tensors = {"x": places[-1], "y": len(outputs) if part.size else places[-1]}
+    def add(cost: ModuleCost, source: int | None = None) -> PlacedModule:
+        tensors = {"x": places[-1], "y": len(outputs) if cost.output_bytes else places[-1]}
         if source is not None:
             tensors["s"] = places[source + 1]
-        outputs.append(part.output)
+        outputs.append(cost.output)
         places.append(tensors["y"])
-        return Step(part, tensors)
+        return PlacedModule(cost, tensors)
 
     price = functools.partial(probe, precision=recipe.precision, memory=recipe.memory)
-    steps = [add(price(plan.stem, batch, without=tied))]
+    modules = [add(price(plan.stem, batch, without=tied))]
     for block in plan.blocks:
         source = None if block.short else block.source
         s = None if source is None else outputs[source + 1]
-        part = price(replace(block, source=None), outputs[-1], s)
-        steps.append(add(part, source))
-    steps.append(add(price(plan.head, outputs[-1])))
-    steps.append(add(probe(LOGITS, outputs[-1], smoothing=recipe.label_smoothing)))
-    return steps
+        cost = price(replace(block, source=None), outputs[-1], s)
+        modules.append(add(cost, source))
+    modules.append(add(price(plan.head, outputs[-1])))
+    modules.append(add(probe(LOGITS, outputs[-1], smoothing=recipe.label_smoothing)))
+    return modules
 
 
-def _sizes(steps: list[Step]) -> dict[int, int]:
+def _sizes(modules: list[PlacedModule]) -> dict[int, int]:
     """Bytes of each tensor; none for the batch, which is there all the time."""
-    return {0: 0} | {step.tensors["y"]: step.part.size for step in steps if step.part.size}
+    return {0: 0} | {module.tensors["y"]: module.cost.output_bytes for module in modules if module.cost.output_bytes}
 
 
-def _released(steps: list[Step]) -> list[list[int]]:
-    """What the forward pass lets go of after each step: the tensors that no later one reads."""
+def _released(modules: list[PlacedModule]) -> list[list[int]]:
+    """What the forward pass lets go of after each module: the tensors that no later one reads."""
     last: dict[int, int] = {}
-    for number, step in enumerate(steps):
-        last |= {tensor: number for name, tensor in step.tensors.items() if name != "y"}
-    released: list[list[int]] = [[] for _ in steps]
+    for number, module in enumerate(modules):
+        last |= {tensor: number for name, tensor in module.tensors.items() if name != "y"}
+    released: list[list[int]] = [[] for _ in modules]
     for tensor, number in last.items():
         released[number].append(tensor)
     return released
 
 
-def _inference(steps: list[Step]) -> int:
+def _inference(modules: list[PlacedModule]) -> int:
     """High water of a forward pass that saves nothing, above the weights and the batch."""
-    sizes = _sizes(steps)
+    sizes = _sizes(modules)
     live = peak = 0
-    for step, released in zip(steps, _released(steps), strict=True):
-        peak = max(peak, live + step.part.inference)
-        live += step.part.size - sum(sizes[tensor] for tensor in released)
+    for module, released in zip(modules, _released(modules), strict=True):
+        peak = max(peak, live + module.cost.inference_peak)
+        live += module.cost.output_bytes - sum(sizes[tensor] for tensor in released)
     return peak
 
 
-def _training(steps: list[Step]) -> int:
+def _training(modules: list[PlacedModule]) -> int:
     """High water of a forward and a backward pass, above the weights, their momentum and the batch."""
-    sizes = _sizes(steps)
-    holders: Counter[int] = Counter()  # how many parts have saved each tensor
+    sizes = _sizes(modules)
+    holders: Counter[int] = Counter()  # how many modules have saved each tensor
     live = peak = 0
-    for step, released in zip(steps, _released(steps), strict=True):
-        peak = max(peak, live + step.part.forward)
-        live += step.part.saved + step.part.size
-        holders.update({step.tensors[name] for name in step.part.holds})
+    for module, released in zip(modules, _released(modules), strict=True):
+        peak = max(peak, live + module.cost.forward_peak)
+        live += module.cost.saved_bytes + module.cost.output_bytes
+        holders.update({module.tensors[name] for name in module.cost.saves})
         live -= sum(sizes[tensor] for tensor in released if not holders[tensor])
     waiting: dict[int, int] = {}  # gradients of the sources of long skips, until the source's own turn
-    for step in reversed(steps):
-        part, tensors = step.part, step.tensors
-        if part.size:
+    for module in reversed(modules):
+        cost, tensors = module.cost, module.tensors
+        if cost.output_bytes:
             live -= waiting.pop(tensors["y"], 0)
-        own = {tensors[name] for name in part.holds}
+        own = {tensors[name] for name in cost.saves}
         holders.subtract(own)
         others = holders[tensors["x"]] > 0, "s" in tensors and holders[tensors["s"]] > 0
-        peak = max(peak, live + part.backward[others])
-        live += part.gradients - part.saved - sum(sizes[tensor] for tensor in own if not holders[tensor])
+        peak = max(peak, live + cost.backward_peaks[others])
+        live += cost.gradients - cost.saved_bytes - sum(sizes[tensor] for tensor in own if not holders[tensor])
         if "s" in tensors and tensors["s"] not in waiting:
-            waiting[tensors["s"]] = part.waits
-            live += part.waits
+            waiting[tensors["s"]] = cost.source_gradient
+            live += cost.source_gradient
     return peak

@@ -1,4 +1,4 @@
-"""What one part of a network costs: run once on tensors that have shapes but no bytes, while a ledger keeps books.
+"""What one part of a network costs: run once on tensors that have shapes but no bytes, while a tracker keeps books.
 
 The real module runs, so that no op is described a second time; fake tensors (and not torch's "meta" device) because
 they know of autocast and choose the attention kernel that a real device would.
@@ -25,11 +25,11 @@ from nas.network.blueprint import BlockPlan, Call
 from nas.network.lean import lean
 from nas.network.network import Bypass, construct
 
-Run = Callable[..., Tensor]
+Forward = Callable[..., Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
+class TensorSpec:
     """A tensor without its numbers; `grad` says whether a gradient flows into it."""
 
     shape: tuple[int, ...]
@@ -37,11 +37,11 @@ class Spec:
     grad: bool = True
 
     @property
-    def bytes(self) -> int:
+    def nbytes(self) -> int:
         return torch.Size(self.shape).numel() * self.dtype.itemsize
 
     @classmethod
-    def of(cls, tensor: Tensor) -> Spec:
+    def of(cls, tensor: Tensor) -> TensorSpec:
         return cls(tuple(tensor.shape), tensor.dtype, tensor.requires_grad)
 
     def empty(self) -> Tensor:
@@ -51,11 +51,11 @@ class Spec:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ModuleCost:
     """What a stem, a block or a head costs for one batch; all but the first three in bytes.
 
-    Neighbours share tensors: the input x, the source s of a long skip, the output y. `holds` names those that the
-    part saves for its backward pass, `saved` is whatever else it saves. High waters are above what is alive when a
+    Neighbours share tensors: the input x, the source s of a long skip, the output y. `saves` names those that the
+    part saves for its backward pass, `saved_bytes` is whatever else it saves. Peaks are above what is alive when a
     pass begins, temporaries and results of the pass included.
 
     params      parameters (a number)
@@ -64,11 +64,11 @@ class Part:
     weights     parameters and buffers
     gradients   of the parameters
     output      y
-    size        the storage of y; 0 where it is that of x
-    forward     high water of the forward pass
-    inference   the same in evaluation, without gradients
-    backward    high water of the backward pass, the gradient of y included, if (x, s) are held by others too
-    waits       the storage of the gradient of s, which lives until the backward pass arrives at s
+    output_bytes     the storage of y; 0 where it is that of x
+    forward_peak     peak of the forward pass
+    inference_peak   the same in evaluation, without gradients
+    backward_peaks   peak of the backward pass, the gradient of y included, if (x, s) are held by others too
+    source_gradient  the storage of the gradient of s, which lives until the backward pass arrives at s
     """
 
     params: int
@@ -76,17 +76,17 @@ class Part:
     uncounted: frozenset[str]
     weights: int
     gradients: int
-    output: Spec
-    size: int
-    holds: frozenset[str]
-    saved: int
-    forward: int
-    inference: int
-    backward: dict[tuple[bool, bool], int]
-    waits: int
+    output: TensorSpec
+    output_bytes: int
+    saves: frozenset[str]
+    saved_bytes: int
+    forward_peak: int
+    inference_peak: int
+    backward_peaks: dict[tuple[bool, bool], int]
+    source_gradient: int
 
 
-class _Entry(torch.autograd.Function):
+class _InputGradient(torch.autograd.Function):
     """A copy of a part's input; its gradient is put into `gradients` and goes no further (a leaf might copy it)."""
 
     @staticmethod
@@ -100,42 +100,42 @@ class _Entry(torch.autograd.Function):
         return None, None, None
 
 
-class Ledger(TorchDispatchMode):
-    """Bytes of the storages made while it is open (not `given`): each comes with an op, goes with its last reference.
+class CostTracker(TorchDispatchMode):
+    """Bytes of the storages made while it is open (not `excluded`), from the op that makes one to its last reference.
 
     live       bytes now
-    peak       the most since mark()
-    stages     the same, apart for each set of watched storages that had gone by then
-    flops      operations since mark() by torch's formulas (two for a multiply-add)
-    uncounted  ops since mark() that compute something and have no formula
+    peak       the most since restart()
+    peaks      the same, apart for each set of watched storages that had gone by then
+    flops      operations since restart() by torch's formulas (two for a multiply-add)
+    uncounted  ops since restart() that compute something and have no formula
     """
 
-    def __init__(self, given: Iterable[Tensor]) -> None:
+    def __init__(self, excluded: Iterable[Tensor]) -> None:
         super().__init__()
-        self._given = {_key(tensor) for tensor in given}
+        self._excluded = {_key(tensor) for tensor in excluded}
         self.live = 0
         self._alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}
-        self.mark({})
+        self.restart({})
 
-    def mark(self, watched: dict[str, int]) -> None:
+    def restart(self, watched: dict[str, int]) -> None:
         """Begin anew to count and to look for peaks, apart before and after each of `watched` storages went."""
         self.flops = 0
         self.uncounted: set[str] = set()
-        self._names = {key: name for name, key in watched.items()}
-        self._gone: frozenset[str] = frozenset()
-        self.stages = {self._gone: self.live}
+        self._watched = {key: name for name, key in watched.items()}
+        self._released: frozenset[str] = frozenset()
+        self.peaks = {self._released: self.live}
 
     @property
     def peak(self) -> int:
-        return max(self.stages.values())
+        return max(self.peaks.values())
 
     def __contains__(self, key: int) -> bool:
         return key in self._alive
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        made = [self._enter(x.untyped_storage()) for x in tree_leaves(result) if isinstance(x, Tensor)]
-        self.stages[self._gone] = max(self.stages.get(self._gone, 0), self.live)
+        made = [self._add(x.untyped_storage()) for x in tree_leaves(result) if isinstance(x, Tensor)]
+        self.peaks[self._released] = max(self.peaks.get(self._released, 0), self.live)
         formula = flop_registry.get(func.overloadpacket)
         if formula is not None:
             self.flops += formula(*args, **(kwargs or {}), out_val=result)
@@ -143,32 +143,32 @@ class Ledger(TorchDispatchMode):
             self.uncounted.add(func.overloadpacket.__name__.removesuffix("_"))
         return result
 
-    def _enter(self, storage: torch.UntypedStorage) -> bool:
+    def _add(self, storage: torch.UntypedStorage) -> bool:
         key, size = storage._cdata, storage.nbytes()
-        if key in self._alive or key in self._given:
+        if key in self._alive or key in self._excluded:
             return False
         self.live += size
-        self._alive[key] = weakref.ref(storage, functools.partial(self._leave, key, size))
+        self._alive[key] = weakref.ref(storage, functools.partial(self._remove, key, size))
         return True
 
-    def _leave(self, key: int, size: int, _: object) -> None:
+    def _remove(self, key: int, size: int, _: object) -> None:
         del self._alive[key]
         self.live -= size
-        if key in self._names:
-            self._gone |= {self._names[key]}
+        if key in self._watched:
+            self._released |= {self._watched[key]}
 
 
 @functools.lru_cache(maxsize=2**14)
 def probe(
     part: BlockPlan | Call,
-    x: Spec,
-    s: Spec | None = None,
+    x: TensorSpec,
+    s: TensorSpec | None = None,
     *,
     precision: str = "float32",
     memory: str = "plain",
     smoothing: float | None = None,
     without: tuple[str, ...] = (),
-) -> Part:
+) -> ModuleCost:
     """What the block, the stem or the head `part` costs for the batch `x` (and `s`, if its skip is a long one).
 
     With `smoothing` (of the labels) the part is followed by the cross-entropy of its output. `without` names
@@ -178,19 +178,19 @@ def probe(
         module = channels_last(Bypass(part) if isinstance(part, BlockPlan) else construct(part))
         if memory == "lean":
             lean(module)
-        run = functools.partial(_run, module, precision, smoothing)
+        run = functools.partial(_forward, module, precision, smoothing)
         given = {name: spec.empty() for name, spec in (("x", x), ("s", s)) if spec is not None}
         state = [*module.parameters(), *module.buffers(), *given.values()]
-        training = _training(run, given, Ledger(state))
+        training = _training(run, given, CostTracker(state))
         module.eval()
-        inference = _inference(run, given, Ledger(state))
+        inference = _inference(run, given, CostTracker(state))
     own = [parameter for name, parameter in module.named_parameters() if name not in without]
     gradients = sum(parameter.nbytes for parameter in own)
-    return Part(
+    return ModuleCost(
         params=sum(parameter.numel() for parameter in own),
         weights=gradients + sum(buffer.nbytes for buffer in module.buffers()),
         gradients=gradients,
-        inference=inference,
+        inference_peak=inference,
         **training,
     )
 
@@ -205,7 +205,7 @@ def channels_last(module: nn.Module) -> nn.Module:
     return module
 
 
-def _run(module: nn.Module, precision: str, smoothing: float | None, x: Tensor, s: Tensor | None = None) -> Tensor:
+def _forward(module: nn.Module, precision: str, smoothing: float | None, x: Tensor, s: Tensor | None = None) -> Tensor:
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16", cache_enabled=False):
         y = module(x, x if s is None else s) if isinstance(module, Bypass) else module(x)
     return y if smoothing is None else _loss(y.float(), smoothing)
@@ -218,55 +218,62 @@ def _loss(outputs: Tensor, smoothing: float) -> Tensor:
     return F.cross_entropy(outputs, targets, label_smoothing=smoothing)
 
 
-def _training(run: Run, given: dict[str, Tensor], ledger: Ledger) -> dict[str, Any]:
+def _training(run: Forward, given: dict[str, Tensor], tracker: CostTracker) -> dict[str, Any]:
     """Forward and backward once, letting go of x, s and y as a network would."""
     gradients: dict[str, Tensor] = {}
-    with ledger:
-        shared = {name: _Entry.apply(tensor, name, gradients) for name, tensor in given.items()}
-        before = ledger.live
-        ledger.mark({})
+    with tracker:
+        shared = {name: _InputGradient.apply(tensor, name, gradients) for name, tensor in given.items()}
+        before = tracker.live
+        tracker.restart({})
         y = shared["y"] = run(**shared)
         found: dict[str, Any] = {
-            "flops": ledger.flops // 2,
-            "uncounted": frozenset(ledger.uncounted),
-            "output": Spec.of(y),
-            "size": 0 if _key(y) == _key(shared["x"]) else y.untyped_storage().nbytes(),
-            "forward": ledger.peak - before,
+            "flops": tracker.flops // 2,
+            "uncounted": frozenset(tracker.uncounted),
+            "output": TensorSpec.of(y),
+            "output_bytes": 0 if _key(y) == _key(shared["x"]) else y.untyped_storage().nbytes(),
+            "forward_peak": tracker.peak - before,
         }
         keys = {name: _key(tensor) for name, tensor in shared.items()}
-        sizes = {name: tensor.untyped_storage().nbytes() for name, tensor in shared.items()} | {"y": found["size"]}
+        sizes = {name: tensor.untyped_storage().nbytes() for name, tensor in shared.items()} | {
+            "y": found["output_bytes"]
+        }
         after = y * 1  # stands for what follows: hands y its gradient and saves nothing
         shared.clear()
         del y
-        holds = frozenset(name for name, key in keys.items() if key in ledger)
-        saved = ledger.live - after.nbytes - sum(sizes[name] for name in holds)
+        saves = frozenset(name for name, key in keys.items() if key in tracker)
+        saved = tracker.live - after.nbytes - sum(sizes[name] for name in saves)
         keys.pop("y")
-        backward = _backward(ledger, after, keys, sizes)
-    waits = gradients["s"].untyped_storage().nbytes() if "s" in gradients else 0
-    return found | {"holds": holds, "saved": saved, "backward": backward, "waits": waits}
+        backward = _backward(tracker, after, keys, sizes)
+    source_gradient = gradients["s"].untyped_storage().nbytes() if "s" in gradients else 0
+    return found | {
+        "saves": saves,
+        "saved_bytes": saved,
+        "backward_peaks": backward,
+        "source_gradient": source_gradient,
+    }
 
 
 def _backward(
-    ledger: Ledger, after: Tensor, keys: dict[str, int], sizes: dict[str, int]
+    tracker: CostTracker, after: Tensor, keys: dict[str, int], sizes: dict[str, int]
 ) -> dict[tuple[bool, bool], int]:
-    """High waters of the backward pass from `after`, by whether x and s stay because others hold them."""
+    """Peaks of the backward pass from `after`, by whether x and s stay because others hold them."""
     gradient = torch.empty_like(after)
-    before = ledger.live
-    ledger.mark(keys)
+    before = tracker.live
+    tracker.restart(keys)
     if after.requires_grad:
         after.backward(gradient)
-    waters = {}
+    peaks = {}
     for x, s in itertools.product((False, True), repeat=2):
         held = {name for name, others in (("x", x), ("s", s)) if others}
-        waters[x, s] = max(peak + sum(sizes[n] for n in held & gone) for gone, peak in ledger.stages.items()) - before
-    return waters
+        peaks[x, s] = max(peak + sum(sizes[n] for n in held & gone) for gone, peak in tracker.peaks.items()) - before
+    return peaks
 
 
-def _inference(run: Run, given: dict[str, Tensor], ledger: Ledger) -> int:
+def _inference(run: Forward, given: dict[str, Tensor], tracker: CostTracker) -> int:
     """High water of the forward pass in evaluation."""
-    with torch.no_grad(), ledger:
+    with torch.no_grad(), tracker:
         run(**given)
-    return ledger.peak
+    return tracker.peak
 
 
 def _key(tensor: Tensor) -> int:

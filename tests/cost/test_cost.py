@@ -1,4 +1,4 @@
-"""The price against the built network: its own tensors, torch's counters, and one ledger over the whole."""
+"""The price against the built network: its own tensors, torch's counters, and one tracker over the whole."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.cost import tracked
-from nas.cost import itemised, measure
-from nas.cost.cost import _batch, _sizes, _steps
-from nas.cost.probe import Ledger, channels_last
+from nas.cost import itemise, measure
+from nas.cost.cost import _batch, _placed_modules, _sizes
+from nas.cost.probe import CostTracker, channels_last
 from nas.network import build
 from nas.network.blueprint import blueprint
 from nas.network.lean import lean
@@ -104,7 +104,7 @@ def test_what_is_not_counted_is_said() -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_items_add_up(name: str) -> None:
-    items, cost = itemised(NETWORKS[name]), measure(NETWORKS[name])
+    items, cost = itemise(NETWORKS[name]), measure(NETWORKS[name])
     assert len(items) == len(NETWORKS[name]) + 2
     assert (sum(params for params, _ in items), sum(flops for _, flops in items)) == (cost.params, cost.flops)
 
@@ -113,7 +113,7 @@ def test_items_add_up(name: str) -> None:
 
 
 def whole(topology: Topology, recipe: Recipe) -> dict[str, int]:
-    """The same figures from one ledger over the whole network, forward and backward."""
+    """The same figures from one tracker over the whole network, forward and backward."""
     with FakeTensorMode():
         network = channels_last(build(topology))
         if recipe.memory == "lean":
@@ -127,11 +127,11 @@ def whole(topology: Topology, recipe: Recipe) -> dict[str, int]:
                 outputs = network(inputs)
             return cross_entropy(outputs, recipe.label_smoothing)
 
-        with Ledger(state) as training:
+        with CostTracker(state) as training:
             forward().backward()
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
         network.eval()
-        with torch.no_grad(), Ledger([*state, *gradients]) as inference:
+        with torch.no_grad(), CostTracker([*state, *gradients]) as inference:
             forward()
         base = sum(tensor.nbytes for tensor in state)
         momentum = sum(p.nbytes for p in network.parameters()) if recipe.momentum else 0
@@ -184,9 +184,9 @@ def test_saved_activations_are_those_of_real_tensors(name: str) -> None:
     for tensor in (*network.parameters(), *network.buffers(), inputs):
         saved.pop(tensor.untyped_storage().data_ptr(), None)
     assert loss.isfinite()
-    steps = _steps(topology, _batch(topology, recipe), recipe)
-    shared = {step.tensors[end] for step in steps for end in step.part.holds}
-    priced = sum(step.part.saved for step in steps) + sum(_sizes(steps)[tensor] for tensor in shared)
+    modules = _placed_modules(topology, _batch(topology, recipe), recipe)
+    shared = {module.tensors[end] for module in modules for end in module.cost.saves}
+    priced = sum(module.cost.saved_bytes for module in modules) + sum(_sizes(modules)[tensor] for tensor in shared)
     assert priced == pytest.approx(sum(saved.values()), rel=2e-3)  # counters and single numbers aside
 
 
@@ -246,36 +246,36 @@ def test_a_known_part_is_priced_in_a_moment() -> None:
     assert (time.process_time() - began) / len(topologies) < 2e-3
 
 
-# -------------------------------------------------------------------------------------------------------------- ledger
+# ------------------------------------------------------------------------------------------------------------- tracker
 
 
-def test_the_ledger_counts_storages_once_and_forgets_them() -> None:
+def test_the_tracker_counts_storages_once_and_forgets_them() -> None:
     given = torch.zeros(1000)
-    with Ledger([given]) as ledger:
+    with CostTracker([given]) as tracker:
         made = given + 1  # 4000 bytes
         view = made[:10].reshape(2, 5)
         given.add_(1)
-        assert ledger.live == ledger.peak == 4000
+        assert tracker.live == tracker.peak == 4000
         del made
-        assert ledger.live == 4000  # the view holds the storage
+        assert tracker.live == 4000  # the view holds the storage
         del view
-        assert (ledger.live, ledger.peak) == (0, 4000)
-        assert ledger.uncounted == {"add"} and ledger.flops == 0
+        assert (tracker.live, tracker.peak) == (0, 4000)
+        assert tracker.uncounted == {"add"} and tracker.flops == 0
 
 
-def test_the_ledger_tells_stages_apart() -> None:
-    with Ledger([]) as ledger:
+def test_the_tracker_tells_stages_apart() -> None:
+    with CostTracker([]) as tracker:
         first = torch.zeros(100)
         key: Any = first.untyped_storage()._cdata
-        ledger.mark({"first": key})
+        tracker.restart({"first": key})
         second = torch.zeros(50)
         del first, second
         torch.zeros(200)
-        assert ledger.stages == {frozenset(): 600, frozenset({"first"}): 800}
+        assert tracker.peaks == {frozenset(): 600, frozenset({"first"}): 800}
 
 
-def test_the_ledger_sees_what_a_module_saves() -> None:
+def test_the_tracker_sees_what_a_module_saves() -> None:
     layer, inputs = nn.Linear(4, 8), torch.zeros(2, 4)
-    with Ledger([*layer.parameters(), inputs]) as ledger:
+    with CostTracker([*layer.parameters(), inputs]) as tracker:
         outputs = layer(inputs).relu()  # relu saves its result; the sum before it goes
-        assert ledger.live == outputs.nbytes == 64
+        assert tracker.live == outputs.nbytes == 64

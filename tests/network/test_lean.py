@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from nas import tasks
-from nas.cost.probe import Ledger, channels_last
+from nas.cost.probe import CostTracker, channels_last
 from nas.network import Network, build
 from nas.network.lean import lean
 from nas.tasks.recipe import Recipe
@@ -74,9 +74,9 @@ def kept(topology: Topology, memory: str, size: int = 32) -> int:
         if memory == "lean":
             lean(network)
         inputs = batch(topology, size)
-        with Ledger([*network.parameters(), *network.buffers(), inputs]) as ledger:
+        with CostTracker([*network.parameters(), *network.buffers(), inputs]) as tracker:
             outputs = network(inputs)
-            return ledger.live - outputs.nbytes
+            return tracker.live - outputs.nbytes
 
 
 @pytest.mark.parametrize(("name", "most"), [("densenet121", 0.53), ("resnet18", 0.73), ("vit_b_16", 0.64)])
@@ -92,14 +92,14 @@ def test_nothing_outlives_its_graph() -> None:
     lean(network)
     gc.disable()
     try:
-        with Ledger([*network.parameters(), *network.buffers(), inputs]) as ledger:
+        with CostTracker([*network.parameters(), *network.buffers(), inputs]) as tracker:
             outputs = network(inputs)
-            assert ledger.live > 10 * outputs.nbytes
+            assert tracker.live > 10 * outputs.nbytes
             del outputs
-            assert ledger.live == 0
+            assert tracker.live == 0
             cross_entropy(network(inputs), 0.1).backward()
             gradients = sum(p.grad.nbytes for p in network.parameters() if p.grad is not None)
-            assert ledger.live == gradients
+            assert tracker.live == gradients
     finally:
         gc.enable()
 

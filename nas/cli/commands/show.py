@@ -36,7 +36,7 @@ def show(
 
 def _show_topology(name: str, topology: Topology, out: Path | None, json: bool) -> None:
     from nas.analysis import arc_svg, arc_text, topology_table
-    from nas.cost import itemised, measure
+    from nas.cost import itemise, measure
 
     if json:
         cost = measure(topology)
@@ -48,7 +48,7 @@ def _show_topology(name: str, topology: Topology, out: Path | None, json: bool) 
         say(f"wrote {out}")
     elif not json:
         screen = console()
-        screen.print(topology_table(topology, itemised(topology), width=screen.width))
+        screen.print(topology_table(topology, itemise(topology), width=screen.width))
         screen.print(arc_text(topology, screen.width))
 
 
