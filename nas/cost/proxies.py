@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 BATCH = 32
 JITTER = 1e-5  # k of the Jacobian score
 aten = torch.ops.aten
-BENT = {  # where a nonlinearity bends: the code is whether its input is above zero
+NONLINEARITIES = {  # where a nonlinearity bends: the code is whether its input is above zero
     op.default
     for op in (aten.relu, aten.relu_, aten.hardtanh, aten.hardtanh_, aten.gelu, aten.tanh, aten.sigmoid, aten.silu)
 }
 
 
-class Untrained:
+class UntrainedCandidate:
     """A topology that is to be looked at; its network, its price and its paths are made when they are needed."""
 
     def __init__(self, topology: Topology, recipe: Recipe | None = None) -> None:
@@ -74,42 +74,42 @@ class Untrained:
 # ------------------------------------------------------------------------------------------------- without a network
 
 
-def params(subject: Untrained) -> float:
+def params(candidate: UntrainedCandidate) -> float:
     """The parameters: the proxy that others have to beat (Ning et al. 2021, arXiv:2008.03064)."""
-    return subject.cost.params
+    return candidate.cost.params
 
 
-def flops(subject: Untrained) -> float:
+def flops(candidate: UntrainedCandidate) -> float:
     """Multiply-adds of the forward pass of one sample."""
-    return subject.cost.flops
+    return candidate.cost.flops
 
 
-def log_paths(subject: Untrained) -> float:
+def log_paths(candidate: UntrainedCandidate) -> float:
     """log2 of the number of paths from the stem to the head (see nas.topology.paths)."""
-    return subject.paths["log_paths"]
+    return candidate.paths["log_paths"]
 
 
-def short_paths(subject: Untrained) -> float:
+def short_paths(candidate: UntrainedCandidate) -> float:
     """−(mean length of a path): the shorter, the better a gradient gets through (Veit et al. 2016)."""
-    return -subject.paths["mean_path"]
+    return -candidate.paths["mean_path"]
 
 
 # ----------------------------------------------------------------------------------------------------- with a network
 
 
-def gradient_norm(subject: Untrained) -> float:
+def gradient_norm(candidate: UntrainedCandidate) -> float:
     """‖∂L/∂θ‖₂ of the cross-entropy with random classes (squares of the outputs where there is one output alone).
 
     Abdelfattah et al. 2021, arXiv:2101.08134.
     """
-    network = subject.network()
-    outputs = network(subject.noise())
+    network = candidate.network()
+    outputs = network(candidate.noise())
     weights = [*network.parameters()]
-    gradients = torch.autograd.grad(_loss(outputs, subject), weights, allow_unused=True, materialize_grads=True)
+    gradients = torch.autograd.grad(_loss(outputs, candidate), weights, allow_unused=True, materialize_grads=True)
     return float(torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt())
 
 
-def naswot(subject: Untrained) -> float:
+def naswot(candidate: UntrainedCandidate) -> float:
     """log |det K|, K[a, b] = units whose code is the same for samples a and b (Mellor et al. 2021, arXiv:2006.04647).
 
     The code of a unit is whether the input of its nonlinearity is above zero; units are those of every ReLU, and of
@@ -117,17 +117,17 @@ def naswot(subject: Untrained) -> float:
     −∞ where there are too few units to tell the samples apart.
     """
     with torch.no_grad(), _Codes() as codes:
-        subject.network()(subject.noise())
+        candidate.network()(candidate.noise())
     return float(torch.linalg.slogdet(codes.kernel).logabsdet)
 
 
-def jacobian(subject: Untrained) -> float:
+def jacobian(candidate: UntrainedCandidate) -> float:
     """−Σ (log(λ + k) + 1/(λ + k)), λ the eigenvalues of the correlations between ∂Σf(x)/∂x of the samples x.
 
     The less correlated, the higher (Mellor et al. 2020, arXiv:2006.04647v1). The derivative is one by the output of
     the stem where the input is tokens.
     """
-    network, x = subject.network(), subject.noise()
+    network, x = candidate.network(), candidate.noise()
     seen = [x.requires_grad_()] if x.is_floating_point() else []
     if not seen:
         network.stem.register_forward_hook(lambda module, given, y: seen.append(y))
@@ -136,13 +136,13 @@ def jacobian(subject: Untrained) -> float:
     return float(-((values + JITTER).log() + 1 / (values + JITTER)).sum())
 
 
-def synflow(subject: Untrained) -> float:
+def synflow(candidate: UntrainedCandidate) -> float:
     """log Σ |θ · ∂R/∂θ| over all weights, R = Σ f(1; |θ|) (Tanaka et al. 2020, arXiv:2006.05467).
 
     In evaluation a new batch norm is the identity; layer norms are left out. In float64, as the products of many
     layers are large.
     """
-    network = subject.network().double().eval()
+    network = candidate.network().double().eval()
     for module in network.modules():
         for name, child in module.named_children():
             if isinstance(child, nn.LayerNorm):
@@ -151,7 +151,7 @@ def synflow(subject: Untrained) -> float:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.abs_()
-    inputs = subject.noise(1)
+    inputs = candidate.noise(1)
     output = network(torch.ones_like(inputs, dtype=torch.float64) if inputs.is_floating_point() else inputs).sum()
     gradients = torch.autograd.grad(output, weights, allow_unused=True)
     parts = [
@@ -160,7 +160,7 @@ def synflow(subject: Untrained) -> float:
     return float(torch.stack(parts).sum().log().detach())
 
 
-PROXIES: dict[str, Callable[[Untrained], float]] = {
+PROXIES: dict[str, Callable[[UntrainedCandidate], float]] = {
     "params": params,
     "flops": flops,
     "log_paths": log_paths,
@@ -172,7 +172,7 @@ PROXIES: dict[str, Callable[[Untrained], float]] = {
 }
 
 
-def proxies(
+def compute_proxies(
     topology: Topology, names: Iterable[str] = tuple(PROXIES), recipe: Recipe | None = None
 ) -> dict[str, float]:
     """{name: value} of the proxies of these names, NaN where torch fails (it runs out of memory).
@@ -180,13 +180,13 @@ def proxies(
     The recipe is that of `measure`: with that of a search, what its limits have priced is not priced again.
     Raises KeyError where there is no such proxy.
     """
-    subject = Untrained(topology, recipe)
-    return {name: _value(PROXIES[name], subject) for name in names}
+    candidate = UntrainedCandidate(topology, recipe)
+    return {name: _value(PROXIES[name], candidate) for name in names}
 
 
-def _value(proxy: Callable[[Untrained], float], subject: Untrained) -> float:
+def _value(proxy: Callable[[UntrainedCandidate], float], candidate: UntrainedCandidate) -> float:
     try:
-        return float(proxy(subject))
+        return float(proxy(candidate))
     except (RuntimeError, MemoryError):
         return math.nan
 
@@ -202,15 +202,15 @@ class _Codes(TorchDispatchMode):
         return self
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in BENT:
+        if func in NONLINEARITIES:
             codes = (args[0] > 0).flatten(1).float()  # (B, units)
             self.kernel = self.kernel + codes @ codes.T + (1 - codes) @ (1 - codes).T
         return func(*args, **(kwargs or {}))
 
 
-def _loss(outputs: Tensor, subject: Untrained) -> Tensor:
+def _loss(outputs: Tensor, candidate: UntrainedCandidate) -> Tensor:
     classes = outputs.shape[-1 if outputs.ndim == 3 else 1]
     if classes == 1:
         return outputs.square().mean()
     places = outputs.shape[:-1] if outputs.ndim == 3 else (len(outputs), *outputs.shape[2:])
-    return cross_entropy(outputs, torch.randint(classes, tuple(places), generator=subject.random))
+    return cross_entropy(outputs, torch.randint(classes, tuple(places), generator=candidate.random))

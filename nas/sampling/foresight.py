@@ -16,10 +16,11 @@ def foreseen(space: SearchSpace, topology: Topology) -> dict[str, float | None]:
     names = dict.fromkeys([*search.proxies, *([search.prefilter.proxy] if search.prefilter else [])])
     if not names:
         return {}
-    from nas.cost.proxies import proxies
+    from nas.cost.proxies import compute_proxies
 
     return {
-        name: value if math.isfinite(value) else None for name, value in proxies(topology, names, space.recipe).items()
+        name: value if math.isfinite(value) else None
+        for name, value in compute_proxies(topology, names, space.recipe).items()
     }
 
 
@@ -27,9 +28,9 @@ def features(space: SearchSpace, topology: Topology) -> dict[str, float]:
     """What the topology sampler sees of a topology besides its blocks: its paths, and the proxies asked for."""
     seen = describe(topology)
     if space.search.proxies:
-        from nas.cost.proxies import proxies
+        from nas.cost.proxies import compute_proxies
 
-        seen |= proxies(topology, space.search.proxies, space.recipe)
+        seen |= compute_proxies(topology, space.search.proxies, space.recipe)
     return seen
 
 
@@ -37,8 +38,8 @@ def most_promising(space: SearchSpace, topologies: Sequence[Topology]) -> int:
     """Which of them the prefilter's proxy puts first."""
     if len(topologies) == 1 or space.search.prefilter is None:
         return 0
-    from nas.cost.proxies import proxies
+    from nas.cost.proxies import compute_proxies
 
     name = space.search.prefilter.proxy
-    values = [proxies(topology, [name], space.recipe)[name] for topology in topologies]
+    values = [compute_proxies(topology, [name], space.recipe)[name] for topology in topologies]
     return max(range(len(values)), key=lambda number: -math.inf if math.isnan(values[number]) else values[number])

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from nas.cost import measure
-from nas.cost.proxies import PROXIES, Untrained, proxies
+from nas.cost.proxies import PROXIES, UntrainedCandidate, compute_proxies
 from nas.topology import Topology
 from nas.topology.block import Block, Head, Skip, Stem
 from nas.topology.paths import describe
@@ -41,7 +41,7 @@ KINDS = {
 
 def test_those_that_need_no_network() -> None:
     cost, paths = measure(SKIPPED), describe(SKIPPED)
-    assert proxies(SKIPPED, ["params", "flops", "log_paths", "short_paths"]) == {
+    assert compute_proxies(SKIPPED, ["params", "flops", "log_paths", "short_paths"]) == {
         "params": cost.params,
         "flops": cost.flops,
         "log_paths": paths["log_paths"],
@@ -51,20 +51,20 @@ def test_those_that_need_no_network() -> None:
 
 def test_synflow_is_conserved() -> None:
     """In a chain every layer has the same Σ θ·∂R/∂θ, which is R without the last bias (Tanaka et al. 2020)."""
-    network = Untrained(PLAIN).network().double().eval()
+    network = UntrainedCandidate(PLAIN).network().double().eval()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.abs_()
         bias = sum(module.bias.sum() for module in network.modules() if isinstance(module, nn.Linear))
         flow = network(torch.ones(1, 1, 8, 8, dtype=torch.float64)).sum() - bias
     layers = 4
-    assert proxies(PLAIN, ["synflow"])["synflow"] == pytest.approx(math.log(layers * float(flow)))
+    assert compute_proxies(PLAIN, ["synflow"])["synflow"] == pytest.approx(math.log(layers * float(flow)))
 
 
 @pytest.mark.parametrize("topology", [PLAIN, SKIPPED], ids=["plain", "skipped"])
 def test_naswot_against_counting_equal_codes(topology: Topology) -> None:
-    subject = Untrained(topology)
-    network, inputs = subject.network(), subject.noise()
+    candidate = UntrainedCandidate(topology)
+    network, inputs = candidate.network(), candidate.noise()
     seen: list[torch.Tensor] = []
 
     class Spy(torch.overrides.TorchFunctionMode):
@@ -78,15 +78,15 @@ def test_naswot_against_counting_equal_codes(topology: Topology) -> None:
     codes = torch.cat(seen, 1).numpy()
     kernel = (codes[:, None] == codes[None]).sum(-1).astype(float)
     assert codes.shape[1] > 100
-    assert proxies(topology, ["naswot"])["naswot"] == pytest.approx(np.linalg.slogdet(kernel)[1], rel=1e-4)
+    assert compute_proxies(topology, ["naswot"])["naswot"] == pytest.approx(np.linalg.slogdet(kernel)[1], rel=1e-4)
 
 
 def test_the_gradient_against_a_step_along_it() -> None:
     """L(θ + εg/‖g‖) − L(θ − εg/‖g‖) = 2ε‖g‖ to first order."""
-    norm = proxies(PLAIN, ["gradient_norm"])["gradient_norm"]
-    subject = Untrained(PLAIN)
-    network, inputs = subject.network(), subject.noise()
-    targets = torch.randint(10, (len(inputs),), generator=subject.random)
+    norm = compute_proxies(PLAIN, ["gradient_norm"])["gradient_norm"]
+    candidate = UntrainedCandidate(PLAIN)
+    network, inputs = candidate.network(), candidate.noise()
+    targets = torch.randint(10, (len(inputs),), generator=candidate.random)
     network, inputs = network.double(), inputs.double()
     weights = [*network.parameters()]
     gradients = torch.autograd.grad(nn.functional.cross_entropy(network(inputs), targets), weights)
@@ -100,32 +100,32 @@ def test_the_gradient_against_a_step_along_it() -> None:
 
 
 def test_the_jacobian_score_of_unrelated_and_of_equal_slopes() -> None:
-    score = proxies(PLAIN, ["jacobian"])["jacobian"]
-    size = len(Untrained(PLAIN).noise())
+    score = compute_proxies(PLAIN, ["jacobian"])["jacobian"]
+    size = len(UntrainedCandidate(PLAIN).noise())
     assert score < -size * (math.log(1 + 1e-5) + 1 / (1 + 1e-5))  # the value of the identity is the largest
     stem = Stem("linear", 1, {"activation": "tanh"})
     single = Topology((64,), stem, (), Head("classify"), 10)  # one unit: the slopes of all samples are parallel
-    assert proxies(single, ["jacobian"])["jacobian"] < 100 * score
+    assert compute_proxies(single, ["jacobian"])["jacobian"] < 100 * score
 
 
 def test_they_are_repeatable_and_touch_no_random_state() -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    first = proxies(SKIPPED)
+    first = compute_proxies(SKIPPED)
     assert torch.equal(torch.rand(1), expected)
-    assert proxies(SKIPPED) == first
+    assert compute_proxies(SKIPPED) == first
     assert set(first) == set(PROXIES)
 
 
 @pytest.mark.parametrize("topology", KINDS.values(), ids=KINDS)
 def test_every_kind_of_network_has_them(topology: Topology) -> None:
-    assert all(math.isfinite(value) for value in proxies(topology).values())
+    assert all(math.isfinite(value) for value in compute_proxies(topology).values())
 
 
 def test_what_fails_is_not_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    def out_of_memory(subject: Untrained) -> float:
+    def out_of_memory(candidate: UntrainedCandidate) -> float:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setitem(PROXIES, "naswot", out_of_memory)
-    assert math.isnan(proxies(PLAIN, ["naswot"])["naswot"])
+    assert math.isnan(compute_proxies(PLAIN, ["naswot"])["naswot"])

@@ -68,7 +68,7 @@ def test_the_record_has_the_proxies_of_what_was_trained(tmp_path: Path, monkeypa
     def proxies(topology: Topology, names: Iterable[str], recipe: object) -> dict[str, float]:
         return {name: math.nan if name == "jacobian" else paths(topology) for name in names}
 
-    monkeypatch.setattr("nas.cost.proxies.proxies", proxies)
+    monkeypatch.setattr("nas.cost.proxies.compute_proxies", proxies)
     space = scripted.space(
         proxies=["naswot", "jacobian"], prefilter={"proxy": "synflow", "sample": 2}, baselines="plain"
     )
@@ -85,7 +85,7 @@ def test_the_record_has_the_proxies_of_what_was_trained(tmp_path: Path, monkeypa
 
 def test_a_proxy_that_is_not_a_number_is_the_least(monkeypatch: pytest.MonkeyPatch) -> None:
     values = iter([math.nan, -5.0, -math.inf])
-    monkeypatch.setattr("nas.cost.proxies.proxies", lambda topology, names, recipe: {"naswot": next(values)})
+    monkeypatch.setattr("nas.cost.proxies.compute_proxies", lambda topology, names, recipe: {"naswot": next(values)})
     space = scripted.space(prefilter="naswot")
     assert foresight.most_promising(space, [next(space.enumerate())] * 3) == 1
     assert foresight.most_promising(scripted.space(), [next(space.enumerate())] * 3) == 0
