@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from nas.cost.probe import CostTracker
 from nas.network import build
-from nas.network.lean import lean
+from nas.network.lean import make_lean
 from nas.network.pretrained import from_torchvision
 from nas.topology import references
 
@@ -38,7 +38,7 @@ def pair(name: str, memory: str, device: torch.device) -> tuple[nn.Module, nn.Mo
     ours = build(references.get(name)).to(device).train()
     ours.load_state_dict(from_torchvision(name, theirs.state_dict()))
     if memory == "lean":
-        lean(ours)
+        make_lean(ours)
     return ours, theirs
 
 

@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from nas.network.blueprint import BlockPlan, Call
-from nas.network.lean import lean
+from nas.network.lean import make_lean
 from nas.network.network import Bypass, construct
 
 Forward = Callable[..., Tensor]
@@ -177,7 +177,7 @@ def probe(
     with FakeTensorMode():
         module = channels_last(Bypass(part) if isinstance(part, BlockPlan) else construct(part))
         if memory == "lean":
-            lean(module)
+            make_lean(module)
         run = functools.partial(_forward, module, precision, smoothing)
         given = {name: spec.empty() for name, spec in (("x", x), ("s", s)) if spec is not None}
         state = [*module.parameters(), *module.buffers(), *given.values()]

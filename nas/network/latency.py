@@ -11,11 +11,11 @@ from torch import nn
 from nas.topology import Topology
 from nas.topology.block import options_of
 
-WARM, REPEATS, ENOUGH_S = 5, 30, 1.0
+WARM_UP_PASSES, MOST_PASSES, MOST_SECONDS = 5, 30, 1.0
 
 
 @torch.inference_mode()
-def latency(network: nn.Module, topology: Topology, batch: int = 1) -> float:
+def measure_latency(network: nn.Module, topology: Topology, batch: int = 1) -> float:
     """Seconds of a forward pass of `batch` samples in evaluation mode, on the device where the network lies.
 
     The median of up to 30 passes (as many as fit into a second, three at least) after five that warm up; each is
@@ -27,9 +27,9 @@ def latency(network: nn.Module, topology: Topology, batch: int = 1) -> float:
     training = network.training
     network.eval()
     seconds: list[float] = []
-    for _ in range(WARM):
+    for _ in range(WARM_UP_PASSES):
         network(inputs)
-    while len(seconds) < 3 or (len(seconds) < REPEATS and sum(seconds) < ENOUGH_S):
+    while len(seconds) < 3 or (len(seconds) < MOST_PASSES and sum(seconds) < MOST_SECONDS):
         _wait(device)
         began = time.perf_counter()
         network(inputs)

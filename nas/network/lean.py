@@ -23,11 +23,11 @@ from torch.nn import functional as F
 from nas.network import Network
 
 Node = Any  # of autograd: what made a tensor, and what it keeps for its own backward pass
-Again = Callable[[], Tensor]
+Recompute = Callable[[], Tensor]
 Key = tuple[Any, ...]
 
 
-def lean(network: nn.Module) -> None:
+def make_lean(network: nn.Module) -> None:
     """From now on every forward pass of `network` keeps less for its gradients, which stay what they were.
 
     What goes from one part (the stem, a block, the head) to the next is kept as it was: so the price of a network is
@@ -38,10 +38,10 @@ def lean(network: nn.Module) -> None:
 
 
 def _keep_less(part: nn.Module) -> None:
-    opened: list[Lean] = []
+    opened: list[LeanHooks] = []
 
     def enter(part: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        opened.append(Lean(inputs))
+        opened.append(LeanHooks(inputs))
         opened[-1].__enter__()
 
     def leave(part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | None) -> None:
@@ -51,40 +51,40 @@ def _keep_less(part: nn.Module) -> None:
     part.register_forward_hook(leave, always_call=True)
 
 
-class Kept:
+class SavedTensor:
     """What autograd saved: a tensor, or how to compute it again."""
 
     def __init__(self, tensor: Tensor | None) -> None:
         self.tensor = tensor
-        self.again: Again | None = None
+        self.recompute: Recompute | None = None
 
     def get(self) -> Tensor:
         if self.tensor is None:
-            assert self.again is not None
+            assert self.recompute is not None
             with torch.no_grad():
-                self.tensor = self.again()
+                self.tensor = self.recompute()
         return self.tensor
 
 
-class Lean(saved_tensors_hooks):
-    """While it is open, autograd saves `Kept`s; `inputs` are not computed again, whatever made them."""
+class LeanHooks(saved_tensors_hooks):
+    """While it is open, autograd saves `SavedTensor`s; `inputs` are not computed again, whatever made them."""
 
     def __init__(self, inputs: tuple[Tensor, ...] = ()) -> None:
-        super().__init__(self._pack, Kept.get)
+        super().__init__(self._pack, SavedTensor.get)
         self._inputs = {_key(tensor) for tensor in inputs}
-        self._kept: WeakValueDictionary[Key, Kept] = WeakValueDictionary()  # those that hold a tensor
+        self._kept: WeakValueDictionary[Key, SavedTensor] = WeakValueDictionary()  # those that hold a tensor
 
-    def _pack(self, tensor: Tensor) -> Kept:
+    def _pack(self, tensor: Tensor) -> SavedTensor:
         key = _key(tensor)
-        again = None if key in self._inputs else _again(tensor)
+        recompute = None if key in self._inputs else _recompute(tensor)
         kept = self._kept.get(key)
-        if again is None:
+        if recompute is None:
             if kept is None:
-                kept = self._kept[key] = Kept(tensor)
+                kept = self._kept[key] = SavedTensor(tensor)
             return kept
         # a ReLU saves its own result before anybody can know what made it: here it lets go of it
-        kept = self._kept.pop(key, None) or Kept(None)
-        kept.tensor, kept.again = None, again
+        kept = self._kept.pop(key, None) or SavedTensor(None)
+        kept.tensor, kept.recompute = None, recompute
         return kept
 
 
@@ -93,15 +93,15 @@ def _key(tensor: Tensor) -> Key:
     return tensor.untyped_storage()._cdata, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype
 
 
-def _again(tensor: Tensor) -> Again | None:
+def _recompute(tensor: Tensor) -> Recompute | None:
     """How to compute `tensor` again from what made it; None where that costs more, or is not known.
 
     What this holds of the graph lies before `tensor`: a ReLU's own node, which holds the result, would never be freed.
     """
     node, dtype, shape = tensor.grad_fn, tensor.dtype, tensor.shape
-    while node is not None and node.name() in SAME_NUMBERS:
+    while node is not None and node.name() in VIEWS_AND_CASTS:
         node = node.next_functions[0][0]
-    make = None if node is None else AGAIN.get(node.name(), _never)(node)
+    make = None if node is None else RECOMPUTED.get(node.name(), _never)(node)
     return None if make is None else lambda: make().to(dtype).view(shape)
 
 
@@ -109,13 +109,13 @@ def _never(node: Node) -> None:
     return None
 
 
-def _relu(node: Node) -> Again | None:
+def _relu(node: Node) -> Recompute | None:
     before = node.next_functions[0][0]
     normalise = None if before is None else NORMS.get(before.name(), _never)(before)
     return None if normalise is None else lambda: F.relu(normalise(), inplace=True)
 
 
-def _batch_norm(node: Node) -> Again | None:
+def _batch_norm(node: Node) -> Recompute | None:
     bias = node.next_functions[2][0]
     if bias is None:
         return None
@@ -127,7 +127,7 @@ def _batch_norm(node: Node) -> Again | None:
     return make
 
 
-def _layer_norm(node: Node) -> Again:
+def _layer_norm(node: Node) -> Recompute:
     def make() -> Tensor:
         mean, scale = node._saved_result1, node._saved_result2  # of each row; scale = 1 / √(variance + ε)
         return torch.addcmul(node._saved_bias, (node._saved_input - mean).mul_(scale), node._saved_weight)
@@ -135,14 +135,14 @@ def _layer_norm(node: Node) -> Again:
     return make
 
 
-def _gelu(node: Node) -> Again:
+def _gelu(node: Node) -> Recompute:
     return lambda: F.gelu(node._saved_self, approximate=node._saved_approximate)
 
 
-SAME_NUMBERS = {"ViewBackward0", "UnsafeViewBackward0", "ToCopyBackward0"}
-NORMS: dict[str, Callable[[Node], Again | None]] = {
+VIEWS_AND_CASTS = {"ViewBackward0", "UnsafeViewBackward0", "ToCopyBackward0"}
+NORMS: dict[str, Callable[[Node], Recompute | None]] = {
     "NativeBatchNormBackward0": _batch_norm,
     "CudnnBatchNormBackward0": _batch_norm,
     "NativeLayerNormBackward0": _layer_norm,
 }
-AGAIN = {**NORMS, "ReluBackward0": _relu, "GeluBackward0": _gelu}
+RECOMPUTED = {**NORMS, "ReluBackward0": _relu, "GeluBackward0": _gelu}

@@ -12,7 +12,7 @@ from torch import nn
 
 from nas.errors import OutOfMemory, TaskError
 from nas.network import build
-from nas.network.latency import latency
+from nas.network.latency import measure_latency
 from nas.topology import Topology
 from nas.training import malloc
 from nas.training.capture import CudaGraph, StepGraph
@@ -107,7 +107,7 @@ class Evaluator:
                 result.measured = self._measure(result.curve, before, graph)
                 yield record
             if self._timed:
-                result.measured["latency"] = latency(result.network, topology)
+                result.measured["latency"] = measure_latency(result.network, topology)
             return
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):

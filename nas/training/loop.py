@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.errors import Diverged, TaskError
-from nas.network.lean import lean
+from nas.network.lean import make_lean
 from nas.training.augment import augment
 from nas.training.capture import CapturedStep, StepGraph
 from nas.training.data import Batches
@@ -55,7 +55,7 @@ def train(
     if len(task.input) == 3:
         network.to(memory_format=torch.channels_last)
     if recipe.memory == "lean":
-        lean(network)
+        make_lean(network)
 
     def step(inputs: Tensor, targets: Tensor, rate: Tensor) -> Tensor:
         error, tally = _objective(network, inputs, targets, task, recipe, recipe.label_smoothing)

@@ -22,7 +22,7 @@ from nas.cost.cost import _batch, _placed_modules, _sizes
 from nas.cost.probe import CostTracker, channels_last
 from nas.network import build
 from nas.network.blueprint import blueprint
-from nas.network.lean import lean
+from nas.network.lean import make_lean
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology, references
 from nas.topology.block import Block, Head, Skip, Stem
@@ -117,7 +117,7 @@ def whole(topology: Topology, recipe: Recipe) -> dict[str, int]:
     with FakeTensorMode():
         network = channels_last(build(topology))
         if recipe.memory == "lean":
-            lean(network)
+            make_lean(network)
         inputs = batch(topology, recipe.batch_size)
         state = [*network.parameters(), *network.buffers(), inputs]
 

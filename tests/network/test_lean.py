@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from nas import tasks
 from nas.cost.probe import CostTracker, channels_last
 from nas.network import Network, build
-from nas.network.lean import lean
+from nas.network.lean import make_lean
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology, references
 from nas.training.evaluate import Evaluator
@@ -35,7 +35,7 @@ def step(topology: Topology, inputs: Tensor, *, precision: str, memory: str) -> 
     if inputs.ndim == 4:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if memory == "lean":
-        lean(network)
+        make_lean(network)
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16", cache_enabled=False):
         outputs = network(inputs)
     cross_entropy(outputs, 0.1).backward()
@@ -72,7 +72,7 @@ def kept(topology: Topology, memory: str, size: int = 32) -> int:
     with FakeTensorMode():
         network = channels_last(build(topology))
         if memory == "lean":
-            lean(network)
+            make_lean(network)
         inputs = batch(topology, size)
         with CostTracker([*network.parameters(), *network.buffers(), inputs]) as tracker:
             outputs = network(inputs)
@@ -89,7 +89,7 @@ def test_nothing_outlives_its_graph() -> None:
     """A node that is held by what it saved itself would be freed by nobody."""
     topology = NETWORKS["densenet"]
     network, inputs = build(topology), inputs_of(topology)
-    lean(network)
+    make_lean(network)
     gc.disable()
     try:
         with CostTracker([*network.parameters(), *network.buffers(), inputs]) as tracker:

@@ -14,7 +14,7 @@ from torch import nn
 
 from nas.analysis import Goals, leaderboard, leaderboard_table
 from nas.errors import SpaceError
-from nas.network.latency import latency
+from nas.network.latency import measure_latency
 from nas.searching.session import Outcome, Session
 from nas.space import SearchSpace
 from nas.study import Run
@@ -111,11 +111,11 @@ class Sleepy(nn.Module):
 
 def test_latency_is_that_of_a_warm_network() -> None:
     network, topology = Sleepy(), references.resnet(20, cifar=True, input=(1, 8, 8), outputs=10)
-    assert 0.01 <= latency(network, topology, batch=3) < 0.1
+    assert 0.01 <= measure_latency(network, topology, batch=3) < 0.1
     assert set(network.calls) == {((3, 1, 8, 8), False)}
     assert network.training
     tokens = Topology((8,), Stem("token", 4, {"vocabulary": 9}), (), Head("language_model"), 9)
-    assert latency(network, tokens) > 0
+    assert measure_latency(network, tokens) > 0
 
 
 def test_latency_is_measured_where_it_is_asked_for() -> None:
