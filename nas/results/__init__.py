@@ -24,5 +24,5 @@ def evaluator(task: Task, recipe: Recipe) -> Callable[..., Any]:
     kind, place = task.results
     if kind == "table":
         return functools.partial(Lookup, table.read(Path(place), task), Path(place).name, recipe.epochs)
-    function.named(place)
+    function.find(place)
     return functools.partial(Caller, place, Path.cwd())

@@ -36,7 +36,7 @@ class Caller:
     network = None
 
     def __init__(self, reference: str, folder: Path, *, device: str = "cpu", threads: int = 1) -> None:
-        _, self.function = function.named(reference, folder)
+        _, self.function = function.find(reference, folder)
         self.epochs: float = math.inf  # known when the function returns
         self.measured: dict[str, float] = {}
 

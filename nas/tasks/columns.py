@@ -1,7 +1,7 @@
-"""The columns of a table as numbers: what is learnt of a column is learnt from the training rows alone.
+"""Encode the columns of a table as numbers, by statistics of the training rows only. pandas is imported late.
 
-A number is standardised; where it is missing stands the median, and a column of its own says so. A word is one-hot
-over the most frequent ones; missing is a word. pandas is imported late.
+A number is standardised; a missing number is replaced by the median, and one more column marks the rows where it was
+missing. A word is one-hot encoded over the most frequent words; a missing word counts as a word.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ import numpy as np
 
 from nas.errors import TaskError, expected
 from nas.tasks.splits import Array, Splits
-from nas.tasks.splitting import divided, shuffled_turns
-from nas.tasks.task import standardised
+from nas.tasks.splitting import assign_shuffled, divide
+from nas.tasks.standardise import standardised
 
 if TYPE_CHECKING:
     import pandas as pd
 
 KINDS = ("classes", "numbers")
-MOST_CLASSES = 20  # whole numbers beyond that are numbers to be predicted
-MOST_WORDS = 50  # one-hot columns of a column of words
-HEADER = 2  # the line of row 0 in a file with a header
+MOST_CLASSES = 20  # a target with more different integers is a number to predict
+MOST_WORDS = 50  # the most one-hot columns that a column of words becomes
+FIRST_LINE = 2  # the line of row 0 in a file with a header
 
 
 @dataclass(frozen=True)
-class Target:
-    """What is to be predicted: class numbers 0 … outputs−1, or floats where outputs is 1."""
+class EncodedTarget:
+    """The column to predict: class numbers 0 … outputs−1, or floats if outputs is 1."""
 
     values: Array
     outputs: int
 
 
 @dataclass(frozen=True)
-class Table:
-    """A whole table as numbers, and what was done to it."""
+class EncodedTable:
+    """A whole table as numbers, and notes that say how it was converted."""
 
     splits: Splits
     outputs: int
@@ -46,8 +46,11 @@ class Table:
         return sum(map(len, vars(self.splits).values()))
 
 
-def target_of(column: pd.Series, kind: str, path: str) -> Target:
-    """The target column. Raises TaskError where a row has none, or all have the same."""
+def encode_target(column: pd.Series, kind: str, path: str) -> EncodedTarget:
+    """Encode the target column; `kind` is one of KINDS or "" (by its values).
+
+    Raises TaskError if `kind` does not fit the column, if a value is missing or if all values are equal.
+    """
     from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype
 
     if kind and kind not in KINDS:
@@ -55,33 +58,36 @@ def target_of(column: pd.Series, kind: str, path: str) -> Target:
     what = f"{path}: the target column {column.name!r}"
     missing = column.isna().to_numpy()
     if missing.any():
-        raise TaskError(f"{what} must have a value in every row, but line {missing.argmax() + HEADER} has none")
+        raise TaskError(f"{what} must have a value in every row, but line {missing.argmax() + FIRST_LINE} has none")
     few = column.nunique() <= MOST_CLASSES
     if column.nunique() < 2:
         raise TaskError(f"{what} must have two values at least, but is {column.iloc[0]!r} in every row")
     number = is_numeric_dtype(column) and not is_bool_dtype(column)
     if kind == "numbers" and not number:
-        raise TaskError(f"{what} must hold numbers, but line {HEADER} has {column.iloc[0]!r}")
+        raise TaskError(f"{what} must hold numbers, but line {FIRST_LINE} has {column.iloc[0]!r}")
     if kind == "classes" or not (number and (kind or not is_integer_dtype(column) or not few)):
-        return Target(_classes(column, what), column.nunique())
+        return EncodedTarget(_classes(column, what), column.nunique())
     values = column.to_numpy(np.float64)
     _check_finite(values, what)
-    return Target(values, 1)
+    return EncodedTarget(values, 1)
 
 
 def _classes(column: pd.Series, what: str) -> Array:
-    """The values in order, numbered from 0."""
+    """Return the number of each value in the sorted list of all values, from 0."""
     if column.nunique() > len(column) // 2:
         raise TaskError(f"{what} must hold classes, but has {column.nunique()} of them in {len(column)} rows")
     _, codes = np.unique(column.to_numpy() if column.dtype.kind in "iufb" else column.astype(str), return_inverse=True)
     return np.asarray(codes, np.int64)
 
 
-def encoded(frame: pd.DataFrame, target: Target, path: str) -> Table:
-    """The columns as float32 (n, D), divided by class. Raises TaskError where a number is infinite."""
+def encode(frame: pd.DataFrame, target: EncodedTarget, path: str) -> EncodedTable:
+    """Encode the columns as float32 (n, D) and divide the rows, stratified by class.
+
+    Raises TaskError if a number is infinite or if no column remains.
+    """
     regression = target.outputs == 1
-    parts = shuffled_turns(np.zeros(len(frame)) if regression else target.values)
-    train = parts == "train"
+    assignment = assign_shuffled(np.zeros(len(frame)) if regression else target.values)
+    train = assignment == "train"
     columns: list[Array] = []
     notes: list[str] = []
     for name in frame.columns:
@@ -95,11 +101,13 @@ def encoded(frame: pd.DataFrame, target: Target, path: str) -> Table:
         mean, deviation = values[train].mean(), values[train].std() or 1
         values = standardised(values, mean, deviation)
         notes.append(f"{path}: the target is standardised; it is {mean:g} + {deviation:g} × the network's output")
-    return Table(divided(np.stack(columns, 1).astype(np.float32), values, parts), target.outputs, tuple(notes))
+    return EncodedTable(
+        divide(np.stack(columns, 1).astype(np.float32), values, assignment), target.outputs, tuple(notes)
+    )
 
 
 def _encodings(column: pd.Series, train: Array, what: str) -> Iterator[tuple[list[Array], str]]:
-    """The columns of numbers that a column becomes, and what its owner should know."""
+    """Yield the columns of numbers that a column becomes, each with a note for the owner of the data ("" for none)."""
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     if column[train].nunique(dropna=False) < 2:
@@ -141,4 +149,4 @@ def _words(column: pd.Series, train: Array, what: str) -> Iterator[tuple[list[Ar
 def _check_finite(values: Array, what: str) -> None:
     if not np.isfinite(values).all():
         row = int((~np.isfinite(values)).argmax())
-        raise TaskError(f"{what} must hold finite numbers, but line {row + HEADER} has {values[row]}")
+        raise TaskError(f"{what} must hold finite numbers, but line {row + FIRST_LINE} has {values[row]}")

@@ -1,7 +1,7 @@
-"""A task of one's own: `package.module:function` or `path/to/file.py:function`, which returns a Task.
+"""Import a function of the user, `path/to/file.py:function` or `package.module:function`, and make its task.
 
-The module is imported, so that what it does when it is imported is done: name only code that you trust. A task
-travels to other processes by its name, and is made again there.
+The two forms are the location of a function. Importing a module runs its code: name only code that you trust. A task is
+sent to other processes as the location of its function, and is made again there.
 """
 
 from __future__ import annotations
@@ -20,73 +20,74 @@ from types import ModuleType
 from typing import Any
 
 from nas.errors import NasError, TaskError, expected
+from nas.tasks.checking import check_splits
 from nas.tasks.splits import Splits
-from nas.tasks.task import Task, checked
+from nas.tasks.task import Task
 
 
-def task(reference: str, folder: Path | None = None) -> Task:
-    """The task that the function gives; modules are looked for in `folder` (by default this one) too.
+def make_task(location: str, folder: Path | None = None) -> Task:
+    """Return the task that the function at `location` returns, with its absolute location as its name.
 
-    Raises TaskError of one line that says what is missing: the file, the module, the function, or part of the task.
+    Files are relative to `folder` (None: the current one), and modules are looked for there too. Raises TaskError, one
+    line that says what is missing or wrong: the file, the module, the function, or a fact of the task.
     """
     folder = folder or Path.cwd()
-    reference, function = named(reference, folder)
-    with _located(reference):
+    location, function = find(location, folder)
+    with _errors_in_one_line(location):
         made = function()
     if not isinstance(made, Task):
-        raise TaskError(f"{reference} must return a nas.Task, but returned {_kind(made)}")
-    return replace(made, name=reference, load=functools.partial(_load, reference, folder))
+        raise TaskError(f"{location} must return a nas.Task, but returned {_shown(made)}")
+    return replace(made, name=location, load=functools.partial(_load, location, folder))
 
 
-def named(reference: str, folder: Path | None = None) -> tuple[str, Callable[..., Any]]:
-    """The function that a reference means, and the same reference with an absolute path. Raises TaskError."""
+def find(location: str, folder: Path | None = None) -> tuple[str, Callable[..., Any]]:
+    """Import the function at `location`; return its absolute location and the function. Raises TaskError."""
     folder = folder or Path.cwd()
-    reference = absolute(reference, folder)
-    place, _, name = reference.rpartition(":")
-    return reference, _function(place, name, reference, folder)
+    location = absolute(location, folder)
+    place, _, name = location.rpartition(":")
+    return location, _function(place, name, location, folder)
 
 
-def absolute(reference: str, folder: Path | None = None) -> str:
-    """The reference, the path of its file from the root. Raises TaskError where it is no reference."""
-    place, _, name = reference.rpartition(":")
+def absolute(location: str, folder: Path | None = None) -> str:
+    """Return the location with the absolute path of its file, and import nothing. Raises TaskError if it is none."""
+    place, _, name = location.rpartition(":")
     if not place or not name:
-        raise TaskError(
-            f"a function must be written FILE.py:FUNCTION or package.module:function, but got {reference!r}"
-        )
+        raise TaskError(f"a function must be written FILE.py:FUNCTION or package.module:function, but got {location!r}")
     return f"{(folder or Path.cwd()) / place if place.endswith('.py') else place}:{name}"
 
 
-def _load(reference: str, folder: Path) -> Splits:
-    """The data of the task that the function gives, if it is what the task says."""
-    place, _, name = reference.rpartition(":")
-    with _located(reference):
-        made = _function(place, name, reference, folder)()
+def _load(location: str, folder: Path) -> Splits:
+    """Make the task again, load its data, and return it after a check that it agrees with the facts of the task."""
+    place, _, name = location.rpartition(":")
+    with _errors_in_one_line(location):
+        made = _function(place, name, location, folder)()
         splits = made.load()
     if not isinstance(splits, Splits):
-        raise TaskError(f"load of {reference} must return nas.tasks.Splits, but returned {_kind(splits)}")
-    return checked(splits, replace(made, name=reference))
+        raise TaskError(f"load of {location} must return nas.tasks.Splits, but returned {_shown(splits)}")
+    return check_splits(splits, replace(made, name=location))
 
 
-def _function(place: str, name: str, reference: str, folder: Path) -> Callable[..., Any]:
-    module = _file(Path(place), reference) if place.endswith(".py") else _module(place, reference, folder)
+def _function(place: str, name: str, location: str, folder: Path) -> Callable[..., Any]:
+    """Import the file or the module `place` and return its function `name`."""
+    module = _file(Path(place), location) if place.endswith(".py") else _module(place, location, folder)
     if not hasattr(module, name):
         public = [word for word, value in vars(module).items() if callable(value) and not word.startswith("_")]
-        raise TaskError(f"task {reference}: {expected('the function', name, public)}")
+        raise TaskError(f"task {location}: {expected('the function', name, public)}")
     function: Callable[..., Any] = getattr(module, name)
     return function
 
 
-def _file(path: Path, reference: str) -> ModuleType:
-    """The file as a module, imported once a process and version."""
+def _file(path: Path, location: str) -> ModuleType:
+    """Return the file as a module, imported once in a process unless its content changes."""
     if not path.is_file():
-        raise TaskError(f"task {reference}: there is no file {path}")
+        raise TaskError(f"task {location}: there is no file {path}")
     word = f"nas_task_{hashlib.sha256(bytes(path.resolve()) + path.read_bytes()).hexdigest()[:16]}"
     if word not in sys.modules:
         found = importlib.util.spec_from_file_location(word, path)
-        assert found is not None and found.loader is not None  # it ends in .py
+        assert found is not None and found.loader is not None  # because the path ends in .py
         module = sys.modules[word] = importlib.util.module_from_spec(found)
         try:
-            with _located(reference):
+            with _errors_in_one_line(location):
                 found.loader.exec_module(module)
         except NasError:
             del sys.modules[word]
@@ -94,32 +95,34 @@ def _file(path: Path, reference: str) -> ModuleType:
     return sys.modules[word]
 
 
-def _module(word: str, reference: str, folder: Path) -> ModuleType:
+def _module(word: str, location: str, folder: Path) -> ModuleType:
+    """Import the module `word` from Python's path or from `folder`."""
     sys.path.insert(0, str(folder))
     try:
-        with _located(reference):
+        with _errors_in_one_line(location):
             return importlib.import_module(word)
     finally:
         sys.path.remove(str(folder))
 
 
 @contextmanager
-def _located(reference: str) -> Iterator[None]:
-    """Whatever the user's code raises becomes one line that says where."""
+def _errors_in_one_line(location: str) -> Iterator[None]:
+    """Convert every exception of the user's code into a TaskError of one line with the location, file and line."""
     try:
         yield
     except NasError as error:
-        raise TaskError(f"task {reference}: {error}") from None
-    except Exception as error:  # noqa: BLE001  # it is not our code
-        said = " ".join(str(error).split())[:300]
-        lines = [line for line in traceback.extract_tb(error.__traceback__) if _is_theirs(Path(line.filename))]
+        raise TaskError(f"task {location}: {error}") from None
+    except Exception as error:  # noqa: BLE001  # the user's code may raise anything
+        message = " ".join(str(error).split())[:300]
+        lines = [line for line in traceback.extract_tb(error.__traceback__) if _is_users(Path(line.filename))]
         where = f" ({Path(lines[-1].filename).name}, line {lines[-1].lineno})" if lines else ""
-        raise TaskError(f"task {reference}: {type(error).__name__}: {said}{where}") from None
+        raise TaskError(f"task {location}: {type(error).__name__}: {message}{where}") from None
 
 
-def _is_theirs(path: Path) -> bool:
+def _is_users(path: Path) -> bool:
+    """Return whether a line of a traceback is in a file of the user, neither here nor in Python's import system."""
     return path.is_file() and path != Path(__file__) and "importlib" not in path.parts
 
 
-def _kind(value: object) -> str:
+def _shown(value: object) -> str:
     return f"the {type(value).__name__} {value!r}"[:100]

@@ -1,4 +1,4 @@
-"""Recipe: how a candidate is trained. Plain data (the `train:` section of a space); no torch."""
+"""Recipe: how a candidate is trained, as plain data: the `train:` section of a space. No torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 def _no_switch(value: object) -> object:
-    """YAML reads `yes` and `on` as True, which would pass for the number 1."""
+    """Refuse a bool where a number is expected: YAML reads `yes` and `on` as True, which Python takes for 1."""
     if isinstance(value, bool):
         raise ValueError("must be a number, not a switch")
     return value
@@ -19,7 +19,7 @@ Number = Annotated[float, BeforeValidator(_no_switch), Field(allow_inf_nan=False
 
 
 class Recipe(BaseModel):
-    """An optimiser on a one-cycle schedule: everything that training depends on but the seed."""
+    """Everything that training depends on except the seed: an optimiser on a one-cycle schedule, and the rest."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,8 +27,8 @@ class Recipe(BaseModel):
     batch_size: Whole = Field(
         default=128,
         ge=1,
-        description="samples a step; every step has as many, the remainder of an epoch is left out "
-        "(which samples these are changes with every epoch)",
+        description="samples in each step; every step has as many, the remainder of an epoch is left out "
+        "(which samples are left out changes with every epoch)",
     )
     lr: Number = Field(default=0.1, gt=0, description="peak learning rate of the schedule")
     optimizer: Literal["sgd", "adamw"] = Field(default="sgd", description="SGD with Nesterov momentum, or AdamW")
@@ -36,7 +36,7 @@ class Recipe(BaseModel):
     weight_decay: Number = Field(
         default=5e-4,
         ge=0,
-        description="L2 penalty a step (AdamW: decoupled), on weights only: norms and biases (1-D) have none",
+        description="L2 penalty in each step (AdamW: decoupled), on weights only, not on norms and biases (1-D)",
     )
     label_smoothing: Number = Field(
         default=0.1, ge=0, lt=1, description="share of the target spread evenly over all classes"
@@ -49,22 +49,25 @@ class Recipe(BaseModel):
     )
     flip: bool = Field(default=False, strict=True, description="mirror half of the training images")
     translate: Whole = Field(
-        default=0, ge=0, description="shift training images by up to so many pixels; what comes in is reflected"
+        default=0, ge=0, description="shift training images by up to this many pixels; reflection fills the border"
     )
-    cutout: Whole = Field(default=0, ge=0, description="hide a square of so many pixels of each training image")
+    cutout: Whole = Field(
+        default=0, ge=0, description="side, in pixels, of a square that is hidden in each training image"
+    )
     precision: Literal["float32", "bf16", "auto"] = Field(
         default="float32",
-        description="bf16: products in bfloat16 (autocast), weights and sums in float32; auto: bf16 where the machine "
-        "that starts the search has instructions for it, which the run then records (until then priced as float32)",
+        description="bf16: products in bfloat16 (autocast), weights and sums in float32; auto: bf16 if the machine "
+        "that starts the search has instructions for it; the run records the choice (before that, costs are computed "
+        "for float32)",
     )
-
     memory: Literal["plain", "lean"] = Field(
         default="plain",
-        description="lean: what a normalisation, the ReLU behind it or a GELU made is computed again in the backward "
-        "pass instead of kept; the same function, half of a DenseNet's activations for a tenth more time",
+        description="lean: the outputs of normalisations, of the ReLUs after them and of GELUs are computed again in "
+        "the backward pass instead of being kept; the function is the same, a DenseNet keeps half of its activations "
+        "and takes a tenth more time",
     )
 
     @property
     def augmentation(self) -> tuple[str, ...]:
-        """The fields that change training images."""
+        """Return the fields in use that change training images."""
         return tuple(name for name in ("flip", "translate", "cutout") if getattr(self, name))

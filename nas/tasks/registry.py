@@ -58,7 +58,7 @@ def get(name: str) -> Task:
         takes_path = bool(_parameters(word))
         return _of_path(word, rest) if takes_path or colon else TASKS[word]()
     if colon:
-        return function.task(name)
+        return function.make_task(name)
     raise TaskError(expected("task", name, (*map(usage, TASKS), "FILE.py:FUNCTION")))
 
 

@@ -1,4 +1,4 @@
-"""scikit-learn's own data, read without importing it: that would take each process of a search seconds."""
+"""Find the data files that come with scikit-learn without importing it: the import takes each process seconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nas.errors import TaskError
 
 
 def data_file(task: str, name: str) -> Path:
-    """scikit-learn's file of this name. Raises TaskError where there is none."""
+    """Return the path of scikit-learn's data file `name`; `task` is for messages. Raises TaskError if it is missing."""
     package = importlib.util.find_spec("sklearn")
     if package is None or package.origin is None:
         raise TaskError(f"task {task} needs scikit-learn, which is not installed: pip install scikit-learn")

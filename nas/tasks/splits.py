@@ -1,4 +1,4 @@
-"""Samples of a task as arrays, or as something that reads them one at a time. numpy only."""
+"""Split, Stream and Splits: the samples of a task, as arrays or as a function that reads one at a time. numpy only."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-UNLABELLED = -100  # the target of a place that has none: neither loss nor metric sees it
+UNLABELLED = -100  # the target of a pixel or token that has no class; loss and metrics leave it out
 
 
 @dataclass(frozen=True)
 class Split:
     """n samples in memory: inputs (n, *task.input), ready for the network, and their targets (n, ...).
 
-    Targets are class numbers (whole numbers, UNLABELLED for none) or the numbers to predict (floats). Whole numbers
-    may be of any width: they are widened batch by batch.
+    Targets are class numbers (integers, UNLABELLED for none) or the numbers to predict (floats). Integers may have any
+    width: they are converted to int64 batch by batch.
     """
 
     inputs: Array
@@ -29,7 +29,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Stream:
-    """n images that need not fit in memory: `read(i)` gives one as (uint8 (C, H, W), its target).
+    """n images that need not fit in memory: `read(i)` returns one as (uint8 (C, H, W), its target).
 
     Loader workers call `read`; the device computes (pixel / 255 − mean) / deviation, for each channel.
     """
@@ -45,7 +45,9 @@ class Stream:
 
 @dataclass(frozen=True)
 class Splits:
-    """Disjoint parts of one data set: weights come from train, choices from validation, claims from test."""
+    """Three disjoint parts of one data set: weights are trained on train, candidates are chosen by validation, and
+    test measures the final networks only.
+    """
 
     train: Split | Stream
     validation: Split | Stream

@@ -1,4 +1,7 @@
-"""Who is in which split: rules that are fixed for ever, without random numbers, which a later numpy might draw anew."""
+"""Assign every sample to a split by a fixed rule. An assignment is an array (n,) of "train", "validation" and "test".
+
+The rules use no random generator, because a later numpy could return other numbers: an assignment never changes.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,16 @@ from nas.tasks.splits import Array, Split, Splits
 
 FIFTHS = ("train", "train", "train", "validation", "test")
 TENTHS = (*("train",) * 8, "validation", "test")
-MANY = 10_000  # samples from which on a tenth is enough to measure with
+MANY = 10_000  # from this number of samples on, a tenth of them measures precisely enough
 
 
 def pattern_for(samples: int) -> tuple[str, ...]:
-    """What becomes of every five samples, or of every ten where there are many."""
+    """Return the splits of every five samples, or of every ten if there are at least MANY."""
     return TENTHS if samples >= MANY else FIFTHS
 
 
-def in_turn(labels: Array, pattern: Sequence[str]) -> Array:
-    """The split of every sample: within each class, the places of `pattern` in turn. Stratified."""
+def assign_in_turn(labels: Array, pattern: Sequence[str]) -> Array:
+    """Assign the samples of each class, in the order of the data, to the splits of `pattern` in turn (stratified)."""
     turn = np.empty(len(labels), dtype=int)
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
@@ -28,27 +31,28 @@ def in_turn(labels: Array, pattern: Sequence[str]) -> Array:
     return np.array(pattern)[turn]
 
 
-def shuffled_turns(labels: Array) -> Array:
-    """As `in_turn`, with the samples of a class taken in an order that has nothing to do with that of the file."""
+def assign_shuffled(labels: Array) -> Array:
+    """Assign as `assign_in_turn`, but with the samples of a class in an order that is independent of the data's."""
     order = np.argsort(_mixed(len(labels)), kind="stable")
-    parts = np.empty(len(labels), dtype="<U10")
-    parts[order] = in_turn(labels[order], pattern_for(len(labels)))
-    return parts
+    assignment = np.empty(len(labels), dtype="<U10")
+    assignment[order] = assign_in_turn(labels[order], pattern_for(len(labels)))
+    return assignment
 
 
-def by_name(names: Sequence[str]) -> Array:
-    """The split of every name by its hash: names that are added later move no other."""
+def assign_by_hash(names: Sequence[str]) -> Array:
+    """Assign every name by its hash, so that a name that is added later changes the split of no other."""
     places = (int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") for name in names)
     return np.array([TENTHS[place % len(TENTHS)] for place in places])
 
 
-def divided(inputs: Array, targets: Array, parts: Array) -> Splits:
-    """The rows of each part."""
-    return Splits(**{name: Split(inputs[parts == name], targets[parts == name]) for name in sorted(set(FIFTHS))})
+def divide(inputs: Array, targets: Array, assignment: Array) -> Splits:
+    """Return the rows that are assigned to each split."""
+    rows = {name: assignment == name for name in ("train", "validation", "test")}
+    return Splits(**{name: Split(inputs[mask], targets[mask]) for name, mask in rows.items()})
 
 
 def _mixed(count: int) -> Array:
-    """0 … count−1 through splitmix64 (Steele et al. 2014): numbers without order, the same on every machine."""
+    """Return splitmix64 (Steele et al. 2014) of 0 … count−1: numbers without order, the same on every machine."""
     z = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -12,8 +12,8 @@ import pytest
 from nas import tasks
 from nas.errors import TaskError
 from nas.tasks import families
+from nas.tasks.checking import check_splits
 from nas.tasks.registry import family_modules, merged
-from nas.tasks.task import checked
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 FOLDER = Path(families.__file__).parent
@@ -31,7 +31,7 @@ EMBEDDED = ("digits", "digit_scenes", "pydoc", "breast_cancer", "wine", "diabete
 def test_facts_agree_with_the_data(name: str) -> None:
     task = tasks.get(name)
     assert task.name == name
-    splits = checked(task.load(), task)
+    splits = check_splits(task.load(), task)
     for split in vars(splits).values():
         assert split.inputs.dtype == (np.uint8 if name == "pydoc" else np.float32)
         assert len(split) >= 30

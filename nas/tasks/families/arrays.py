@@ -1,8 +1,12 @@
-"""npz:PATH: arrays that numpy.savez wrote.
+"""The task npz:PATH: arrays in a file that numpy.savez wrote.
 
-x and y, divided by rule; or x_train, y_train, x_test, y_test and perhaps x_val, y_val. x are images (n, H, W),
-(n, H, W, C) or (n, C, H, W), or rows of numbers (n, D); y whole numbers are classes (n,), or classes of every pixel
-(n, H, W); fractions (n,) or (n, k) are to be predicted. x and fractions are standardised on the training rows.
+The file holds x and y, which are divided by a fixed rule, or x_train, y_train, x_test, y_test and perhaps x_val, y_val.
+
+x    images (n, H, W), (n, H, W, C) or (n, C, H, W), or rows of numbers (n, D)
+y    integers are classes: one for each sample (n,) or for each pixel (n, H, W); floats (n,) or (n, k) are numbers to
+     predict
+
+x and floats in y are standardised by the training rows.
 """
 
 from __future__ import annotations
@@ -14,16 +18,19 @@ from pathlib import Path
 import numpy as np
 
 from nas.errors import TaskError
+from nas.tasks.checking import check_splits, first_row
 from nas.tasks.recipe import Recipe
 from nas.tasks.splits import Array, Split, Splits
-from nas.tasks.splitting import divided, shuffled_turns
-from nas.tasks.task import Task, checked, first_row, standardised
+from nas.tasks.splitting import assign_shuffled, divide
+from nas.tasks.standardise import standardised
+from nas.tasks.task import Task
 
+# the ending of an array's name → its split
 NAMES = {"train": "train", "val": "validation", "test": "test"}
 
 
 def npz(path: Path) -> Task:
-    """Arrays in a file that numpy.savez wrote."""
+    """Return the task of the arrays in a file that numpy.savez wrote. Raises TaskError if they are not valid."""
     splits = _load(path)
     x, y = splits.train.inputs, splits.train.targets  # type: ignore[union-attr]
     load, recipe = functools.partial(_load, path), _recipe(len(y))
@@ -36,7 +43,7 @@ def npz(path: Path) -> Task:
             raise TaskError(f"{path}: y must hold two classes at least, but all training rows are of class {y.flat[0]}")
         metric = "accuracy" if y.ndim == 1 else "mean_iou"
         made = Task(f"npz:{path}", x.shape[1:], classes, load, metric, recipe=recipe)
-    checked(splits, made)
+    check_splits(splits, made)
     return made
 
 
@@ -48,30 +55,30 @@ def _recipe(samples: int) -> Recipe:
 
 
 def _load(path: Path) -> Splits:
-    """The three splits, standardised. Raises TaskError that names the array, and the row where one is wrong."""
+    """Return the three splits, standardised. Raises TaskError that names the array, and the row if one is wrong."""
     arrays = _arrays(path)
     if {"x", "y"} <= arrays.keys():
         x, y = _pair(path, arrays, "x", "y")
-        return _standardised(divided(x, y, _turns(y)))
+        return _standardised(divide(x, y, _assign(y)))
     names = {name: full for name, full in NAMES.items() if f"x_{name}" in arrays}
-    parts = {full: _pair(path, arrays, f"x_{name}", f"y_{name}") for name, full in names.items()}
-    if not {"train", "test"} <= parts.keys():
+    pairs = {full: _pair(path, arrays, f"x_{name}", f"y_{name}") for name, full in names.items()}
+    if not {"train", "test"} <= pairs.keys():
         found = ", ".join(arrays)
         raise TaskError(f"{path} must hold x and y, or x_train, y_train, x_test and y_test, but has {found}"[:300])
-    if "validation" not in parts:
-        x, y = parts.pop("train")
-        held = _turns(y) == "validation"
-        parts |= {"train": (x[~held], y[~held]), "validation": (x[held], y[held])}
-    return _standardised(Splits(**{name: Split(*pair) for name, pair in parts.items()}))
+    if "validation" not in pairs:
+        x, y = pairs.pop("train")
+        held = _assign(y) == "validation"
+        pairs |= {"train": (x[~held], y[~held]), "validation": (x[held], y[held])}
+    return _standardised(Splits(**{name: Split(*pair) for name, pair in pairs.items()}))
 
 
-def _turns(y: Array) -> Array:
-    """Who is in which split, by class where there are classes."""
-    return shuffled_turns(y if y.ndim == 1 and y.dtype.kind != "f" else np.zeros(len(y)))
+def _assign(y: Array) -> Array:
+    """Assign every row to a split; stratify by class if y holds one class for each row."""
+    return assign_shuffled(y if y.ndim == 1 and y.dtype.kind != "f" else np.zeros(len(y)))
 
 
 def _arrays(path: Path) -> dict[str, Array]:
-    """Nothing is unpickled."""
+    """Read all arrays of the file; objects in it, which would have to be unpickled, are refused."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
@@ -82,7 +89,7 @@ def _arrays(path: Path) -> dict[str, Array]:
 
 
 def _pair(path: Path, arrays: dict[str, Array], x_name: str, y_name: str) -> tuple[Array, Array]:
-    """x (n, *input) and y, if they fit each other and hold finite numbers."""
+    """Return x (n, *input), images with the channels first, and y; raise TaskError unless both are valid."""
     if y_name not in arrays:
         raise TaskError(f"{path} has {x_name} but no {y_name}")
     x, y = arrays[x_name], arrays[y_name]
@@ -107,23 +114,23 @@ def _pair(path: Path, arrays: dict[str, Array], x_name: str, y_name: str) -> tup
 
 
 def _standardised(splits: Splits) -> Splits:
-    """Each channel, column and number to be predicted by its mean and deviation in the training split."""
+    """Standardise each channel, column and number to predict by its mean and deviation in the training split."""
     scales = _scale(splits.train.inputs)  # type: ignore[union-attr]
     y = splits.train.targets  # type: ignore[union-attr]
     y_scales = _scale(y) if y.dtype.kind == "f" else None
     return Splits(
         **{
             name: Split(
-                standardised(part.inputs, *scales),
-                part.targets if y_scales is None else standardised(part.targets, *y_scales),
+                standardised(split.inputs, *scales),
+                split.targets if y_scales is None else standardised(split.targets, *y_scales),
             )
-            for name, part in vars(splits).items()
+            for name, split in vars(splits).items()
         }
     )
 
 
 def _scale(values: Array) -> tuple[Array, Array]:
-    """(mean, deviation) of each channel or column; 1 where nothing deviates."""
+    """Return the mean and the deviation of each channel or column, the deviation 1 where all values are equal."""
     axes = (0, *range(2, values.ndim))
     deviation = values.std(axes, keepdims=True, dtype=np.float64)
     return values.mean(axes, keepdims=True, dtype=np.float64), np.where(deviation == 0, 1, deviation)

@@ -1,5 +1,7 @@
-"""Handwritten digits, 8×8 grey pixels, ten classes: the test set of UCI's Optical Recognition of Handwritten
-Digits (Alpaydin and Kaynak 1998), 1797 images that come with scikit-learn. No download.
+"""The task digits: handwritten digits, 8×8 grey pixels, ten classes; no download.
+
+The data is the test set of UCI's Optical Recognition of Handwritten Digits (Alpaydin and Kaynak 1998), 1797 images
+that come with scikit-learn.
 """
 
 from __future__ import annotations
@@ -9,12 +11,13 @@ import numpy as np
 from nas.tasks.recipe import Recipe
 from nas.tasks.scikit_learn import data_file
 from nas.tasks.splits import Array, Splits
-from nas.tasks.splitting import FIFTHS, divided, in_turn
-from nas.tasks.task import Task, standardised
+from nas.tasks.splitting import FIFTHS, assign_in_turn, divide
+from nas.tasks.standardise import standardised
+from nas.tasks.task import Task
 
 
 def digits() -> Task:
-    """8×8 digits in ten classes."""
+    """Return the task: 8×8 handwritten digits in ten classes."""
     return Task("digits", input=(1, 8, 8), outputs=10, load=load, recipe=Recipe(batch_size=64))
 
 
@@ -22,21 +25,21 @@ TASKS = {"digits": digits}
 
 
 def load() -> Splits:
-    """The three splits, standardised by the mean and the deviation of all training pixels."""
+    """Return the splits, inputs (n, 1, 8, 8) standardised by the mean and the deviation of all training pixels."""
     images, labels = pixels_and_labels()
-    part = parts(labels)
-    train = images[part == "train"]
+    assignment = assign(labels)
+    train = images[assignment == "train"]
     mean, deviation = float(train.mean()), float(train.std())
     inputs = standardised(images, mean, deviation).reshape(-1, 1, 8, 8)
-    return divided(inputs, labels, part)
+    return divide(inputs, labels, assignment)
 
 
-def parts(labels: Array) -> Array:
-    """The split of every sample. The images of one writer lie together in the file: every split holds every hand."""
-    return in_turn(labels, FIFTHS)
+def assign(labels: Array) -> Array:
+    """Assign every sample to a split, in turn: the images of a writer are neighbours, and every split gets some."""
+    return assign_in_turn(labels, FIFTHS)
 
 
 def pixels_and_labels() -> tuple[Array, Array]:
-    """Pixels 0 … 16 (n, 64) and labels (n,), as sklearn.datasets.load_digits gives them."""
+    """Return pixels 0 … 16 (n, 64) and labels (n,), the same as sklearn.datasets.load_digits."""
     table = np.loadtxt(data_file("digits", "digits.csv.gz"), delimiter=",")
     return table[:, :-1], table[:, -1].astype(np.int64)

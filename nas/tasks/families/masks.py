@@ -1,7 +1,7 @@
-"""Images and the class of every pixel: masks:PATH for those of one's own, pets for Oxford's.
+"""The tasks masks:PATH and pets: images, and the class of every pixel.
 
-PATH/images holds the images, PATH/masks a PNG of the same name and size for each, whose values are the classes
-0, 1, …; 255 is unlabelled, as in PASCAL VOC. Both are scaled to size × size pixels, masks to the nearest.
+PATH/images holds the images; PATH/masks holds for each a PNG of the same name and size, whose values are the classes
+0, 1, …; 255 is unlabelled, as in PASCAL VOC. Both are scaled to size × size pixels, masks by the nearest neighbour.
 """
 
 from __future__ import annotations
@@ -13,28 +13,36 @@ from pathlib import Path
 import numpy as np
 
 from nas.errors import TaskError
-from nas.tasks.files import DEVIATION, MAX_SIZE, MEAN, Paths, decoded, images, whole
+from nas.tasks.image_files import DEVIATION, MAX_SIZE, MEAN, PathList, decoded, images
+from nas.tasks.options import whole_number
 from nas.tasks.recipe import Recipe
 from nas.tasks.splits import UNLABELLED, Array, Splits, Stream
-from nas.tasks.splitting import shuffled_turns
+from nas.tasks.splitting import assign_shuffled
 from nas.tasks.task import Task
 
-VOID = 255
+VOID = 255  # the value of unlabelled pixels in a mask
 PETS = "oxford-iiit-pet"
 RECIPE = Recipe(epochs=30, batch_size=16, optimizer="adamw", lr=3e-3, weight_decay=0.01, label_smoothing=0.0, flip=True)
 
 
 def masks(path: Path, size: str = "256", classes: str = "") -> Task:
-    """Images beside masks, scaled to size × size pixels; without `classes` every mask is looked at to count them."""
-    pixels = whole(size, "size", "masks", 4, MAX_SIZE)
+    """Return the task of the images and masks in a folder.
+
+    `size` is the height and width in pixels, `classes` the number of classes; if it is left out, every mask is read to
+    find the largest class. Raises TaskError if an option or the folder is not valid.
+    """
+    pixels = whole_number(size, "size", "masks", 4, MAX_SIZE)
     files = _pairs(path)
-    count = whole(classes, "classes", "masks", 2, VOID) if classes else _count(files)
+    count = whole_number(classes, "classes", "masks", 2, VOID) if classes else _count(files)
     load = functools.partial(_load, path, pixels, count)
     return Task(f"masks:{path}", (3, pixels, pixels), count, load, metric="mean_iou", recipe=RECIPE)
 
 
 def pets() -> Task:
-    """Photographs of cats and dogs, each pixel animal, background or edge (Parkhi et al. 2012), 128 × 128 pixels."""
+    """Return the task: photographs of cats and dogs, 128 × 128 pixels, each pixel an animal, background or edge.
+
+    The Oxford-IIIT Pet Dataset (Parkhi et al. 2012), in the folder NAS_DATA or data.
+    """
     folder = Path(os.environ.get("NAS_DATA", "data")).absolute()
     return Task("pets", (3, 128, 128), 3, functools.partial(_load_pets, folder), metric="mean_iou", recipe=RECIPE)
 
@@ -43,7 +51,7 @@ TASKS = {"masks": masks, "pets": pets}
 
 
 def _pairs(path: Path) -> list[tuple[Path, Path]]:
-    """Every image and its mask, sorted. Raises TaskError."""
+    """Return every image with its mask, sorted. Raises TaskError if a mask is missing or there are too few images."""
     for name in ("images", "masks"):
         if not (path / name).is_dir():
             raise TaskError(f"task masks: {path} must hold the folders images and masks, but has no {name}")
@@ -59,7 +67,7 @@ def _pairs(path: Path) -> list[tuple[Path, Path]]:
 
 
 def _count(pairs: list[tuple[Path, Path]]) -> int:
-    """One more than the largest label of all masks."""
+    """Return the number of classes: one more than the largest label of all masks."""
     present = set()
     for image, mask in pairs:
         present |= set(np.unique(_labels(image, mask)).tolist())
@@ -70,7 +78,7 @@ def _count(pairs: list[tuple[Path, Path]]) -> int:
 
 
 def _labels(image: Path, mask: Path) -> Array:
-    """The mask, once it is known to have the size of its image. Raises TaskError."""
+    """Return the mask (H, W). Raises TaskError unless it holds integers and has the size of its image."""
     from PIL import Image
 
     labels = np.asarray(decoded(mask, None))
@@ -85,13 +93,13 @@ def _labels(image: Path, mask: Path) -> Array:
 
 def _load(path: Path, size: int, classes: int) -> Splits:
     pairs = _pairs(path)
-    parts = shuffled_turns(np.zeros(len(pairs)))
-    rows = {name: np.flatnonzero(parts == name) for name in ("train", "validation", "test")}
+    assignment = assign_shuffled(np.zeros(len(pairs)))
+    rows = {name: np.flatnonzero(assignment == name) for name in ("train", "validation", "test")}
     return Splits(**{name: _stream([pairs[row] for row in own], size, classes) for name, own in rows.items()})
 
 
 def _load_pets(folder: Path) -> Splits:
-    """The authors' test images are the test split; a fifth of the others, by breed, is the validation split."""
+    """Return the splits: test holds the authors' test images, validation a fifth of the others, stratified by breed."""
     root = folder / PETS
     _fetch_pets(folder)
     pairs, breeds = {}, {}
@@ -101,13 +109,14 @@ def _load_pets(folder: Path) -> Splits:
         trimaps = root / "annotations" / "trimaps"
         pairs[name] = [(root / "images" / f"{row[0]}.jpg", trimaps / f"{row[0]}.png") for row in rows]
         breeds[name] = np.array([int(row[1]) for row in rows])
-    held = shuffled_turns(breeds["trainval"]) == "validation"
+    held = assign_shuffled(breeds["trainval"]) == "validation"
     streams = {"train": np.flatnonzero(~held), "validation": np.flatnonzero(held)}
     own = {name: _stream([pairs["trainval"][row] for row in rows], 128, 3, shift=1) for name, rows in streams.items()}
     return Splits(**own, test=_stream(pairs["test"], 128, 3, shift=1))
 
 
 def _fetch_pets(folder: Path) -> None:
+    """Check the files of the data set; download them if their folder does not exist. Raises TaskError."""
     from torchvision.datasets import OxfordIIITPet
 
     try:
@@ -120,12 +129,12 @@ def _fetch_pets(folder: Path) -> None:
 
 
 def _stream(pairs: list[tuple[Path, Path]], size: int, classes: int, shift: int = 0) -> Stream:
-    files, labels = (Paths(column) for column in zip(*pairs, strict=True))
+    files, labels = (PathList(column) for column in zip(*pairs, strict=True))
     return Stream(functools.partial(_read, files, labels, size, classes, shift), len(pairs), MEAN, DEVIATION)
 
 
-def _read(files: Paths, masks: Paths, size: int, classes: int, shift: int, row: int) -> tuple[Array, Array]:
-    """The image (3, size, size) and its labels (size, size), `shift` less than in the file."""
+def _read(files: PathList, masks: PathList, size: int, classes: int, shift: int, row: int) -> tuple[Array, Array]:
+    """Return image `row` (3, size, size) and its labels (size, size), which are `shift` less than in the file."""
     from PIL import Image
 
     labels = _labels(files[row], masks[row])
@@ -136,6 +145,6 @@ def _read(files: Paths, masks: Paths, size: int, classes: int, shift: int, row: 
         raise TaskError(f"{masks[row]} must have labels {allowed}, but has {labels[y, x]} in row {y}, column {x}")
     image = decoded(files[row], "RGB").resize((size, size), Image.Resampling.BILINEAR)
     small = Image.fromarray(labels.astype(np.uint8)).resize((size, size), Image.Resampling.NEAREST)
-    places = np.asarray(small).astype(np.int16)
+    scaled = np.asarray(small).astype(np.int16)
     pixels = np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
-    return pixels, np.where(places == VOID, UNLABELLED, places - shift).astype(np.int16)
+    return pixels, np.where(scaled == VOID, UNLABELLED, scaled - shift).astype(np.int16)

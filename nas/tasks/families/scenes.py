@@ -1,8 +1,9 @@
-"""Scenes of handwritten digits, 48×48 grey pixels, to be labelled pixel by pixel: background, or which digit.
+"""The task digit_scenes: generated scenes of handwritten digits, 48×48 grey pixels; no download.
 
-Generated from scikit-learn's digits (see digits.py): in each scene two to four of different classes, scaled, turned
-and placed on clutter (strokes and torn-off parts of digits, which are background, and noise). Every split draws from
-the same split of the digits: those of test scenes are in no training scene. Deterministic; no download.
+Each pixel is to be classified: background, or which digit it belongs to. A scene holds two to four of scikit-learn's
+digits (see digits.py), all of different classes, scaled, rotated and placed on clutter: strokes, fragments of digits
+and noise, which are background. Each split of scenes uses the digits of the same split, so that a digit of a test
+scene is in no training scene. The scenes are deterministic.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from nas.tasks.task import Task
 
 SIZE = 48
 SCENES = {"train": 640, "validation": 160, "test": 160}
-BACKGROUND, CLASSES = 0, 11  # a digit is labelled 1 + what it is
-INK = 0.35  # from which darkness on a pixel belongs to its digit
-SCALE, TURN = (1.6, 2.8), 0.6  # times the 8 pixels of a digit; radians to either side
+BACKGROUND, CLASSES = 0, 11  # the pixels of digit d have the label 1 + d
+INK = 0.35  # a pixel belongs to a digit if it is darker than this
+SCALE = (1.6, 2.8)  # smallest and largest size of a digit, in multiples of 8 pixels
+TURN = 0.6  # largest rotation to either side, in radians
 
 
 def digit_scenes() -> Task:
-    """48×48 scenes of digits, eleven classes a pixel."""
+    """Return the task: 48×48 scenes of digits, eleven classes for each pixel."""
     recipe = Recipe(epochs=10, batch_size=16, optimizer="adamw", lr=0.01, weight_decay=0.01, label_smoothing=0.0)
     return Task("digit_scenes", (1, SIZE, SIZE), CLASSES, load, metric="mean_iou", recipe=recipe)
 
@@ -35,13 +37,13 @@ TASKS = {"digit_scenes": digit_scenes}
 
 @functools.cache
 def load() -> Splits:
-    """The three splits, standardised by the mean and the deviation of all training pixels."""
+    """Return the splits, standardised by the mean and the deviation of all training pixels; targets (n, 48, 48)."""
     images, labels = digits.pixels_and_labels()
-    images, part = images.reshape(-1, 8, 8) / 16, digits.parts(labels)
+    images, assignment = images.reshape(-1, 8, 8) / 16, digits.assign(labels)
     scenes = {}
     for seed, (name, count) in enumerate(SCENES.items()):
-        random = np.random.RandomState(seed)  # the generator whose numbers numpy has promised never to change
-        pool = images[part == name], labels[part == name]
+        random = np.random.RandomState(seed)  # numpy guarantees that this generator's numbers never change
+        pool = images[assignment == name], labels[assignment == name]
         drawn = [scene(*pool, random) for _ in range(count)]
         scenes[name] = tuple(map(np.stack, zip(*drawn, strict=True)))
     mean, deviation = scenes["train"][0].mean(), scenes["train"][0].std()
@@ -54,10 +56,10 @@ def load() -> Splits:
 
 
 def scene(images: Array, labels: Array, random: np.random.RandomState) -> tuple[Array, Array]:
-    """One scene (48, 48) with pixels from 0 to 1, and the label of every pixel (48, 48)."""
+    """Draw one scene (48, 48) with pixels from 0 to 1; return it and the label of every pixel (48, 48)."""
     canvas, places = np.zeros((SIZE, SIZE)), np.zeros((SIZE, SIZE), np.uint8)
     for _ in range(3):
-        _paint(canvas, _torn(images[random.randint(len(images))], random), random.uniform(4, SIZE - 4, 2), random)
+        _paint(canvas, _fragment(images[random.randint(len(images))], random), random.uniform(4, SIZE - 4, 2), random)
         _stroke(canvas, random)
     quarters = random.permutation(4)
     for row, quarter in zip(_different(labels, random), quarters, strict=False):
@@ -69,17 +71,18 @@ def scene(images: Array, labels: Array, random: np.random.RandomState) -> tuple[
 
 
 def _different(labels: Array, random: np.random.RandomState) -> Iterator[int]:
-    """Rows of two to four digits, no two of a class."""
+    """Yield the rows of two to four random digits of different classes."""
     classes = random.permutation(np.unique(labels))[: random.randint(2, 5)]
     for label in classes:
         yield int(random.choice(np.flatnonzero(labels == label)))
 
 
 def _paint(canvas: Array, image: Array, middle: Array, random: np.random.RandomState) -> Array:
-    """Put the image on the canvas, over what is there, scaled and turned; its ink at every pixel."""
+    """Draw the image over the canvas, scaled and rotated at random; return its darkness at every pixel (48, 48)."""
     scale, angle = random.uniform(*SCALE), random.uniform(-TURN, TURN)
     y, x = np.mgrid[:SIZE, :SIZE] - middle[:, None, None]
-    v = (np.cos(angle) * y + np.sin(angle) * x) / scale + 3.5  # back to the image's own pixels
+    # (v, u) is the position in the image (8, 8) that a pixel of the canvas shows
+    v = (np.cos(angle) * y + np.sin(angle) * x) / scale + 3.5
     u = (np.cos(angle) * x - np.sin(angle) * y) / scale + 3.5
     ink = _bilinear(image, v, u)
     canvas[:] = np.maximum(canvas * (ink <= INK), ink)
@@ -87,7 +90,7 @@ def _paint(canvas: Array, image: Array, middle: Array, random: np.random.RandomS
 
 
 def _bilinear(image: Array, v: Array, u: Array) -> Array:
-    """The image between its pixels, nothing around it."""
+    """Interpolate the image (8, 8) bilinearly at (v, u); it is 0 outside."""
     padded = np.pad(image, 1)
     v, u = np.clip(v + 1, 0, 8.999), np.clip(u + 1, 0, 8.999)
     row, column = v.astype(int), u.astype(int)
@@ -97,8 +100,8 @@ def _bilinear(image: Array, v: Array, u: Array) -> Array:
     return np.asarray((1 - a) * upper + a * lower)
 
 
-def _torn(image: Array, random: np.random.RandomState) -> Array:
-    """A part of a digit that shows no digit: three rows or columns of it."""
+def _fragment(image: Array, random: np.random.RandomState) -> Array:
+    """Return three rows or three columns of the image, too little to be a digit; the rest is 0."""
     part, start = np.zeros_like(image), random.randint(6)
     lines = np.s_[start : start + 3, :] if random.randint(2) else np.s_[:, start : start + 3]
     part[lines] = image[lines]
@@ -106,7 +109,7 @@ def _torn(image: Array, random: np.random.RandomState) -> Array:
 
 
 def _stroke(canvas: Array, random: np.random.RandomState) -> None:
-    """A straight stroke, a pixel wide."""
+    """Draw a straight stroke on the canvas, one pixel wide."""
     start, end = random.uniform(0, SIZE - 1, (2, 2))
     points = np.linspace(start, end, 2 * SIZE).round().astype(int)
     canvas[points[:, 0], points[:, 1]] = random.uniform(0.3, 0.9)

@@ -1,8 +1,10 @@
-"""Tables: rows of numbers and words, one column of them to be predicted.
+"""The tasks of tables: rows of numbers and words, and a column to predict, the target.
 
-breast_cancer, wine and diabetes come with scikit-learn; csv:PATH?target=COLUMN and parquet:PATH?target=COLUMN are
-one's own. The target is a class where it is a word, a yes or no, or one of at most twenty whole numbers, else a
-number; `&kind=classes` or `&kind=numbers` says so. What was done to the columns stands in the task's notes.
+breast_cancer, wine, diabetes                         come with scikit-learn
+csv:PATH?target=COLUMN, parquet:PATH?target=COLUMN    files of the user
+
+The target is a class if it is a word, a yes or no, or one of at most twenty integers; otherwise it is a number.
+`&kind=classes` or `&kind=numbers` overrides that. The notes of the task say how the columns were converted.
 """
 
 from __future__ import annotations
@@ -15,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.errors import TaskError, expected
-from nas.tasks.columns import Table, encoded, target_of
+from nas.tasks.columns import EncodedTable, encode, encode_target
 from nas.tasks.recipe import Recipe
 from nas.tasks.scikit_learn import data_file
 from nas.tasks.splits import Array, Splits
-from nas.tasks.splitting import divided, shuffled_turns
+from nas.tasks.splitting import assign_shuffled, divide
+from nas.tasks.standardise import standardised
 from nas.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -27,28 +30,34 @@ if TYPE_CHECKING:
 
 
 def breast_cancer() -> Task:
-    """30 measures of cell nuclei, benign or malignant (Wolberg et al. 1995); 569 rows."""
+    """Return the task: 30 measures of cell nuclei, benign or malignant (Wolberg et al. 1995); 569 rows."""
     load = functools.partial(_bundled, "breast_cancer", "breast_cancer.csv")
     return _task("breast_cancer", 30, 2, load, 569)
 
 
 def wine() -> Task:
-    """13 chemical measures of wines of three growers (Aeberhard & Forina 1991); 178 rows."""
+    """Return the task: 13 chemical measures of wines of three growers (Aeberhard & Forina 1991); 178 rows."""
     return _task("wine", 13, 3, functools.partial(_bundled, "wine", "wine_data.csv"), 178)
 
 
 def diabetes() -> Task:
-    """The course of diabetes in a year from 10 measures (Efron et al. 2004); 442 rows."""
+    """Return the task: predict the course of diabetes in a year from 10 measures (Efron et al. 2004); 442 rows."""
     return _task("diabetes", 10, 1, _diabetes, 442)
 
 
 def csv(path: Path, target: str = "", kind: str = "") -> Task:
-    """A CSV file; `target` is the column to be predicted."""
+    """Return the task of a CSV file; `target` is the column to predict, `kind` is classes or numbers.
+
+    Raises TaskError if the file or an option is not valid.
+    """
     return _own("csv", path, target, kind)
 
 
 def parquet(path: Path, target: str = "", kind: str = "") -> Task:
-    """A parquet file; `target` is the column to be predicted."""
+    """Return the task of a parquet file; `target` is the column to predict, `kind` is classes or numbers.
+
+    Raises TaskError if the file or an option is not valid.
+    """
     return _own("parquet", path, target, kind)
 
 
@@ -65,7 +74,7 @@ def _own(family: str, path: Path, target: str, kind: str) -> Task:
 def _task(
     name: str, width: int, outputs: int, load: Callable[[], Splits], rows: int, notes: tuple[str, ...] = ()
 ) -> Task:
-    """One output is a number to be predicted; of classes there are two at least."""
+    """Return the task of a table: with one output a number is predicted, with more outputs a class."""
     recipe = Recipe(
         epochs=40,
         batch_size=max(1, min(128, rows // 16)),
@@ -82,23 +91,24 @@ def _splits(family: str, path: Path, target: str, kind: str) -> Splits:
     return _read(family, path, target, kind).splits
 
 
-def _read(family: str, path: Path, target: str, kind: str) -> Table:
-    """The file, every column encoded. Raises TaskError that names the column and the line."""
+def _read(family: str, path: Path, target: str, kind: str) -> EncodedTable:
+    """Read the file and encode every column. Raises TaskError that names the column and the line."""
     frame = _frame(family, path)
     if target not in frame.columns:
         known = [str(name) for name in frame.columns[:30]]
         raise TaskError(f"{path}: {expected('?target=COLUMN', target, known)}")
-    return encoded(frame.drop(columns=target), target_of(frame[target], kind, str(path)), str(path))
+    return encode(frame.drop(columns=target), encode_target(frame[target], kind, str(path)), str(path))
 
 
 def _frame(family: str, path: Path) -> pd.DataFrame:
+    """Read a csv or parquet file. Raises TaskError if it cannot be read or has no rows or fewer than two columns."""
     import pandas as pd
 
     try:
         frame = pd.read_csv(path) if family == "csv" else pd.read_parquet(path)
     except FileNotFoundError:
         raise TaskError(f"task {family}: there is no file {path}") from None
-    except (OSError, ValueError, UnicodeError, ImportError) as error:  # pandas' and pyarrow's own are ValueErrors
+    except (OSError, ValueError, UnicodeError, ImportError) as error:  # errors of pandas and pyarrow are ValueErrors
         raise TaskError(f"{path} cannot be read as {family}: {' '.join(str(error).split())[:200]}") from None
     if not len(frame) or len(frame.columns) < 2:
         rows, columns = frame.shape
@@ -110,21 +120,22 @@ def _frame(family: str, path: Path) -> pd.DataFrame:
 
 
 def _bundled(task: str, file: str) -> Splits:
-    """A file whose first line counts, whose last column is the class."""
+    """Read a file of scikit-learn: the first line is not data, the last column is the class."""
     table = np.loadtxt(data_file(task, file), delimiter=",", skiprows=1)
     labels = table[:, -1].astype(np.int64)
-    parts = shuffled_turns(labels)
-    return divided(_by_training(table[:, :-1], parts), labels, parts)
+    assignment = assign_shuffled(labels)
+    return divide(_standardised_by_training(table[:, :-1], assignment), labels, assignment)
 
 
 def _diabetes() -> Splits:
     inputs = np.loadtxt(data_file("diabetes", "diabetes_data_raw.csv.gz"))
     target = np.loadtxt(data_file("diabetes", "diabetes_target.csv.gz"))
-    parts = shuffled_turns(np.zeros(len(target)))
-    return divided(_by_training(inputs, parts), _by_training(target[:, None], parts)[:, 0], parts)
+    assignment = assign_shuffled(np.zeros(len(target)))
+    targets = _standardised_by_training(target[:, None], assignment)[:, 0]
+    return divide(_standardised_by_training(inputs, assignment), targets, assignment)
 
 
-def _by_training(columns: Array, parts: Array) -> Array:
-    """Each column with mean 0 and deviation 1 in the training split."""
-    train = columns[parts == "train"]
-    return np.asarray((columns - train.mean(0)) / train.std(0), np.float32)
+def _standardised_by_training(columns: Array, assignment: Array) -> Array:
+    """Return the columns, each with mean 0 and deviation 1 in the training split."""
+    train = columns[assignment == "train"]
+    return standardised(columns, train.mean(0), train.std(0))

@@ -52,7 +52,7 @@ def test_labelled_pixels_are_dark_and_clutter_is_not_labelled(splits: Splits) ->
 
 def test_every_split_draws_from_its_own_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     images, labels = digits.pixels_and_labels()
-    images, part = images.reshape(-1, 8, 8) / 16, digits.parts(labels)
+    images, part = images.reshape(-1, 8, 8) / 16, digits.assign(labels)
     drawn: list[set[bytes]] = []
 
     def scene(own: Array, own_labels: Array, random: Any) -> tuple[Array, Array]:

@@ -24,7 +24,7 @@ def test_pydoc_is_pythons_documentation_divided_by_topic() -> None:
     whole = sum(len(text.encode()) for text in topics.values())
     assert 0.98 * whole < sum(sizes.values()) < whole
     assert sizes["train"] > 0.6 * whole and min(sizes.values()) > 0.03 * whole
-    parts = dict(zip(sorted(topics), splitting.by_name(sorted(topics)), strict=True))
+    parts = dict(zip(sorted(topics), splitting.assign_by_hash(sorted(topics)), strict=True))
     for topic in ("assert", "lambda", "with", "numbers"):
         window = np.frombuffer(topics[topic].encode()[:64], np.uint8)
         found = [name for name, split in vars(splits).items() if (split.inputs == window).all(1).any()]
@@ -57,8 +57,8 @@ def test_a_folder_is_divided_by_file(tmp_path: Path) -> None:
     ("content", "query", "said"),
     [
         (None, "", r"there is no file or folder .*book\.txt$"),
-        ("", "", r"book\.txt: the train part must hold more than 128 bytes, a context, but is shorter$"),
-        ("short" * 100, "", r"book\.txt: the validation part must hold more than 128 bytes"),
+        ("", "", r"book\.txt: the train split must hold more than 128 bytes, a context, but is shorter$"),
+        ("short" * 100, "", r"book\.txt: the validation split must hold more than 128 bytes"),
         ("long" * 1000, "?context=many", r"context must be a whole number from 2 to 65536, but got 'many'"),
     ],
 )

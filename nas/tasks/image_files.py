@@ -1,4 +1,4 @@
-"""Images in files: found and sorted here, decoded one at a time by whoever reads them. PIL is imported late."""
+"""Find images in folders, and decode and scale one at a time. PIL is imported late."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # what is none of these is not tried with forty decoders more
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # without this list PIL would try forty decoders more
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's training images, each channel
 MAX_SIZE = 4096
 
 
-class Paths:
-    """Very many paths as one block of bytes: a list of objects would be copied into every loader worker, bit by bit,
-    as their reference counts change.
+class PathList:
+    """A long list of paths in one block of bytes.
+
+    In a list of Python objects every reference count changes when it is read, and so each loader worker would
+    gradually copy the whole list into its own memory.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -36,32 +38,29 @@ class Paths:
 
 
 def folders(path: Path, task: str) -> list[Path]:
-    """The folders in `path`, sorted. Raises TaskError where it is no folder."""
+    """Return the folders in `path`, sorted, without hidden ones. Raises TaskError if `path` is not a folder."""
     if not path.is_dir():
         raise TaskError(f"task {task}: {path} {'must be a folder' if path.exists() else 'does not exist'}")
     return sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
 def images(folder: Path) -> list[Path]:
-    """The images in `folder` and below, sorted."""
+    """Return the images in `folder` and in all folders below it, sorted."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
-def whole(text: str, option: str, task: str, low: int, high: int) -> int:
-    """The number that an option is given. Raises TaskError."""
-    if not text.isdecimal() or len(text) > 9 or not low <= int(text) <= high:
-        raise TaskError(f"task {task}: {option} must be a whole number from {low} to {high}, but got {text!r}"[:200])
-    return int(text)
-
-
 def decoded(path: Path, mode: str | None, near: int | None = None) -> Image:
-    """The image, in `mode` (RGB), at least `near` pixels wide and high. Raises TaskError that names the file."""
+    """Decode an image file, converted to `mode` ("RGB"; None: as it is).
+
+    With `near` a JPEG may be decoded at an eighth, a quarter or half of its size, at least `near` pixels wide and
+    high, which takes less time. Raises TaskError that names the file.
+    """
     from PIL import Image
 
     try:
         with Image.open(path, formats=FORMATS) as file:
             if mode == "RGB" and near:
-                file.draft("RGB", (near, near))  # a JPEG is decoded at an eighth, a quarter or half of its size
+                file.draft("RGB", (near, near))
             return file.convert(mode) if mode else file.copy()
     except FileNotFoundError:
         raise TaskError(f"{path}: there is no such file any more") from None
@@ -70,7 +69,7 @@ def decoded(path: Path, mode: str | None, near: int | None = None) -> Image:
 
 
 def squared(image: Image, size: int) -> Array:
-    """uint8 (3, size, size): the shorter side scaled to `size`, the middle of the longer one."""
+    """Return uint8 (3, size, size): the shorter side scaled to `size`, the middle of the longer side cut out."""
     from PIL import Image
 
     scale = size / min(image.size)
