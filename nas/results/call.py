@@ -1,12 +1,13 @@
-"""A function of the user's own that evaluates a topology: a simulator, a remote service, a training of another kind.
+"""Evaluate topologies by a function of the user: a simulator, a remote service, a training of another kind.
 
     def score(topology, *, seed, report):
         for epoch in range(10):
-            report({"accuracy": …})     # may be left out; with it, early stopping can end the call here
-        return {"accuracy": …}          # or nothing: then the last report counts
+            report({"accuracy": …})     # optional; early stopping can end the call here
+        return {"accuracy": …}          # or nothing: then the last report is the result
 
-What it raises is the reason why the candidate failed. It is called in a thread, which ends in `report` where the
-candidate is stopped.
+If the function raises an exception, the candidate fails, and the exception is recorded as the reason. The function runs
+in a thread of its own. If the candidate is stopped early, its next call of `report` raises CallStopped, which ends the
+thread.
 """
 
 from __future__ import annotations
@@ -23,90 +24,108 @@ from nas.errors import TaskError
 from nas.tasks import function
 from nas.topology import Topology
 
-Record = dict[str, Any]
+Metrics = dict[str, Any]  # metric → number, of one report
 
 
-class Stopped(BaseException):
-    """Raised by `report` where a candidate is to go no further. No Exception: the function would catch it."""
+class CallStopped(BaseException):
+    """Raised by `report` in the user's function when the candidate is stopped early.
+
+    It derives from BaseException, so that `except Exception` in the function does not catch it.
+    """
 
 
-class Caller:
-    """Evaluates by calling the function (see nas.searching.trainable.Evaluator)."""
+class FunctionEvaluator:
+    """Evaluate topologies by the function at `location`; the interface is that of nas.training.Evaluator.
+
+    location         FILE.py:FUNCTION or package.module:function
+    folder           where modules are looked for, besides Python's path
+    device, threads  not used: the function decides where it computes
+    """
 
     network = None
 
-    def __init__(self, reference: str, folder: Path, *, device: str = "cpu", threads: int = 1) -> None:
-        _, self.function = function.find(reference, folder)
+    def __init__(self, location: str, folder: Path, *, device: str = "cpu", threads: int = 1) -> None:
+        _, self.function = function.find(location, folder)
         self.epochs: float = math.inf  # known when the function returns
         self.measured: dict[str, float] = {}
 
-    def start(self, topology: Topology, *, seed: int) -> Iterator[Record]:
+    def start(self, topology: Topology, *, seed: int) -> Iterator[Metrics]:
+        """Call the function and yield {"epoch": number, metric: value, …} for every report and for the return value.
+
+        Reports are numbered from 1; the return value has the number of the last report. `epochs` and `measured`
+        ({"seconds": …}) are set before each is yielded. Closing the iterator stops the call. Raises what the
+        function raises, and TaskError if it reports or returns something else than a dict.
+        """
         began, self.epochs, self.measured = time.perf_counter(), math.inf, {}
-        call, epoch = _Call(self.function, topology, seed), 0
+        call, epoch = _RunningCall(self.function, topology, seed), 0
         try:
             while (metrics := call.next()) is not None:
                 epoch += not call.returned
-                record = {"epoch": max(1, epoch)} | metrics
+                numbered = {"epoch": max(1, epoch)} | metrics
                 self.measured = {"seconds": time.perf_counter() - began}
-                self.epochs = record["epoch"] if call.returned else math.inf
-                yield record
+                self.epochs = numbered["epoch"] if call.returned else math.inf
+                yield numbered
         finally:
             call.stop()
 
 
-class _Call:
-    """The function, running until it reports, and going on when the next report is asked for."""
+class _RunningCall:
+    """One call of the function in a thread, which waits after every report until the next one is asked for."""
 
     def __init__(self, function: Callable[..., Any], topology: Topology, seed: int) -> None:
         self._thread = threading.Thread(target=self._run, args=(function, topology, seed), daemon=True)
-        self._said: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._go_on = threading.Semaphore(0)
+        self._reports: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()  # (returned?, metrics or exception)
+        self._continue = threading.Semaphore(0)
         self._stopped = False
         self.returned = False
         self._thread.start()
 
-    def next(self) -> Record | None:
-        """What is reported next, or at last returned; None where nothing is. Raises what the function raised."""
+    def next(self) -> Metrics | None:
+        """Return the metrics that are reported next, or at last returned; None if there are no more.
+
+        Raises the exception that the function raised.
+        """
         if self.returned:
             return None
-        self._go_on.release()
-        self.returned, said = self._said.get()
-        if isinstance(said, BaseException):
-            raise said
-        return None if said is None else _metrics(said)
+        self._continue.release()
+        self.returned, reported = self._reports.get()
+        if isinstance(reported, BaseException):
+            raise reported
+        return None if reported is None else _as_metrics(reported)
 
     def stop(self) -> None:
+        """Let the thread go on to its end: the next `report` raises CallStopped."""
         self._stopped = True
-        self._go_on.release()
+        self._continue.release()
 
     def _run(self, function: Callable[..., Any], topology: Topology, seed: int) -> None:
         try:
             self._wait()
-            self._said.put((True, function(topology, seed=seed, report=self._report)))
-        except Stopped:
+            self._reports.put((True, function(topology, seed=seed, report=self._report)))
+        except CallStopped:
             pass
-        except BaseException as error:  # noqa: BLE001  # raised again by whoever asked
-            self._said.put((True, error))
+        except BaseException as error:  # noqa: BLE001  # `next` raises it again in the thread that asked
+            self._reports.put((True, error))
 
     def _report(self, metrics: Mapping[str, Any]) -> None:
-        self._said.put((False, metrics))
+        self._reports.put((False, metrics))
         self._wait()
 
     def _wait(self) -> None:
-        self._go_on.acquire()
+        self._continue.acquire()
         if self._stopped:
-            raise Stopped
+            raise CallStopped
 
 
-def _metrics(said: object) -> Record:
-    """Numbers of any library as Python's. Raises TaskError."""
-    if not isinstance(said, Mapping):
-        raise TaskError(f"the function must return or report {{metric: number}}, but gave {said!r}"[:200])
-    return {str(name): _plain(value) for name, value in said.items()}
+def _as_metrics(reported: object) -> Metrics:
+    """Return the report with numbers of any library as Python's. Raises TaskError if it is no mapping."""
+    if not isinstance(reported, Mapping):
+        raise TaskError(f"the function must return or report {{metric: number}}, but gave {reported!r}"[:200])
+    return {str(name): _as_number(value) for name, value in reported.items()}
 
 
-def _plain(value: Any) -> Any:
-    """An array or a tensor of one number is that number; what is none is left for the record to refuse."""
+def _as_number(value: Any) -> Any:
+    """Return an array or a tensor of one number as a float, and all else as text, which the study then refuses."""
     if isinstance(value, bool | int | float | str) or value is None:
         return value
     try:

@@ -1,12 +1,12 @@
-"""A table of results, a JSON file: what is known of a topology is looked up, and nothing is trained.
+"""Evaluate topologies by a table of results, a JSON file: metrics are looked up, and nothing is trained.
 
     {"resnet20": {"accuracy": 0.917, "seconds": 310},
      "3f0c9a1be27d5544": {"accuracy": [0.921, 0.918, 0.924]}}
 
 A topology is named by its canonical key (`nas show X --json` prints it) or as a reference; equal topologies have
-one result. A metric is a number, or a list with one number for each seed: seed s has the one at s modulo their
-count. Numbers are taken as they are: a table in percent gives a search in percent. `seconds` is what the training
-took. Tables of benchmarks in a form of their own are known by their names: see READERS.
+one result. A metric is a number, or a list with one number for each seed: seed s takes number s modulo the length of
+the list. Numbers are not converted: a table in percent gives a search in percent. `seconds` is how long the training
+took. The published table of a benchmark is recognised by the form of its names: see READERS.
 """
 
 from __future__ import annotations
@@ -25,26 +25,32 @@ from nas.topology import Topology, references
 MAX_BYTES = 2**30
 KEY = re.compile(r"[0-9a-f]{16}")
 
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Metrics = dict[str, Number | Annotated[list[Number], Field(min_length=1)]]
-Table = dict[str, Metrics]
-SCHEMA = TypeAdapter(Table)
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+ByMetric = dict[str, Finite | Annotated[list[Finite], Field(min_length=1)]]  # metric → number, or one for each seed
+ResultTable = dict[str, ByMetric]  # name or canonical key of a topology → its metrics
+SCHEMA = TypeAdapter(ResultTable)
 
 
-def nas_bench_macro(table: Table) -> Table:
-    """NAS-Bench-Macro (Su et al. 2021): eight digits name a network; its accuracy, %, is the mean of three seeds."""
+def nas_bench_macro(table: ResultTable) -> ResultTable:
+    """Return the table of NAS-Bench-Macro (Su et al. 2021) with references as names, and accuracy and std in percent.
+
+    In the published file eight digits name a network; its accuracy is the mean of three seeds.
+    """
     return {
         f"nas_bench_macro_{code}": {"accuracy": metrics["mean_acc"], "std": metrics["std"]}
         for code, metrics in table.items()
     }
 
 
-# what every name of the table looks like → the reader of such tables
-READERS: dict[str, Callable[[Table], Table]] = {"[012]{8}": nas_bench_macro}
+# the regular expression that every name of a published table matches → the function that converts such a table
+READERS: dict[str, Callable[[ResultTable], ResultTable]] = {"[012]{8}": nas_bench_macro}
 
 
-def read(path: Path, task: Task) -> Table:
-    """canonical key → metrics. Raises TaskError of one line with the file and the entry."""
+def read(path: Path, task: Task) -> ResultTable:
+    """Read the file and return canonical key → metrics. References have the input and the outputs of the task.
+
+    Raises TaskError, one line with the file and the entry, if the file is not such a table or lacks the task's metric.
+    """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise TaskError(f"{path}: a table has at most {MAX_BYTES // 2**20} MiB, but the file is larger")
@@ -55,24 +61,25 @@ def read(path: Path, task: Task) -> Table:
     except OSError as error:
         raise TaskError(f"{path}: the table cannot be read: {error.strerror or error}") from None
     except ValidationError as error:
-        raise TaskError(f"{path}: {_first(error)}") from None
+        raise TaskError(f"{path}: {_first_fault(error)}") from None
     except KeyError as error:
         raise TaskError(f"{path}: {reader.__name__} needs {error} of every network, but one has none") from None
     found = {metric for metrics in table.values() for metric in metrics}
     if task.metric not in found:
-        raise TaskError(f"{path}: {expected('what the table tells', task.metric, sorted(found))[:300]}")
+        raise TaskError(f"{path}: {expected('the metric', task.metric, sorted(found))[:300]}")
     return _by_key(table, path, task)
 
 
-def _first(error: ValidationError) -> str:
-    """The first fault: the entry, the metric, and what is wrong."""
+def _first_fault(error: ValidationError) -> str:
+    """Return the first fault as «entry.metric: what is wrong»."""
     first = error.errors(include_url=False)[0]
     place = ".".join(str(step) for step in first["loc"][:2])
     return f"{place}: {first['msg']}" if place else first["msg"]
 
 
-def _by_key(table: Table, path: Path, task: Task) -> Table:
-    found: dict[str, tuple[str, Metrics]] = {}
+def _by_key(table: ResultTable, path: Path, task: Task) -> ResultTable:
+    """Return the table with canonical keys for names. Raises TaskError if equal topologies have different results."""
+    found: dict[str, tuple[str, ByMetric]] = {}
     for name, metrics in table.items():
         key = _key(name, path, task)
         first, same = found.setdefault(key, (name, metrics))
@@ -82,6 +89,7 @@ def _by_key(table: Table, path: Path, task: Task) -> Table:
 
 
 def _key(name: str, path: Path, task: Task) -> str:
+    """Return the canonical key that `name` is or that the reference of this name has."""
     if KEY.fullmatch(name):
         return name
     try:
@@ -90,26 +98,34 @@ def _key(name: str, path: Path, task: Task) -> str:
         raise TaskError(f"{path}: {name[:80]} is neither a canonical key nor a reference: {error}") from None
 
 
-class Lookup:
-    """Evaluates by the table (see nas.searching.trainable.Evaluator): one record, that of the last epoch.
+class TableEvaluator:
+    """Evaluate topologies by looking them up in a table; the interface is that of nas.training.Evaluator.
 
-    Raises CandidateError for a topology that the table does not hold.
+    table            what `read` returns
+    name             of the table, for messages
+    epochs           the full training budget, which a result is said to have reached
+    device, threads  not used
     """
 
     network = None
 
-    def __init__(self, table: Table, name: str, epochs: int, *, device: str = "cpu", threads: int = 1) -> None:
+    def __init__(self, table: ResultTable, name: str, epochs: int, *, device: str = "cpu", threads: int = 1) -> None:
         self.table, self.name, self.epochs = table, name, epochs
         self.measured: dict[str, float] = {}
 
     def start(self, topology: Topology, *, seed: int) -> Iterator[dict[str, Any]]:
+        """Yield {"epoch": epochs, metric: value, …} once: the metrics of the topology for this seed.
+
+        Sets `measured` to {"seconds": …} if the table says how long the training took. Raises CandidateError if the
+        table has no result of the topology.
+        """
         if topology.key not in self.table:
             raise CandidateError(f"{self.name} has no result of topology {topology.key}")
-        metrics = dict(_of_seed(self.table[topology.key], seed))
+        metrics = dict(_for_seed(self.table[topology.key], seed))
         self.measured = {"seconds": metrics.pop("seconds")} if "seconds" in metrics else {}
         yield {"epoch": self.epochs} | metrics | self.measured
 
 
-def _of_seed(metrics: Mapping[str, float | list[float]], seed: int) -> Iterator[tuple[str, float]]:
+def _for_seed(metrics: Mapping[str, float | list[float]], seed: int) -> Iterator[tuple[str, float]]:
     for name, value in metrics.items():
         yield name, value[seed % len(value)] if isinstance(value, list) else value
