@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 import sys
 
@@ -15,11 +16,18 @@ __all__ = ["add_commands", "app", "main"]
 
 
 def add_commands() -> None:
-    """Import every file of nas/cli/commands, which adds its command to `app`; sort them by panel, then by name."""
+    """Import every file of nas/cli/commands, which adds its command to `app`; sort them by panel and name."""
     for module in pkgutil.iter_modules(commands.__path__):
         importlib.import_module(f"{commands.__name__}.{module.name}")
     order = {panel: place for place, panel in enumerate(PANELS)}
     app.registered_commands.sort(key=lambda command: order.get(str(command.rich_help_panel), len(order)))
+    for command in app.registered_commands:
+        command.help = _flowing(inspect.getdoc(command.callback) or "")
+
+
+def _flowing(text: str) -> str:
+    """Return the text with every paragraph in one line, which Typer then breaks at the width of the terminal."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What a word on the command line means: a topology file, a reference, a trial of a run (RUN/12), a baseline."""
+"""Resolve the words of the command line: topology files, references, trials of a run (RUN/12), baselines."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ TOPOLOGY_FILES = (".json", ".py")
 
 
 def topology_named(word: str) -> Topology | None:
-    """Return the topology in the file `word` or of the reference `word`; None if the word must mean something else.
+    """Return the topology in the file `word`, or the reference called `word`; None if the word is neither.
 
-    Else it may be a space (a space comes before a reference of the same name), a run or a trial.
-    Raises NasError if the file holds no topology.
+    A space of the same name takes precedence over a reference. Raises NasError if the file holds no topology.
     """
     from nas.space import available
     from nas.topology import references
@@ -45,8 +44,8 @@ def trial_named(word: str) -> tuple[Run, int] | None:
 def baselines_named(words: list[str], space: SearchSpace) -> dict[str, Topology]:
     """Return name → topology for each word of --baseline: a topology file or a baseline that the space knows.
 
-    A file gives its name to the baseline; network.py, which all exported networks are called, that of its folder.
-    Raises NasError if a word names no topology, or if two have one name.
+    A baseline from a file has the name of the file, or of its folder if the file is called network.py, as all exported
+    networks are. Raises NasError if a word names no topology, or if two baselines have the same name.
     """
     found: dict[str, Topology] = {}
     for word in words:
@@ -58,6 +57,7 @@ def baselines_named(words: list[str], space: SearchSpace) -> dict[str, Topology]
 
 
 def _baseline(word: str, space: SearchSpace) -> tuple[str, Topology]:
+    """Return the name and the topology of a baseline."""
     from nas.export import read_topology
 
     path = Path(word)

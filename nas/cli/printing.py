@@ -1,4 +1,4 @@
-"""How commands print: data and tables on stdout, messages on stderr. rich and nas.analysis are imported late."""
+"""Print for the commands: data and tables on stdout, messages on stderr. rich and nas.analysis are imported late."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Typer application to which every file of nas/cli/commands adds its command, and what the commands share."""
+"""Define the Typer application `app`, to which every file of nas/cli/commands adds its command, and what they share."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ app = typer.Typer(
 # the groups of commands in `nas --help`, in this order; a command names its own: @app.command(rich_help_panel="Watch")
 PANELS = ("Search", "Watch", "Analyse", "Take away")
 
-RunName = Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run: its name or folder. Default: the latest.")]
+RunName = Annotated[str | None, typer.Argument(metavar="RUN", help="A run: its name or folder. Default: the latest.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="CSV on stdout.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]

@@ -94,7 +94,7 @@ class _RunningCall:
         return None if reported is None else _as_metrics(reported)
 
     def stop(self) -> None:
-        """Let the thread go on to its end: the next `report` raises CallStopped."""
+        """End the thread: `report`, which waits in it, raises CallStopped."""
         self._stopped = True
         self._continue.release()
 
@@ -108,10 +108,12 @@ class _RunningCall:
             self._reports.put((True, error))
 
     def _report(self, metrics: Mapping[str, Any]) -> None:
+        """Pass metrics to `next` and wait: this is the argument `report` of the function."""
         self._reports.put((False, metrics))
         self._wait()
 
     def _wait(self) -> None:
+        """Wait until `next` or `stop` is called; after `stop` raise CallStopped."""
         self._continue.acquire()
         if self._stopped:
             raise CallStopped

@@ -1,5 +1,7 @@
-"""Tasks: the data, the metric and the training recipe of what candidates are evaluated on. A new task is one new file
-in nas/tasks/families; `get` makes a task by its name. The facts of a task cost little; its data is loaded on demand.
+"""Tasks: a task is the data, the loss, the metric and the recipe by which candidates are trained and evaluated.
+
+`get` makes a task by its name; its facts cost little, and its data is loaded when a candidate needs it. A new task is
+one new file in nas/tasks/families.
 """
 
 from nas.tasks.registry import TASKS, get, usage

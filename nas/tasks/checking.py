@@ -23,6 +23,7 @@ def check_splits(splits: Splits, task: Task) -> Splits:
 
 
 def _check_split(what: str, split: Split, task: Task) -> None:
+    """Raise TaskError, beginning with `what`, if the arrays of a split disagree with the facts of the task."""
     inputs, targets = split.inputs, split.targets
     if not isinstance(inputs, np.ndarray) or not isinstance(targets, np.ndarray):
         raise TaskError(f"{what} must hold numpy arrays, but got {type(inputs).__name__} and {type(targets).__name__}")

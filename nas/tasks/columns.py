@@ -119,6 +119,7 @@ def _encodings(column: pd.Series, train: Array, what: str) -> Iterator[tuple[lis
 
 
 def _numbers(values: Array, train: Array, what: str) -> Iterator[tuple[list[Array], str]]:
+    """Encode a column of numbers: standardised, NaN replaced by the training median and marked in another column."""
     missing = np.isnan(values)
     _check_finite(np.where(missing, 0, values), what)
     if missing[train].all():
@@ -136,6 +137,7 @@ def _numbers(values: Array, train: Array, what: str) -> Iterator[tuple[list[Arra
 
 
 def _words(column: pd.Series, train: Array, what: str) -> Iterator[tuple[list[Array], str]]:
+    """Encode a column of words: one column of 0 and 1 for each of the most frequent training words."""
     missing = column.isna().to_numpy()
     words = np.where(missing, "(missing)", column.astype(str).to_numpy(dtype=object)).astype(str)
     known, counts = np.unique(words[train], return_counts=True)

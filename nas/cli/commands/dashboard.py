@@ -14,12 +14,12 @@ from nas.errors import NasError
 @app.command(rich_help_panel="Watch")
 def dashboard(
     run: RunName = None,
-    port: Annotated[int, typer.Option(min=0, max=65535)] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve on.")] = 8080,
     host: Annotated[
-        str, typer.Option(help="Whom to serve: this machine only, unless you say otherwise.")
+        str, typer.Option(help="Address to serve on; localhost can be reached from this machine only.")
     ] = "localhost",
 ) -> None:
-    """Serve the Optuna dashboard on a run's study, until Ctrl-C.
+    """Serve the Optuna dashboard on the study of a run, until Ctrl-C.
 
     Example: [bold]nas dashboard --port 8081[/bold]
     """

@@ -16,21 +16,24 @@ from nas.errors import NasError
 def export(
     what: Annotated[
         str | None,
-        typer.Argument(help="A run, RUN/TRIAL, a reference (resnet18) or a topology file. Default: the latest run."),
+        typer.Argument(
+            metavar="WHAT", help="A run, RUN/TRIAL, a reference (resnet18) or a topology file. Default: the latest run."
+        ),
     ] = None,
-    trial: Annotated[int | None, typer.Option(min=0, help="This trial of the run instead of its best.")] = None,
-    key: Annotated[str | None, typer.Option(help="The trial with this key, or with the one that begins so.")] = None,
+    trial: Annotated[int | None, typer.Option(min=0, help="Export this trial of the run instead of its best.")] = None,
+    key: Annotated[str | None, typer.Option(help="Export the trial whose key is or begins with this.")] = None,
     format: Annotated[
-        list[str] | None, typer.Option(metavar="py,onnx,pt2", help="What to write beside network.py; repeat or list.")
+        list[str] | None,
+        typer.Option(metavar="py,onnx,pt2", help="Formats to write beside network.py: a list; may be repeated."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder, or network.py alone. Default: runs/NAME/best.")
     ] = None,
 ) -> None:
-    """Write a network as PyTorch code that needs nothing of ours: network.py, weights.safetensors and card.md.
+    """Write a network as PyTorch code that needs only torch: network.py, weights.safetensors and card.md.
 
-    What is written is loaded in a fresh interpreter and compared first: a file that differs is not left behind.
-    network.onnx (pip install 'skipnas[onnx]') and network.pt2 (torch.export) read batches of any size.
+    The files are first loaded in a fresh interpreter and compared with the network; files that differ are removed.
+    network.onnx (pip install 'skipnas\\[onnx]') and network.pt2 (torch.export) read batches of any size.
 
     Examples: [bold]nas export[/bold], [bold]nas export resnet18 -o resnet18[/bold],
     [bold]nas export --key 3f9a --format onnx,pt2[/bold]

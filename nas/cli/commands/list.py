@@ -8,7 +8,7 @@ from nas.cli.root import AsCsv, AsJson, app
 
 @app.command("list", rich_help_panel="Watch")
 def list_runs(csv: AsCsv = False, json: AsJson = False) -> None:
-    """What ran, and what it found.
+    """List all runs and what each of them found.
 
     Example: [bold]nas list --json[/bold]
     """

@@ -13,12 +13,14 @@ from nas.cli.root import AsCsv, AsJson, RunName, app
 @app.command(rich_help_panel="Analyse")
 def rank(
     run: RunName = None,
-    by: Annotated[str | None, typer.Option(help="The metric, a cost (params, memory …) or pareto.")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Sort by the metric, by a cost (params, memory …) or by pareto.")
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="Rows to show; baselines are always shown.")] = 20,
     csv: AsCsv = False,
     json: AsJson = False,
 ) -> None:
-    """The leaderboard: every finished candidate, best first, beside the baselines; ◆ is on the Pareto front.
+    """Show the leaderboard: every finished candidate, best first, and the baselines; ◆ marks the Pareto front.
 
     Example: [bold]nas rank --by params --csv > leaderboard.csv[/bold]
     """

@@ -9,7 +9,7 @@ from nas.cli.root import RunName, app
 
 @app.command(rich_help_panel="Analyse")
 def report(run: RunName = None) -> None:
-    """Write runs/NAME/report.html, one page that needs no network, and print where it is.
+    """Write runs/NAME/report.html, one page that can be read offline, and print its path.
 
     Example: [bold]nas report[/bold]
     """

@@ -18,43 +18,52 @@ if TYPE_CHECKING:
 @app.command(rich_help_panel="Search")
 def search(
     space: Annotated[
-        str | None, typer.Argument(help="A search space: a YAML file, or the name of a shipped one.")
+        str | None, typer.Argument(metavar="SPACE", help="A search space: a YAML file, or the name of a shipped one.")
     ] = None,
     task: Annotated[
         str | None,
-        typer.Option(help="Other data for the space: csv:PATH?target=COLUMN, imagefolder:PATH, FILE.py:FUNCTION, …"),
+        typer.Option(help="Search with other data: csv:PATH?target=COLUMN, imagefolder:PATH, FILE.py:FUNCTION, …"),
     ] = None,
     table: Annotated[
         str | None,
         typer.Option(metavar="PATH", help="Look results up in this JSON file instead of training (see the README)."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run. Default: the space and the time.")] = None,
-    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
-    trials: Annotated[int | None, typer.Option(min=1, help="How many candidates to finish, in all.")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Continue a run that was stopped.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Number of candidates to finish, those before a --resume included.")
+    ] = None,
     time: Annotated[str | None, typer.Option(help="Stop after this time: 90s, 30m, 2h, 1h30m.")] = None,
     slots: Annotated[
-        int | None, typer.Option(min=1, help="Candidates trained at a time. Default: by the machine.")
+        int | None,
+        typer.Option(min=1, help="Number of candidates trained at the same time. Default: as many as fit the machine."),
     ] = None,
     gpus_per_trial: Annotated[
         str | None,
         typer.Option(
             metavar="auto|NUMBER",
-            help="auto: the part of a GPU that the predicted memory of a candidate needs. Default: one for each.",
+            help="auto: give a candidate the part of a GPU that its predicted memory needs. Default: one GPU each.",
         ),
     ] = None,
     gpu_memory: Annotated[
         str | None,
-        typer.Option(metavar="24GiB", help="What of each GPU is for this search, with --gpus-per-trial auto."),
+        typer.Option(metavar="24GiB", help="Memory of each GPU that this search may use, with --gpus-per-trial auto."),
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="topology, tpe, gp, nsga2, qmc, random or exhaustive.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the sampler and of every candidate.")] = None,
     baseline: Annotated[
         list[str] | None,
-        typer.Option(metavar="NETWORK", help="Try this first: a network.py, a topology file or a reference; repeat."),
+        typer.Option(
+            metavar="NETWORK",
+            help="Train this network first: a network.py, a topology file or a reference; may be repeated.",
+        ),
     ] = None,
     reuse: Annotated[
         list[str] | None,
-        typer.Option(metavar="RUN", help="Do not train what this run of the same task and recipe finished; repeat."),
+        typer.Option(
+            metavar="RUN",
+            help="Take results from this run of the same task and recipe instead of training again; may be repeated.",
+        ),
     ] = None,
     storage: Annotated[
         str | None, typer.Option(metavar="URL", help="Optuna storage. Default: study.db in the run.")
@@ -64,8 +73,8 @@ def search(
     """Search a space: train candidates, keep every result, report and export the best.
 
     Writes runs/NAME/: run.yaml, study.db, weights/, report.html and best/ (network.py, weights.safetensors,
-    card.md). Ctrl-C stops cleanly, with exit code 130; --resume goes on. A result that is reused does not count as one
-    of the --trials.
+    card.md). Ctrl-C stops cleanly, with exit code 130; --resume continues. A result taken from another run does not
+    count as one of the --trials.
 
     Examples: [bold]nas search digits --trials 20[/bold], [bold]nas search highway_tabular --task
     "csv:patients.csv?target=outcome"[/bold], [bold]nas search digits --baseline mine/network.py[/bold]
@@ -75,7 +84,7 @@ def search(
     from nas.study import Run
 
     if (space is None) == (resume is None):
-        raise NasError("search takes a SPACE or --resume RUN, one of the two")
+        raise NasError("search needs either a SPACE or --resume RUN")
     for option, value in (("--task", task), ("--table", table)):
         if value is not None and space is None:
             raise NasError(f"{option} is for a new search: a run that is resumed keeps its task")
@@ -104,7 +113,7 @@ def search(
 
 
 def _finish(run: Run) -> None:
-    """The leaderboard, the report and the winner of a search that has ended."""
+    """Print the leaderboard, write the report and export the winner of a search that has ended."""
     from nas.analysis import report
     from nas.export import export_run
 

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 @app.command(rich_help_panel="Analyse")
 def show(
-    what: Annotated[str, typer.Argument(help="A space, a reference, RUN/TRIAL, or a topology file (.json, .py).")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the arc diagram as SVG here.")] = None,
+    what: Annotated[
+        str, typer.Argument(metavar="WHAT", help="A space, a reference, RUN/TRIAL, or a topology file (.json, .py).")
+    ],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the arc diagram to this file, as SVG.")] = None,
     json: AsJson = False,
 ) -> None:
-    """A space, or a network: what every block computes and costs, and its skips as arcs.
+    """Show a space, or a network: what every block computes and costs, and its skips as arcs.
 
     Examples: [bold]nas show digits[/bold], [bold]nas show unet -o unet.svg[/bold], [bold]nas show RUN/12[/bold]
     """

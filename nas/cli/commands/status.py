@@ -8,7 +8,7 @@ from nas.cli.root import AsCsv, AsJson, RunName, app
 
 @app.command(rich_help_panel="Watch")
 def status(run: RunName = None, csv: AsCsv = False, json: AsJson = False) -> None:
-    """How far a search is: its candidates by state, the best so far, and what is being trained.
+    """Show how far a search is: its candidates by state, the best so far, and what is being trained.
 
     Example: [bold]nas status digits-20260105-093000[/bold]
     """

@@ -15,6 +15,10 @@ def test_a_reference_and_a_trial(folder: Path, nas: Nas, tmp_path: Path) -> None
     assert (tmp_path / "one" / "network.py").is_file()
 
 
+def test_the_help_says_how_to_install_onnx(nas: Nas) -> None:
+    assert "pip install 'skipnas[onnx]'" in " ".join(nas("export", "--help").out.split())
+
+
 def test_export_by_key(folder: Path, nas: Nas, tmp_path: Path) -> None:
     key = json.loads(nas("show", "first/1", "--json").out)["key"]
     assert nas("export", "first", "--key", key[:8], "-o", str(tmp_path / "net.py"), "--format", "py").code == 0
