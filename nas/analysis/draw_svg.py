@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from html import escape
 
 from nas.analysis.arcs import Arc, Run, arcs, counted, ops, sizes, widths
-from nas.analysis.palette import LOOKS
 from nas.topology import Topology
+from nas.topology.vocabulary import JOINS
 
 MARGIN = 16.0
 TALLEST = 230.0  # the highest arc
@@ -85,14 +85,14 @@ def _frame(width: float, height: float, label: str, parts: list[str]) -> str:
 def _style() -> str:
     """Plain rules, no CSS variables: Inkscape and librsvg read them too."""
     rules = [_SHAPE]
-    for kind, look in LOOKS.items():
+    for kind, look in JOINS.items():
         rules.append(f".arcs path.{kind}{{stroke-dasharray:{look.dash}}}")
         rules.append(f".arcs path.{kind}.fine{{stroke-dasharray:{_half(look.dash)}}}")
     rules.append(_colours("#ffffff", "#1b2330", "#6a7485", "#c3cad5", "#eef1f5"))
-    rules += [_kind(kind, look.light) for kind, look in LOOKS.items()]
+    rules += [_kind(kind, look.light) for kind, look in JOINS.items()]
     rules.append("@media (prefers-color-scheme: dark){")
     rules.append(_colours("#14181f", "#e8ecf2", "#97a1b2", "#3c4553", "#212731"))
-    rules += [_kind(kind, look.dark) for kind, look in LOOKS.items()]
+    rules += [_kind(kind, look.dark) for kind, look in JOINS.items()]
     return "\n".join(["<style>", *rules, "}", "</style>"])
 
 
@@ -204,7 +204,7 @@ def _legend(drawn: tuple[Arc, ...], y: float) -> Iterator[str]:
     x = MARGIN
     if not drawn:
         yield f'<text x="{x}" y="{y + 4:.1f}">no skips</text>'
-    for kind in (kind for kind in LOOKS if total[kind]):
+    for kind in (kind for kind in JOINS if total[kind]):
         count = counted(total[kind], far[kind])
         yield f'<path class="{kind}" d="M{x:.1f} {y:.1f}h26"/>'
         yield f'<text x="{x + 33:.1f}" y="{y + 4:.1f}"><tspan class="strong">{kind}</tspan> {count}</text>'

@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from nas.analysis.arcs import Arc, Run, arcs, counted, levels, sizes, widths
-from nas.analysis.palette import LOOKS
 from nas.topology import Topology
-from nas.topology.topology import SYMBOLS
+from nas.topology.vocabulary import JOINS
 
 UP, DOWN, LEFT, RIGHT = 1, 2, 4, 8
 _FORK = {"║": "╠", "┃": "┣"}  # two arcs leave one node; dashed lines meet as light ones do
@@ -99,7 +98,7 @@ def _row(canvas: Canvas, level: int, columns: range) -> Text:
     row = Text()
     for column in columns:
         strokes, kind = canvas.get((level, column), (0, ""))
-        row.append(_character(strokes, kind), LOOKS[kind].terminal if kind else "")
+        row.append(_character(strokes, kind), JOINS[kind].terminal if kind else "")
     row.rstrip()
     return row
 
@@ -107,7 +106,7 @@ def _row(canvas: Canvas, level: int, columns: range) -> Text:
 def _character(strokes: int, kind: str) -> str:
     if not strokes:
         return " "
-    across, down, left, right = LOOKS[kind].strokes
+    across, down, left, right = JOINS[kind].strokes
     plain = {LEFT | RIGHT: across, UP | DOWN: down, DOWN | RIGHT: left, DOWN | LEFT: right}
     if strokes in plain:
         return plain[strokes]
@@ -123,7 +122,7 @@ def _chain(topology: Topology, grid: Grid, nodes: range) -> Text:
         line = " " if node == 0 else "─"
         chain.append(line * (grid.gap + (kind is None)), "dim")
         if kind is not None:
-            chain.append(SYMBOLS[kind], LOOKS[kind].terminal)
+            chain.append(JOINS[kind].symbol, JOINS[kind].terminal)
         chain.append(line * (grid.digits - len(label)), "dim").append(label, "bold")
     return chain
 
@@ -161,9 +160,9 @@ def _legend(drawn: tuple[Arc, ...], width: int) -> Text:
         return Text("no skips", "dim")
     total, far = Counter(arc.kind for arc in drawn), Counter(arc.kind for arc in drawn if arc.span > 1)
     entries = []
-    for kind in (kind for kind in LOOKS if total[kind]):
-        across, _, left, right = LOOKS[kind].strokes
-        entry = Text(f"{left}{across}{right} {kind}", LOOKS[kind].terminal)
+    for kind in (kind for kind in JOINS if total[kind]):
+        across, _, left, right = JOINS[kind].strokes
+        entry = Text(f"{left}{across}{right} {kind}", JOINS[kind].terminal)
         entries.append(entry.append(f" {counted(total[kind], far[kind])}", "default"))
     together = sum(len(entry) + 3 for entry in entries) - 3 <= width
     return Text("   " if together else "\n").join(entries)

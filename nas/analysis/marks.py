@@ -6,20 +6,19 @@ import itertools
 
 from rich.text import Text
 
-from nas.analysis.palette import LOOKS
 from nas.analysis.units import RAISED
 from nas.topology import Topology
-from nas.topology.topology import SYMBOLS
+from nas.topology.vocabulary import JOINS, NONE
 
-LEGEND = "· none, " + ", ".join(f"{SYMBOLS[kind]} {kind}" for kind in LOOKS) + ", &³ from node 3"
-_KINDS = {symbol: kind for kind, symbol in SYMBOLS.items()}
+LEGEND = f"{NONE} none, " + ", ".join(f"{join.symbol} {kind}" for kind, join in JOINS.items()) + ", &³ from node 3"
+_KINDS = {NONE: "none"} | {join.symbol: kind for kind, join in JOINS.items()}
 
 
 def marks(topology: Topology) -> str:
     """One mark a block, a space where the resolution changes; a raised number is the node a long skip is from."""
     written = []
     for block, wire in zip(topology.blocks, topology.wiring.wires, strict=True):
-        mark = SYMBOLS[block.skip.kind if block.skip else "none"]
+        mark = JOINS[block.skip.kind].symbol if block.skip else NONE
         far = "" if wire.short or wire.source is None else str(wire.source).translate(RAISED)
         written.append((wire.output.size, mark + far))
     stages = itertools.groupby(written, key=lambda pair: pair[0])
@@ -42,7 +41,7 @@ def kinds(written: str) -> list[tuple[str, str]]:
 
 def coloured(written: str) -> Text:
     """The marks, each in the colour of its kind."""
-    return Text.assemble(*((part, LOOKS[kind].terminal if kind in LOOKS else "dim") for part, kind in kinds(written)))
+    return Text.assemble(*((part, JOINS[kind].terminal if kind in JOINS else "dim") for part, kind in kinds(written)))
 
 
 def _split(written: str) -> list[str]:

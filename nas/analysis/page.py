@@ -26,12 +26,12 @@ from nas.analysis.draw_svg import arc_svg
 from nas.analysis.figures import against, curves
 from nas.analysis.goals import Goals
 from nas.analysis.marks import LEGEND, kinds
-from nas.analysis.palette import LOOKS
 from nas.analysis.ranking import COSTS, ENDS, TITLES, best, failures, formats, leaderboard, states
 from nas.analysis.words import in_words, listed
 from nas.errors import TopologyError
 from nas.files import write_whole
 from nas.topology import Topology
+from nas.topology.vocabulary import JOINS
 
 if TYPE_CHECKING:
     from nas.study import Run
@@ -90,7 +90,7 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
         costs=costs,
         plots=plots,
         words={"ends": ENDS, "objectives": listed([TITLES.get(name, name) for name in goals.objectives])},
-        looks=LOOKS,
+        joins=JOINS,
         legend=LEGEND,
         large=units.large,
         **_own_files(),

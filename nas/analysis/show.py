@@ -11,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.analysis import units
-from nas.analysis.palette import LOOKS
 from nas.topology import Topology
 from nas.topology.block import Block, Head, Stem, options_of
+from nas.topology.geometry import Scalar, Shape
 from nas.topology.shapes import Wire
-from nas.topology.vocabulary import HEADS, OPS, STEMS, Scalar, Shape
+from nas.topology.vocabulary import HEADS, JOINS, OPS, STEMS
 
 Costs = Sequence[tuple[int, int]]  # parameters and FLOPs of the stem, of every block, of the head
 
@@ -127,7 +127,7 @@ def _shape(shape: Shape, brief: bool) -> str:
 def _skip(block: Block, wire: Wire) -> Text:
     if block.skip is None or wire.source is None:
         return Text("·", "dim")
-    look = LOOKS[block.skip.kind]
+    look = JOINS[block.skip.kind]
     return Text(block.skip.kind, look.terminal).append("" if wire.short else f" ← {wire.source}")
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from nas.analysis import units
 from nas.analysis.goals import Goals
 from nas.analysis.marks import LEGEND, coloured, fitted, marks
-from nas.analysis.palette import LOOKS
+from nas.topology.vocabulary import JOINS
 
 if TYPE_CHECKING:
     from nas.space import SearchSpace
@@ -65,10 +65,10 @@ def _either(values: Sequence[Any], each: str = "") -> Text:
 
 
 def _skips(skips: Skips) -> Text:
-    """The kinds that a block may choose from, and what is said of concat and long ones."""
+    """The kinds that a block may choose from, the growths of those that widen, and what a long one may be."""
     text = Text(" | ", "dim").join(Text(kind, _style(kind)) for kind in skips.kinds)
-    if "concat" in skips.kinds:
-        text.append("\nconcat: growth ", "dim").append_text(_either(skips.concat.growth))
+    for kind in (kind for kind in skips.kinds if kind in JOINS and JOINS[kind].widens):
+        text.append(f"\n{kind}: growth ", "dim").append_text(_either(skips.growths(kind)))
     if "long" in skips.kinds:
         nearest, farthest = skips.long.reach
         reach = f"{nearest} … {farthest} blocks back" if farthest else f"{nearest} or more blocks back"
@@ -80,7 +80,7 @@ def _skips(skips: Skips) -> Text:
 
 
 def _style(kind: str) -> str:
-    return LOOKS[kind].terminal if kind in LOOKS else ""
+    return JOINS[kind].terminal if kind in JOINS else ""
 
 
 def _facts(space: SearchSpace, width: int) -> Table:

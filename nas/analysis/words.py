@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from nas.analysis.arcs import arcs, sizes
-from nas.analysis.palette import LOOKS
 from nas.topology import Topology
+from nas.topology.vocabulary import JOINS
 
 
 def in_words(topology: Topology) -> str:
@@ -30,7 +30,7 @@ def _skips(topology: Topology) -> str:
     if not drawn:
         return "None has a skip."
     total, far = Counter(arc.kind for arc in drawn), Counter(arc.kind for arc in drawn if arc.span > 1)
-    each = [f"{total[kind]} {kind}{_far(far[kind], total[kind])}" for kind in LOOKS if total[kind]]
+    each = [f"{total[kind]} {kind}{_far(far[kind], total[kind])}" for kind in JOINS if total[kind]]
     whose = (
         "Every block has a skip"
         if len(drawn) == len(topology)

@@ -21,6 +21,7 @@ import torch
 from nas.cost.probe import ModuleCost, TensorSpec, probe
 from nas.network.blueprint import Call, blueprint
 from nas.topology import Topology
+from nas.topology.vocabulary import HEADS, STEMS
 
 if TYPE_CHECKING:
     from nas.tasks.recipe import Recipe
@@ -86,14 +87,14 @@ def _default() -> Recipe:
 
 
 def _batch(topology: Topology, recipe: Recipe) -> TensorSpec:
-    dtype = torch.int64 if topology.stem.op == "token" else torch.float32
+    dtype = torch.int64 if STEMS[topology.stem.op].reads_tokens else torch.float32
     return TensorSpec((recipe.batch_size, *topology.input), dtype, grad=False)
 
 
 def _placed_modules(topology: Topology, batch: TensorSpec, recipe: Recipe) -> list[PlacedModule]:
     """Every module of the network in its place, and the loss behind the head."""
     plan = blueprint(topology)
-    tied = ("token.weight",) if topology.head.op == "language_model" else ()  # the head's decoder is the same tensor
+    tied = ("token.weight",) if HEADS[topology.head.op].tied else ()  # the head's decoder is the same tensor
     outputs, places = [batch], [0]  # places: identity passes its input on, under the same number
 
     def add(cost: ModuleCost, source: int | None = None) -> PlacedModule:

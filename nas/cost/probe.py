@@ -23,7 +23,8 @@ from torch.utils.flop_counter import flop_registry
 
 from nas.network.blueprint import BlockPlan, Call
 from nas.network.lean import make_lean
-from nas.network.network import Bypass, construct
+from nas.network.modules import construct
+from nas.network.network import JoinedBlock
 
 Forward = Callable[..., Tensor]
 
@@ -175,7 +176,7 @@ def probe(
     parameters that belong to another part. `precision` and `memory` are the recipe's.
     """
     with FakeTensorMode():
-        module = channels_last(Bypass(part) if isinstance(part, BlockPlan) else construct(part))
+        module = channels_last(JoinedBlock(part) if isinstance(part, BlockPlan) else construct(part))
         if memory == "lean":
             make_lean(module)
         run = functools.partial(_forward, module, precision, smoothing)
@@ -207,7 +208,7 @@ def channels_last(module: nn.Module) -> nn.Module:
 
 def _forward(module: nn.Module, precision: str, smoothing: float | None, x: Tensor, s: Tensor | None = None) -> Tensor:
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16", cache_enabled=False):
-        y = module(x, x if s is None else s) if isinstance(module, Bypass) else module(x)
+        y = module(x, x if s is None else s) if isinstance(module, JoinedBlock) else module(x)
     return y if smoothing is None else _loss(y.float(), smoothing)
 
 

@@ -25,8 +25,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from nas.cost import Cost, measure
 from nas.network import Network, build
+from nas.network.samples import sample_inputs
 from nas.topology import Topology
-from nas.topology.block import options_of
 from nas.topology.paths import describe
 from nas.training.metrics import cross_entropy
 
@@ -65,10 +65,7 @@ class UntrainedCandidate:
 
     def noise(self, size: int = BATCH) -> Tensor:
         """A batch (size, *input)."""
-        shape, stem = (size, *self.topology.input), self.topology.stem
-        if stem.op == "token":
-            return torch.randint(int(options_of(stem)["vocabulary"]), shape, generator=self.random)
-        return torch.randn(shape, generator=self.random)
+        return sample_inputs(self.topology, size, generator=self.random)
 
 
 # ------------------------------------------------------------------------------------------------- without a network

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.export.ends import batched, example, output_shape
 from nas.export.source import skips_in_words
+from nas.export.stem_and_head import batched, example, output_shape
 from nas.topology import Topology
 
 if TYPE_CHECKING:

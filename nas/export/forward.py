@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from nas.export.ends import BARE_STEMS
 from nas.export.plan import Step
+from nas.export.stem_and_head import BARE_STEMS
 from nas.network.blueprint import BlockPlan, Blueprint
 from nas.topology import Topology
+from nas.topology.geometry import Shape
 from nas.topology.shapes import Wire
-from nas.topology.vocabulary import Shape
-
-KINDS = {"Add": "add", "Concat": "concat", "Gate": "gate", "LinearGate": "gate", "Mul": "mul"}
+from nas.topology.vocabulary import JOINS
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +112,14 @@ def _resized(s: str, f: str, wire: Wire) -> str:
 
 
 def _joined(plan: BlockPlan, names: Mapping[str, str], f: str, s: str, wire: Wire) -> str:
-    if plan.join is None:
+    """The join as its row writes it, or as a call of its module."""
+    if plan.kind is None:
         return f
-    if "gate" in names:
-        return f"{names['gate']}({f}, {s}, x)"
-    if plan.join.name == "Concat":
-        return f"torch.cat(({s}, {f}), {1 if len(wire.output.size) == 2 else -1})"
-    return f"{f} {'+' if plan.join.name == 'Add' else '*'} {s}"
+    if plan.kind in names:
+        return f"{names[plan.kind]}({f}, {s}, x)"
+    expression = JOINS[plan.kind].expression
+    assert expression is not None  # else it has a module
+    return expression.format(f=f, s=s, dim=1 if wire.output.layout == "image" else -1)
 
 
 def _after(plan: BlockPlan, names: Mapping[str, str], value: str) -> str:
@@ -130,9 +130,8 @@ def _after(plan: BlockPlan, names: Mapping[str, str], value: str) -> str:
 
 def _comment(plan: BlockPlan, wires: tuple[Wire, ...]) -> str:
     """`concat y3: (B, 64, 8, 8)`: the kind of the skip, where it starts unless at x, and the output's shape."""
-    kind = KINDS[plan.join.name] if plan.join else ""
-    source = f" y{plan.source}" if plan.join and not plan.short else ""
-    return f"{kind}{source}: " * bool(kind) + _shape(wires[0].output, wires[-1].output)
+    source = f" y{plan.source}" if plan.kind and not plan.short else ""
+    return f"{plan.kind}{source}: " * bool(plan.kind) + _shape(wires[0].output, wires[-1].output)
 
 
 def _shape(first: Shape, last: Shape | None = None) -> str:

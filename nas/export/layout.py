@@ -13,7 +13,7 @@ import textwrap
 import tokenize
 from itertools import pairwise
 
-from nas.topology.vocabulary import Scalar
+from nas.topology.geometry import Scalar
 
 WIDTH = 88
 OPEN, CLOSE = "([{", ")]}"

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from nas.network.blueprint import BlockPlan, Blueprint, Call
+from nas.topology.vocabulary import JOINS
 
-SLOTS = ("block", "project", "gate", "norm")
+WITH_PARAMETERS = tuple(kind for kind, join in JOINS.items() if join.expression is None)
+SLOTS = ("block", "project", *WITH_PARAMETERS, "norm")
+PLACES = {"block": "transform", "project": "project", "norm": "after"}  # slot → attribute of a built block
 PERIODS = (1, 2, 3, 4)
 SHORTEST = 3  # blocks that are worth a loop
 
@@ -51,7 +54,7 @@ def modules(plan: BlockPlan) -> Modules:
     slots = {
         "block": plan.transform if plan.transform.name != "nn.Identity" else None,
         "project": plan.project,
-        "gate": plan.join if plan.join and plan.join.name.endswith("Gate") else None,
+        **{kind: plan.join if plan.kind == kind else None for kind in WITH_PARAMETERS},
         "norm": plan.after if plan.after and plan.after.name == "nn.LayerNorm" else None,
     }
     return tuple((slot, call) for slot, call in slots.items() if call is not None)
@@ -117,7 +120,7 @@ def _growing(blocks: Sequence[Modules]) -> int:
 
 def renaming(plan: Blueprint) -> dict[str, str]:
     """Where a module of the built network is in the exported one: blocks.4.join → gates4_9.1."""
-    places = {"block": "transform", "project": "project", "gate": "join", "norm": "after"}
+    places = dict.fromkeys(WITH_PARAMETERS, "join") | PLACES
     names = {}
     for step in steps(plan):
         for slot in step.modules:

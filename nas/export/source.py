@@ -8,14 +8,15 @@ from collections import Counter
 from collections.abc import Iterable
 
 from nas.errors import ExportError
+from nas.export.class_sources import imports, lift
 from nas.export.constructors import constructors
-from nas.export.ends import BARE_STEMS, Head, batched, example, head_of, output_shape, stem_of
 from nas.export.forward import forward_features
 from nas.export.layout import filled, fit
-from nas.export.lift import imports, lift
 from nas.export.plan import Step, steps
+from nas.export.stem_and_head import BARE_STEMS, Head, batched, example, head_of, output_shape, stem_of
 from nas.network.blueprint import Blueprint, blueprint
 from nas.topology import Topology
+from nas.topology.vocabulary import HEADS
 
 HEADER = '''\
 """{title}
@@ -78,7 +79,7 @@ def source(topology: Topology, title: str, parameters: int, weights: str = "weig
     parts, head = steps(plan), head_of(topology, plan.head)
     classes = lift(_classes(plan, parts, head))
     body = NETWORK.format(
-        init=_method(_init(plan, parts, head, classes)),
+        init=_method(_init(topology, plan, parts, head, classes)),
         features=_method(forward_features(topology, plan, parts)),
         forward=_method(head.forward),
         reset=_method([head.reset]),
@@ -133,9 +134,9 @@ def _classes(plan: Blueprint, parts: tuple[Step, ...], head: Head) -> list[str]:
     return [name for name in names if not name.startswith("nn.") and name not in BARE_STEMS]
 
 
-def _init(plan: Blueprint, parts: tuple[Step, ...], head: Head, classes: list[str]) -> list[str]:
+def _init(topology: Topology, plan: Blueprint, parts: tuple[Step, ...], head: Head, classes: list[str]) -> list[str]:
     lines = [*constructors(stem_of(plan), parts), *constructors([("head", head.call)])]
-    if head.call.name == "LanguageModel":
+    if HEADS[topology.head.op].tied:
         lines.append("self.head.tie(self.stem.token.weight)")
     return [*lines, *_initialisation("\n".join([*classes, *lines]))]
 

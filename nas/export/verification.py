@@ -17,7 +17,7 @@ from nas.export import proof
 from nas.export.formats import FORMATS
 from nas.export.weights import renamed, safetensors
 from nas.topology import Topology
-from nas.topology.block import options_of
+from nas.topology.vocabulary import STEMS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -117,7 +117,7 @@ def _prepare(case: Case, folder: Path) -> dict[str, Any]:
     files = {"weights": folder / "weights.safetensors", "expected": folder / "expected.safetensors"}
     files["weights"].write_bytes(safetensors(renamed(case.topology, network.state_dict())))
     files["expected"].write_bytes(safetensors(_expected(network, case.topology)))
-    context = case.topology.input[0] if case.topology.stem.op == "token" else None
+    context = case.topology.input[0] if STEMS[case.topology.stem.op].reads_tokens else None
     paths = {"code": str(case.path), **{name: str(path) for name, path in files.items()}}
     return {**paths, "formats": case.formats, "context": context}
 
@@ -148,12 +148,10 @@ def _expected(network: Network, topology: Topology) -> dict[str, Tensor]:
 def _batch(topology: Topology, size: int) -> Tensor:
     import torch
 
-    generator = torch.Generator().manual_seed(size)
-    if topology.stem.op == "token":
-        words, length = int(options_of(topology.stem)["vocabulary"]), min(LONGEST, topology.input[0])
-        length = max(1, length + BATCHES[0] - size)  # another one in each batch
-        return torch.randint(words, (size, length), generator=generator)
-    return torch.randn(size, *topology.input, generator=generator)
+    from nas.network.samples import sample_inputs
+
+    length = max(1, min(LONGEST, topology.input[0]) + BATCHES[0] - size)  # another one in each batch
+    return sample_inputs(topology, size, tokens=length, generator=torch.Generator().manual_seed(size))
 
 
 def _stir(network: Network, topology: Topology) -> None:

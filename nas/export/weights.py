@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nas.errors import ExportError
-from nas.export.ends import head_of
 from nas.export.plan import renaming
+from nas.export.stem_and_head import head_of
 from nas.network.blueprint import blueprint
 from nas.topology import Topology
 

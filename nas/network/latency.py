@@ -8,8 +8,8 @@ import time
 import torch
 from torch import nn
 
+from nas.network.samples import sample_inputs
 from nas.topology import Topology
-from nas.topology.block import options_of
 
 WARM_UP_PASSES, MOST_PASSES, MOST_SECONDS = 5, 30, 1.0
 
@@ -40,10 +40,7 @@ def measure_latency(network: nn.Module, topology: Topology, batch: int = 1) -> f
 
 
 def _inputs(topology: Topology, batch: int) -> torch.Tensor:
-    shape = (batch, *topology.input)
-    if topology.stem.op == "token":
-        return torch.randint(int(options_of(topology.stem)["vocabulary"]), shape)
-    inputs = torch.randn(shape)
+    inputs = sample_inputs(topology, batch)
     return inputs.to(memory_format=torch.channels_last) if inputs.ndim == 4 else inputs
 
 

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from nas.network.blueprint import BlockPlan, Call, blueprint
-from nas.network.ops import MODULES
+from nas.network.blueprint import BlockPlan, blueprint
+from nas.network.modules import construct
 from nas.topology import Topology
+from nas.topology.vocabulary import HEADS
 
 
-def construct(call: Call) -> nn.Module:
-    """The module that the call makes."""
-    arguments: dict[str, Any] = dict(call.kwargs)
-    return MODULES[call.name](*call.args, **arguments)
-
-
-class Bypass(nn.Module):
+class JoinedBlock(nn.Module):
     """y = after(join(F(x), project(resize(s)))): one block with its skip."""
 
     def __init__(self, plan: BlockPlan) -> None:
@@ -51,11 +44,11 @@ class Network(nn.Module):
         plan = blueprint(topology)
         self.topology = topology
         self.stem = construct(plan.stem)
-        self.blocks = nn.ModuleList(map(Bypass, plan.blocks))
+        self.blocks = nn.ModuleList(map(JoinedBlock, plan.blocks))
         self.head = construct(plan.head)
         self._sources = [None if block.short else block.source for block in plan.blocks]
         self._last_use = plan.last_use
-        if topology.head.op == "language_model":
+        if HEADS[topology.head.op].tied:
             self.head.tie(self.stem.token.weight)  # type: ignore[operator,union-attr]
 
     @property

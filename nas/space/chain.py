@@ -21,8 +21,9 @@ from nas.space.decisions import Decision, Trail, Walk, drive, explore, first, pi
 from nas.space.parts import BlockEntry, Network, Part, Stage
 from nas.space.skips import Long, Skips
 from nas.topology.block import Block, Head, Pairs, Skip, Stem, options_of
+from nas.topology.geometry import Scalar, Shape
 from nas.topology.shapes import transformed
-from nas.topology.vocabulary import STEMS, Scalar, Shape
+from nas.topology.vocabulary import JOINS, STEMS
 
 Ends = tuple[Stem, tuple[Block, ...], Head]
 
@@ -80,7 +81,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Bypass:
+class SkipChoice:
     """A skip, and how wide it makes F: a share of the width or a number of channels; None leaves it as it is."""
 
     skip: Skip | None = None
@@ -94,7 +95,7 @@ class Plain:
     setting: Setting
     stride: int
 
-    def block(self, bypass: Bypass = Bypass()) -> Block:
+    def block(self, bypass: SkipChoice = SkipChoice()) -> Block:
         width = self.setting.width
         if bypass.growth is not None:
             width = narrowed(width, bypass.growth)
@@ -182,21 +183,20 @@ class Chain:
         """Whether the block may have a skip at all: always, or where F(x) has the shape of x."""
         return x is None or placed.skips.where == "any" or self.after(plain.block(), x) == x
 
-    def bypass(self, placed: PlacedStage, slot: Slot, label: str, number: int) -> Walk[Bypass]:
+    def bypass(self, placed: PlacedStage, slot: Slot, label: str, number: int) -> Walk[SkipChoice]:
         """The skip around a block of the op with this label."""
         entry, skips = placed.entry(label), placed.skips
         name = f"{slot.name}.skip" if entry.skip is None else f"{slot.name}.{label}.skip"
         kind = yield from pick(name, placed.kinds(slot, entry))
         if kind == "none":
-            return Bypass()
+            return SkipChoice()
         if kind == "long":
             return (yield from _long(skips.long, slot, number, narrows=entry.sized))
-        if kind == "concat":
-            growth = yield from pick(f"{slot.name}.concat.growth", skips.concat.growth if entry.sized else (None,))
-            return Bypass(Skip("concat"), growth)
-        shortcuts = {"add": skips.add, "gate": skips.gate, "mul": skips.mul}[kind].shortcut
-        shortcut = yield from pick(f"{slot.name}.{kind}.shortcut", shortcuts)
-        return Bypass(Skip(kind, shortcut=shortcut))
+        if JOINS[kind].widens:
+            growth = yield from pick(f"{slot.name}.{kind}.growth", skips.growths(kind) if entry.sized else (None,))
+            return SkipChoice(Skip(kind), growth)
+        shortcut = yield from pick(f"{slot.name}.{kind}.shortcut", skips.shortcuts(kind))
+        return SkipChoice(Skip(kind, shortcut=shortcut))
 
     def plans(self, placed: PlacedStage) -> Iterator[tuple[Trail, Plan]]:
         """What may be decided once for a stage, all at its greatest depth."""
@@ -269,15 +269,15 @@ def _setting(name: str, part: Part) -> Walk[Setting]:
     return Setting(label, entry.op, width, tuple(options.items()))
 
 
-def _long(long: Long, slot: Slot, number: int, *, narrows: bool) -> Walk[Bypass]:
+def _long(long: Long, slot: Slot, number: int, *, narrows: bool) -> Walk[SkipChoice]:
     """A skip from an earlier block or the stem; `narrows` says that the width of F is the op's to choose."""
     growth, shortcut = None, "project"
     join = yield from pick(f"{slot.name}.join", long.join)
-    if join != "concat":
+    if not JOINS[join].widens:
         shortcut = yield from pick(f"{slot.name}.long.shortcut", long.shortcut)
     elif long.growth is not None and narrows:
         growth = yield from pick(f"{slot.name}.long.growth", long.growth)
     nearest, farthest = long.reach
     low = 0 if farthest is None else max(0, number - farthest)
     source = yield from pick_number(f"{slot.name}.source", low, number - nearest)
-    return Bypass(Skip(join, source, shortcut), growth)
+    return SkipChoice(Skip(join, source, shortcut), growth)

@@ -18,8 +18,9 @@ from nas.space.faults import Fault, Path
 from nas.space.parts import BlockEntry
 from nas.topology import Topology
 from nas.topology.block import options_of
+from nas.topology.geometry import MAX_WIDTH, Shape
 from nas.topology.shapes import transformed
-from nas.topology.vocabulary import MAX_WIDTH, STEMS, Shape
+from nas.topology.vocabulary import JOINS, STEMS
 
 MAX_SETTINGS = 4096
 PRIME = 65521  # no number of heads and no expansion divides it: it stands for a width that varies
@@ -73,13 +74,13 @@ def _check_ends(chain: Chain, input: tuple[int, ...], outputs: int) -> None:
 def _check_same_shape(chain: Chain) -> None:
     """Shapes are followed without their skips, so that no skip may change one."""
     for place, placed in enumerate(chain.stages):
-        if chain.follows_shapes and any(_concats(placed, entry) for entry in placed.stage.op):
+        if chain.follows_shapes and any(_widens(placed, entry) for entry in placed.stage.op):
             own = () if placed.stage.skips is None else ("network", "stages", place)
             rule = "must leave out concat where a stage says `where: same_shape`: concat changes every shape"
             raise Fault(rule, *own, "skips", "kinds")
 
 
-def _concats(placed: PlacedStage, entry: BlockEntry) -> bool:
+def _widens(placed: PlacedStage, entry: BlockEntry) -> bool:
     """Whether the output of such a block may be wider than F(x)."""
     return any(True for _ in _growths(placed, entry))
 
@@ -87,9 +88,10 @@ def _concats(placed: PlacedStage, entry: BlockEntry) -> bool:
 def _growths(placed: PlacedStage, entry: BlockEntry) -> Iterator[float | None]:
     """What a concat may make of the width of F: None where it stays as it is."""
     kinds, skips = placed.kinds(placed.slots[-1], entry), placed.skips
-    if "concat" in kinds:
-        yield from skips.concat.growth if entry.sized else (None,)
-    if "long" in kinds and "concat" in skips.long.join:
+    for kind in kinds:
+        if kind in JOINS and JOINS[kind].widens:
+            yield from skips.growths(kind) if entry.sized else (None,)
+    if "long" in kinds and any(JOINS[join].widens for join in skips.long.join):
         yield from skips.long.growth if skips.long.growth is not None and entry.sized else (None,)
 
 
@@ -123,7 +125,7 @@ def _output(placed: PlacedStage, plain: Plain, view: View) -> View:
     except TopologyError as error:
         why = "; its input's width varies here, since concat is offered" if keeps and varies else ""
         raise TopologyError(f"{block.op}: {error}{why}") from None
-    return after, (block.width is None and varies) or _concats(placed, entry)
+    return after, (block.width is None and varies) or _widens(placed, entry)
 
 
 def _widest(placed: PlacedStage, widest: int) -> int:

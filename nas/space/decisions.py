@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from nas.topology.vocabulary import Scalar
+from nas.topology.geometry import Scalar
 
 T = TypeVar("T")
 

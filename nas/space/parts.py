@@ -13,7 +13,8 @@ from nas.space.faults import Fault, must_be_one_of
 from nas.space.sections import Flat, Section
 from nas.space.skips import Kind, Skips
 from nas.space.values import Choices, Width
-from nas.topology.vocabulary import HEADS, OPS, STEMS, HeadOp, Op, Option, Scalar, StemOp
+from nas.topology.geometry import Scalar
+from nas.topology.vocabulary import HEADS, OPS, STEMS, HeadOp, Op, Option, StemOp
 
 MAX_STAGES = 256
 MAX_BLOCKS = 1024  # of a whole chain

@@ -17,8 +17,8 @@ from nas.space.chain import Chain, PlacedStage, Plain, Plan, Slot
 from nas.space.decisions import Decision, Range, Trail, Walk, explore
 from nas.topology import Topology
 from nas.topology.block import Block
+from nas.topology.geometry import Scalar, Shape
 from nas.topology.shapes import Wire
-from nas.topology.vocabulary import Scalar, Shape
 
 T = TypeVar("T")
 Params = dict[str, Scalar]

@@ -2,52 +2,89 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Collection
+from typing import Annotated, Any, Literal
 
+from pydantic import WrapValidator, create_model
+
+from nas.space.faults import Fault, must_be_one_of
 from nas.space.sections import Section
 from nas.space.values import Choices, Growth, Reach
+from nas.topology import vocabulary
+from nas.topology.vocabulary import JOINS, SHORTCUTS
 
-Kind = Literal["none", "add", "concat", "gate", "mul", "long"]
-Join = Literal["add", "concat", "gate", "mul"]
-Shortcut = Literal["project", "pad"]
+KINDS = (*vocabulary.KINDS, "long")
 
 
-class Aligned(Section):
-    """A join of equal shapes; where they differ `shortcut` makes them so: a projection, or zeros for the rest."""
+def _one_of(words: Collection[str]) -> WrapValidator:
+    """A validator that accepts these words alone."""
+
+    def check(value: object, _: object) -> object:
+        if not isinstance(value, str) or value not in words:
+            raise Fault(must_be_one_of(value, words))
+        return value
+
+    return WrapValidator(check)
+
+
+Kind = Annotated[str, _one_of(KINDS)]
+JoinName = Annotated[str, _one_of(JOINS)]
+Shortcut = Annotated[str, _one_of(SHORTCUTS)]
+
+
+class AligningJoin(Section):
+    """How a join of equal shapes is made: where the shapes differ, `shortcut` aligns them by a projection or zeros."""
 
     shortcut: Choices[Shortcut] = ("project",)
 
 
-class Concat(Section):
-    """[x, F(x)] with F `growth` wide: a share of the stage's width (0.5) or a number of channels (12)."""
+class WideningJoin(Section):
+    """How [x, F(x)] is made: F is `growth` wide, a share of the stage's width (0.5) or a number of channels (12)."""
 
     growth: Choices[Growth] = (0.5,)
 
 
 class Long(Section):
-    """A skip from an earlier y[j], `reach` blocks back. F keeps its width unless a `growth` is given for concat."""
+    """A skip from an earlier y[j], `reach` blocks back.
 
-    join: Choices[Join] = ("concat",)
+    F keeps its width, unless a `growth` is given for a join that widens.
+    """
+
+    join: Choices[JoinName] = ("concat",)
     reach: Reach = (2, None)
     shortcut: Choices[Shortcut] = ("project",)
     growth: Choices[Growth] | None = None
 
 
-class Skips(Section):
-    """Which skips a block may choose, and how each is made; `where: same_shape` offers them only where F(x) has the
-    shape of x.
+def _of_every_join() -> type[Section]:
+    """The section that has a section for every join of the vocabulary."""
+    sections = {kind: WideningJoin if join.widens else AligningJoin for kind, join in JOINS.items()}
+    fields: dict[str, Any] = {kind: (section, section()) for kind, section in sections.items()}
+    return create_model("_Joins", __base__=Section, __module__=__name__, **fields)
+
+
+class Skips(_of_every_join()):  # type: ignore[misc]  # a base that is made from the table of joins
+    """Which skips a block may choose, and how each join is made: `add`, `concat` and so on are sections.
+
+    `where: same_shape` offers skips only where F(x) has the shape of x.
     """
 
     kinds: Choices[Kind] = ("none", "add", "concat", "gate", "long")
-    add: Aligned = Aligned()
-    gate: Aligned = Aligned()
-    mul: Aligned = Aligned()
-    concat: Concat = Concat()
     long: Long = Long()
     where: Literal["any", "same_shape"] = "any"
 
+    def growths(self, kind: str) -> tuple[float, ...]:
+        """Return the growths that a block may choose for a short skip of a kind that widens."""
+        section: WideningJoin = getattr(self, kind)
+        return section.growth
+
+    def shortcuts(self, kind: str) -> tuple[str, ...]:
+        """Return the shortcuts that a block may choose for a short skip of a kind that aligns shapes."""
+        section: AligningJoin = getattr(self, kind)
+        return section.shortcut
+
     def changed(self, own: Skips | None) -> Skips:
-        """These skips with what `own` says put in place of what is said here."""
+        """Return these skips with everything that `own` sets put in place of what is set here."""
         changed: Skips = self if own is None else _changed(self, own)
         return changed
 

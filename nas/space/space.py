@@ -25,9 +25,10 @@ from nas.space.settings import Limits, SearchSettings
 from nas.tasks import Task, function
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology
-from nas.topology.vocabulary import Scalar
+from nas.topology.geometry import Scalar
+from nas.topology.vocabulary import JOINS
 
-SKIPPED_BY = {"plain": "none", "resnet": "add", "densenet": "concat", "highway": "gate"}
+KIND_OF_BASELINE = {"plain": "none"} | {join.baseline: kind for kind, join in JOINS.items() if join.baseline}
 FOLDERS = (Path(__file__).parents[1] / "search_spaces", Path(__file__).parents[2] / "search_spaces")  # wheel, checkout
 
 
@@ -152,8 +153,8 @@ class SearchSpace:
 
     def baseline(self, name: str) -> Topology:
         """The topology of a baseline of that name. Raises TopologyError where there is none, or it does not fit."""
-        if name in SKIPPED_BY:
-            return self._topology(*self._chain.uniform(SKIPPED_BY[name]))
+        if name in KIND_OF_BASELINE:
+            return self._topology(*self._chain.uniform(KIND_OF_BASELINE[name]))
         from nas.topology import references
 
         return references.get(name, input=self.task.input, outputs=self.task.outputs)

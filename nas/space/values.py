@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Wr
 
 from nas.space import quantities
 from nas.space.faults import Fault, shown
-from nas.topology.vocabulary import MAX_WIDTH, Scalar
+from nas.topology.geometry import MAX_WIDTH, Scalar
 
 FAR = 10**6  # farther than any block
 T = TypeVar("T")

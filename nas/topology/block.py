@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nas.errors import TopologyError, expected
-from nas.topology.vocabulary import HEADS, JOINS, MAX_WIDTH, OPS, SHORTCUTS, STEMS, Options, Scalar, complete
+from nas.topology.geometry import MAX_WIDTH, Options, Scalar
+from nas.topology.vocabulary import HEADS, JOINS, OPS, SHORTCUTS, STEMS, complete
 
 Pairs = tuple[tuple[str, Scalar], ...]
 MAX_BLOCKS = 4096

@@ -13,7 +13,7 @@ from typing import Any
 from nas.errors import TopologyError, expected
 from nas.topology import Topology
 from nas.topology.block import Block, Head, Skip, Stem
-from nas.topology.vocabulary import Options
+from nas.topology.geometry import Options
 
 Image = tuple[int, int, int]
 IMAGENET: Image = (3, 224, 224)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from nas.errors import TopologyError
 from nas.topology.block import Block, Head, Skip, Stem, options_of
-from nas.topology.vocabulary import HEADS, MAX_SIZE, MAX_WIDTH, OPS, STEMS, Shape
+from nas.topology.geometry import MAX_SIZE, MAX_WIDTH, Shape
+from nas.topology.vocabulary import HEADS, JOINS, OPS, STEMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def _wire(number: int, block: Block, nodes: Sequence[Shape], same: Sequence[int]
     before = nodes[-1]
     after = transformed(block, before)
     if block.skip is None:
-        vanishes = block.op == "identity" and after == before
+        vanishes = OPS[block.op].is_identity and after == before
         return Wire(before, after, after, vanishes=vanishes)
     source = number - 1 if block.skip.source is None else block.skip.source
     if source >= number:
@@ -95,7 +96,7 @@ def _wire(number: int, block: Block, nodes: Sequence[Shape], same: Sequence[int]
         raise TopologyError(f"a skip cannot join {bypass.layout} features to {after.layout} features")
     align = _align(block.skip, block.stride if short else 1, bypass, after)
     joined = after
-    if block.skip.kind == "concat":
+    if JOINS[block.skip.kind].widens:
         joined = Shape(bypass.width + after.width, after.size)
         _possible(joined)
     return Wire(before, after, joined, number - 1 if short else source, bypass, align, short)
@@ -113,23 +114,21 @@ def transformed(block: Block, before: Shape) -> Shape:
         raise TopologyError(f"it keeps its input's width {before.width}, but got width={width}")
     after = Shape(width, op.size(before.size, block.stride, options_of(block)))
     _possible(after)
-    options = options_of(block)
-    if "heads" in options and width % int(options["heads"]):
-        raise TopologyError(f"heads must divide the width {width}, but got heads={options['heads']}")
-    if block.op in ("bottleneck", "preact_bottleneck") and width % int(options["expansion"]):
-        raise TopologyError(f"expansion must divide the width {width}, but got {options['expansion']}")
+    for name, value in options_of(block).items():
+        if op.options[name].divides_width and width % int(value):
+            raise TopologyError(f"{name} must divide the width {width}, but got {name}={value}")
     return after
 
 
 def _align(skip: Skip, stride: int, bypass: Shape, target: Shape) -> Align:
     """How `bypass` becomes joinable to F(x) of shape `target`."""
-    project = None
-    if skip.kind != "concat" and bypass.width != target.width:
+    project, widens = None, JOINS[skip.kind].widens
+    if not widens and bypass.width != target.width:
         project = "pad" if skip.shortcut == "pad" and bypass.width < target.width else "conv"
     if bypass.size == target.size:
         return Align(None, project)
     strided = tuple((n - 1) // stride + 1 for n in bypass.size)
-    if skip.kind != "concat" and strided == target.size:
+    if not widens and strided == target.size:
         # a strided shortcut without a change of width still needs something that strides
         return Align("stride", project or ("pad" if skip.shortcut == "pad" else "conv"))
     return Align("resize", project)
@@ -148,10 +147,12 @@ def _check_head(stem: Stem, head: Head, first: Shape, last: Shape, outputs: int)
     if last.layout not in op.layouts:
         reads = " or ".join(op.layouts)
         raise TopologyError(f"head ({head.op}): it reads {reads} features, but gets {last.layout} {last}")
-    if head.op == "class_token" and not options_of(stem).get("class_token"):
-        raise TopologyError(f"head (class_token): the stem gives no class token, it is {stem.op!r}")
-    if head.op == "language_model" and options_of(stem).get("vocabulary") != outputs:
-        vocabulary = options_of(stem).get("vocabulary")
+    options = options_of(stem)
+    if op.requires is not None and not options.get(op.requires):
+        wanted = op.requires.replace("_", " ")
+        raise TopologyError(f"head ({head.op}): the stem gives no {wanted}, it is {stem.op!r}")
+    if op.tied and options.get("vocabulary") != outputs:
         raise TopologyError(
-            f"head (language_model): outputs must equal the stem's vocabulary, but got {outputs} and {vocabulary}"
+            f"head ({head.op}): outputs must equal the stem's vocabulary, "
+            f"but got {outputs} and {options.get('vocabulary')}"
         )

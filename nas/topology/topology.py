@@ -12,11 +12,11 @@ from typing import Any
 
 from nas.errors import TopologyError, expected
 from nas.topology.block import MAX_BLOCKS, Block, Head, Skip, Stem, options_of
+from nas.topology.geometry import MAX_SIZE, MAX_WIDTH
 from nas.topology.shapes import Wiring, infer
-from nas.topology.vocabulary import MAX_SIZE, MAX_WIDTH
+from nas.topology.vocabulary import JOINS, NONE
 
 VERSION = 1
-SYMBOLS = {"none": "·", "add": "+", "concat": "&", "gate": "~", "mul": "×"}
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,8 @@ def _label(op: str, width: int | None, stride: int) -> str:
 
 def _mark(skip: Skip | None) -> str:
     if skip is None:
-        return SYMBOLS["none"]
-    return SYMBOLS[skip.kind] + (f"@{skip.source}" if skip.source is not None else "")
+        return NONE
+    return JOINS[skip.kind].symbol + (f"@{skip.source}" if skip.source is not None else "")
 
 
 def _part(part: Stem | Block | Head) -> dict[str, Any]:

@@ -1,65 +1,45 @@
-"""The words a topology may use: every op, stem and head with its options and its rule of shapes. No torch.
+"""The words of a topology: every op, stem, head and join, with its options and its rules of shape. No torch.
 
-A row of a table says what the name means to everything below it: which class of `nas.network.ops` computes it, which
-options it takes, which layouts it reads, and what shape it gives. The classes say how.
+A row says what a word means to everything that reads topologies: shapes, spaces, networks, costs, exports, pictures.
+The rows stand beside the classes that compute them, as literals at the top of the files in nas/network/ops, so that a
+new op is one file. They are read from the text of these files (`declared`): knowing the words needs no torch.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+import ast
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
 
 from nas.errors import TopologyError, expected
+from nas.topology.geometry import LAYOUTS, SIZES, STEM_SHAPES, UNSTRIDED, Options, Scalar, Shape, Size
 
-Scalar = int | float | bool | str
-Size = tuple[int, ...]
-Options = Mapping[str, Scalar]
-
-JOINS = ("add", "concat", "gate", "mul")  # the ways a bypass is joined to F(x)
-KINDS = ("none", *JOINS)
 SHORTCUTS = ("project", "pad")  # He et al. 2015: option B, option A
-
-MAX_WIDTH = 2**16
-MAX_SIZE = 2**16
-LAYOUTS = ("vector", "sequence", "image")
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Features without the batch: `width` channels at every place of `size`.
-
-    size () is a vector (D,); size (T,) a sequence (T, D); size (H, W) an image (C, H, W).
-    """
-
-    width: int
-    size: Size = ()
-
-    @property
-    def layout(self) -> str:
-        return LAYOUTS[len(self.size)]
-
-    @property
-    def tensor(self) -> tuple[int, ...]:
-        """The shape of one sample as torch sees it: (D,), (T, D) or (C, H, W)."""
-        return (self.width, *self.size) if len(self.size) == 2 else (*self.size, self.width)
-
-    def __str__(self) -> str:
-        return "×".join(map(str, self.tensor))
+OPS_FOLDER = Path(__file__).parents[1] / "network" / "ops"
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option of an op: its default (which fixes the type), and the bounds or the choices of its value."""
+    """One option of an op: its default (which fixes the type), and the bounds or the choices of its value.
+
+    odd            the value must be odd
+    divides_width  the value must divide the width of F(x): heads, or a bottleneck's expansion
+    """
 
     default: Scalar
     low: float = 1
     high: float = 4096
     choices: tuple[str, ...] = ()
     odd: bool = False
+    divides_width: bool = False
 
     def check(self, name: str, value: object) -> Scalar:
-        """The value, if it is allowed. Raises TopologyError."""
+        """Return the value if it is allowed, a whole number as a float where the default is one.
+
+        Raises TopologyError.
+        """
         if isinstance(self.default, str):
             if value not in self.choices:
                 raise TopologyError(expected(name, value, self.choices))
@@ -84,198 +64,215 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _window(size: Size, stride: int, options: Options) -> Size:
-    """⌊(n + 2p − k) / stride⌋ + 1 with p = ⌊(k − 1) / 2⌋: a padded convolution or pooling window."""
-    kernel = int(options.get("kernel", 3))
-    padding = (kernel - 1) // 2
-    return tuple((n + 2 * padding - kernel) // stride + 1 for n in size)
-
-
-def _floor(size: Size, stride: int, options: Options) -> Size:
-    """⌊n / stride⌋: non-overlapping windows."""
-    return tuple(n // stride for n in size)
-
-
-def _grow(size: Size, stride: int, options: Options) -> Size:
-    """scale · n: up-sampling."""
-    return tuple(n * int(options["scale"]) for n in size)
-
-
-def _keep(size: Size, stride: int, options: Options) -> Size:
-    return size
-
-
 @dataclass(frozen=True, slots=True)
 class Op:
-    """What a name of a block's transformation F means.
+    """The meaning of a name of a block's transformation F.
 
-    `module` is its class in nas.network.ops; `after` what follows the join (σ); `preactivated` says that F begins with
-    its norm and activation, so that a projecting shortcut is a bare convolution of the activated input
-    (He et al. 2016); `gate` that a gate beside F sees through F's own kernel (Srivastava et al. 2015).
+    module        the class that computes F: one of nas.network.ops, or torch's own (`nn.MaxPool2d`)
+    layouts       the layouts of features that F reads
+    options       the options of the op
+    size_rule     how the size of F(x) follows from that of x: a name of nas.topology.geometry.SIZES
+    arguments     how the class is called: a name of nas.network.blueprint.TRANSFORMS
+    keeps_width   F(x) is as wide as x, and the op takes no width
+    is_identity   F(x) is x itself where neither width nor size change
+    after         σ, which follows the join: "relu" or nothing
+    preactivated  F begins with its norm and activation, so that a projecting shortcut is a bare convolution of the
+                  activated input (He et al. 2016)
+    gate_kernel   a gate beside F sees through F's own kernel (Srivastava et al. 2015)
     """
 
     module: str
     layouts: tuple[str, ...] = ("image",)
     options: Mapping[str, Option] = field(default_factory=dict)
-    size: Callable[[Size, int, Options], Size] = _window
-    strided: bool = True
+    size_rule: str = "window"
+    arguments: str = "widths"
     keeps_width: bool = False
+    is_identity: bool = False
     after: str | None = None
     preactivated: bool = False
     gate_kernel: bool = False
 
+    def __post_init__(self) -> None:
+        _check_names("layout", self.layouts, LAYOUTS)
+        _check_names("size_rule", (self.size_rule,), SIZES)
+
+    @property
+    def strided(self) -> bool:
+        """Whether the op takes a stride."""
+        return self.size_rule not in UNSTRIDED
+
+    def size(self, size: Size, stride: int, options: Options) -> Size:
+        """Return the size of F(x) for x of `size`."""
+        return SIZES[self.size_rule](size, stride, options)
+
     def follows(self, options: Options) -> str | None:
-        """σ: what follows the join, "relu", "norm" (a post-norm Transformer layer) or nothing."""
+        """Return σ, which follows the join: "relu", "norm" (a post-norm Transformer layer) or None."""
         return "norm" if options.get("norm") == "post" else self.after
-
-
-_KERNEL = Option(3, 1, 31, odd=True)
-_NORM = Option("pre", choices=("pre", "post"))
-_EPS = Option(1e-5, 1e-12, 1e-2)
-
-OPS: dict[str, Op] = {
-    "identity": Op("Identity", LAYOUTS, size=lambda n, s, o: _window(n, s, {"kernel": 1})),
-    "conv": Op("Conv", options={"kernel": _KERNEL}, gate_kernel=True),
-    "basic": Op("Basic", after="relu"),
-    "bottleneck": Op("Bottleneck", options={"expansion": Option(4, 1, 64)}, after="relu"),
-    "preact": Op("PreAct", preactivated=True),
-    "preact_bottleneck": Op("PreActBottleneck", options={"expansion": Option(4, 1, 64)}, preactivated=True),
-    "dense_layer": Op("DenseLayer", options={"bottleneck": Option(4, 1, 64)}, strided=False, size=_keep),
-    "dense_layer_plain": Op("DenseLayerPlain", strided=False, size=_keep),
-    "transition": Op("Transition", size=_floor),
-    "mbconv": Op(
-        "MBConv",
-        options={
-            "kernel": _KERNEL,
-            "expansion": Option(6, 1, 16),
-            "activation": Option("relu", choices=("relu", "relu6")),
-        },
-    ),
-    "convnext": Op(
-        "ConvNeXt",
-        options={"kernel": Option(7, 1, 31, odd=True), "expansion": Option(4, 1, 16)},
-    ),
-    "double_conv": Op("DoubleConv", options={"middle": Option(0, 0, MAX_WIDTH)}, strided=False, size=_keep),
-    "upconv": Op(
-        "UpConv",
-        options={
-            "scale": Option(2, 2, 8),
-            "up": Option("transposed", choices=("transposed", "bilinear", "nearest")),
-        },
-        strided=False,
-        size=_grow,
-    ),
-    "maxpool": Op("MaxPool", options={"kernel": Option(3, 1, 31)}, keeps_width=True),
-    "attention": Op(
-        "Attention",
-        ("sequence",),
-        {"heads": Option(4, 1, 256), "causal": Option(False), "norm": _NORM, "eps": _EPS},
-        size=_keep,
-        strided=False,
-    ),
-    "feed_forward": Op(
-        "FeedForward",
-        ("sequence",),
-        {
-            "expansion": Option(4, 1, 64),
-            "activation": Option("gelu", choices=("gelu", "gelu_tanh", "relu")),
-            "norm": _NORM,
-            "eps": _EPS,
-        },
-        size=_keep,
-        strided=False,
-    ),
-    "linear": Op(
-        "Linear",
-        ("vector", "sequence"),
-        {"activation": Option("relu", choices=("relu", "tanh"))},
-        size=_keep,
-        strided=False,
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
 class StemOp:
-    """What a name of a stem means: its class, its options, and input → features. `width` is None where fixed."""
+    """The meaning of a name of a stem.
+
+    module       the class that computes the first features
+    shape_rule   how their shape follows from the input's: a name of nas.topology.geometry.STEM_SHAPES
+    options      the options of the stem
+    fixed_width  the stem takes no width
+    """
 
     module: str
-    shape: Callable[[tuple[int, ...], int | None, Options], Shape]
+    shape_rule: str
     options: Mapping[str, Option] = field(default_factory=dict)
     fixed_width: bool = False
 
+    def __post_init__(self) -> None:
+        _check_names("shape_rule", (self.shape_rule,), STEM_SHAPES)
 
-def _image(input: tuple[int, ...]) -> tuple[int, int]:
-    if len(input) != 3:
-        raise TopologyError(f"it reads an image (C, H, W), but the input is {input}")
-    return input[1], input[2]
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether the input is a sequence of whole numbers below the option `vocabulary`."""
+        return self.shape_rule == "tokens"
 
-
-def _conv3x3(input: tuple[int, ...], width: int | None, options: Options) -> Shape:
-    return Shape(width or 0, _window(_image(input), int(options["stride"]), {"kernel": 3}))
-
-
-def _conv7x7_pool(input: tuple[int, ...], width: int | None, options: Options) -> Shape:
-    halved = _window(_image(input), 2, {"kernel": 7})
-    return Shape(width or 0, _window(halved, 2, {"kernel": 3}))
-
-
-def _patch(input: tuple[int, ...], width: int | None, options: Options) -> Shape:
-    height, wide = _image(input)
-    patch = int(options["patch"])
-    if height % patch or wide % patch:
-        raise TopologyError(f"patch must divide the image {height}×{wide}, but got {patch}")
-    tokens = (height // patch) * (wide // patch) + int(options["class_token"])
-    return Shape(width or 0, (tokens,))
-
-
-def _token(input: tuple[int, ...], width: int | None, options: Options) -> Shape:
-    if len(input) != 1:
-        raise TopologyError(f"it reads a sequence of tokens (T,), but the input is {input}")
-    return Shape(width or 0, input)
-
-
-def _vector(input: tuple[int, ...], width: int | None, options: Options) -> Shape:
-    return Shape(width or math.prod(input), ())
-
-
-def _as_it_is(input: tuple[int, ...], width: int | None, options: Options) -> Shape:
-    return Shape(input[0], () if len(input) == 1 else _image(input))
-
-
-STEMS: dict[str, StemOp] = {
-    "conv3x3": StemOp("Conv3x3", _conv3x3, {"stride": Option(1, 1, 4), "norm": Option(True)}),
-    "conv7x7_pool": StemOp("Conv7x7Pool", _conv7x7_pool),
-    "patch": StemOp("Patch", _patch, {"patch": Option(16, 1, 256), "class_token": Option(True)}),
-    "token": StemOp("Token", _token, {"vocabulary": Option(256, 2, 2**20)}),
-    "linear": StemOp("LinearStem", _vector, {"activation": Option("relu", choices=("relu", "tanh"))}),
-    "flatten": StemOp("Flatten", _vector, fixed_width=True),
-    "identity": StemOp("Input", _as_it_is, fixed_width=True),
-}
+    def shape(self, input: tuple[int, ...], width: int | None, options: Options) -> Shape:
+        """Return the shape of the first features for an input of this shape. Raises TopologyError."""
+        return STEM_SHAPES[self.shape_rule](input, width or 0, options)
 
 
 @dataclass(frozen=True, slots=True)
 class HeadOp:
-    """What a name of a head means: its class, the layouts that it reads and its options."""
+    """The meaning of a name of a head.
+
+    modules   layout of the features that it reads → the class that computes the outputs
+    options   the options of the head
+    output    what there is one output vector of: the "sample", every "pixel" of the input, every "token" of it
+    tied      the last layer shares its weight with the stem's embedding, so that outputs must equal its vocabulary
+    requires  an option of the stem that must be true, for a head that reads what this option adds
+    """
+
+    modules: Mapping[str, str]
+    options: Mapping[str, Option] = field(default_factory=dict)
+    output: str = "sample"
+    tied: bool = False
+    requires: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_names("layout", self.modules, LAYOUTS)
+        _check_names("output", (self.output,), ("sample", "pixel", "token"))
+
+    @property
+    def layouts(self) -> tuple[str, ...]:
+        """The layouts of features that the head reads."""
+        return tuple(self.modules)
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """The meaning of a kind of skip: how a bypass s is joined to f = F(x), and how that is written and drawn.
+
+    module       the class that joins images
+    flat_module  the class that joins vectors and sequences, where it is another one
+    arguments    how the class is called: a name of nas.network.blueprint.JOINS_CALLED
+    expression   the join as Python code of f, s and dim (the dimension of the channels), for the exported file;
+                 None for a join with parameters, which stays a module called with (f, s, x)
+    aligns       "shape": s gets the shape of f, by a shortcut where they differ; "size": s only gets the size of f,
+                 and the widths add up
+    baseline     the name of the baseline that has this skip around every block
+    symbol       one character that stands for the kind in a line of text
+    formula      the join as a formula
+    light, dark  colours on a light and on a dark page
+    terminal     one of the sixteen colours that every terminal's theme defines
+    dash         an SVG stroke-dasharray; "none" is a solid line
+    strokes      the box characters of an arc: horizontal, vertical, left and right upper corner
+    """
 
     module: str
-    layouts: tuple[str, ...]
-    options: Mapping[str, Option] = field(default_factory=dict)
+    symbol: str
+    formula: str
+    light: str
+    dark: str
+    terminal: str
+    dash: str
+    strokes: tuple[str, str, str, str]
+    expression: str | None = None
+    flat_module: str | None = None
+    arguments: str = "none"
+    aligns: str = "shape"
+    baseline: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_names("aligns", (self.aligns,), ("shape", "size"))
+
+    @property
+    def widens(self) -> bool:
+        """Whether the output is wider than F(x), by the width of s."""
+        return self.aligns == "size"
 
 
-HEADS: dict[str, HeadOp] = {
-    "classify": HeadOp("Classify", LAYOUTS),
-    "norm_classify": HeadOp("NormClassify", ("image",)),
-    "conv1x1": HeadOp("Conv1x1", ("image",)),
-    "class_token": HeadOp("ClassToken", ("sequence",), {"eps": _EPS}),
-    "language_model": HeadOp("LanguageModel", ("sequence",), {"eps": _EPS}),
-}
+Row = TypeVar("Row", Op, StemOp, HeadOp, Join)
 
 
-def complete(what: str, name: object, table: Mapping[str, Op | StemOp | HeadOp], options: object) -> Options:
-    """The options of `name` with every default filled in. Raises TopologyError."""
+def _check_names(what: str, names: Any, allowed: Any) -> None:
+    for name in names:
+        if name not in allowed:
+            raise ValueError(expected(what, name, allowed))
+
+
+def declared(table: str, row: type[Row]) -> dict[str, Row]:
+    """Return name → row of the literal called `table` in every file of nas/network/ops.
+
+    A literal is a dict of dicts with the fields of the row. Raises ValueError, with the file and the name, for a
+    literal that is none, a field that is unknown, and a name that is declared twice.
+    """
+    found: dict[str, Row] = {}
+    for path in sorted(OPS_FOLDER.glob("*.py")):
+        for name, fields in _literal(path, table).items():
+            if name in found:
+                raise ValueError(f"{path.name}: {table}[{name!r}] is declared in another file as well")
+            try:
+                found[name] = row(**_options_made(fields))
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{path.name}: {table}[{name!r}]: {error}") from None
+    return found
+
+
+def _literal(path: Path, table: str) -> dict[str, dict[str, Any]]:
+    """The dict that the file assigns to `table` at its top level; empty where there is none."""
+    for node in _assignments(path):
+        if [ast.unparse(target) for target in node.targets] == [table]:
+            try:
+                rows: dict[str, dict[str, Any]] = ast.literal_eval(node.value)
+            except ValueError:
+                raise ValueError(f"{path.name}: {table} must be a literal, which can be read without torch") from None
+            return rows
+    return {}
+
+
+def _assignments(path: Path) -> Iterator[ast.Assign]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return (node for node in tree.body if isinstance(node, ast.Assign))
+
+
+def _options_made(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a row with its options as Option."""
+    options = {name: Option(**said) for name, said in fields.get("options", {}).items()}
+    return {**fields, "options": options} if options else dict(fields)
+
+
+OPS = declared("OPS", Op)
+STEMS = declared("STEMS", StemOp)
+HEADS = declared("HEADS", HeadOp)
+JOINS = declared("JOINS", Join)
+NONE = "·"  # the symbol of a block without a skip
+KINDS = ("none", *JOINS)
+
+
+def complete(part: str, name: object, table: Mapping[str, Op | StemOp | HeadOp], options: object) -> Options:
+    """Return the options of the op `name` of a stem, block or head, with every default filled in.
+
+    Raises TopologyError.
+    """
     if not isinstance(name, str) or name not in table:
-        raise TopologyError(expected(f"{what}.op", name, table))
+        raise TopologyError(expected(f"{part}.op", name, table))
     known = table[name].options
     given = dict(options) if isinstance(options, Mapping | tuple) else None
     if given is None:

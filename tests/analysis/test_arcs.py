@@ -15,11 +15,9 @@ from nas.analysis.arcs import Arc, arcs, levels, ops, sizes
 from nas.analysis.draw_svg import arc_svg
 from nas.analysis.draw_text import Grid, arc_text
 from nas.analysis.marks import coloured, fitted, kinds, marks
-from nas.analysis.palette import LOOKS
 from nas.analysis.words import in_words
 from nas.topology import Topology, references
 from nas.topology.block import Skip
-from nas.topology.topology import SYMBOLS
 from nas.topology.vocabulary import JOINS
 from tests.helpers.analysis_trials import ADD, CONCAT, WINNER, chain
 from tests.helpers.topologies import random_topology
@@ -47,7 +45,7 @@ def traced(text: str, grid: Grid) -> set[tuple[int, int, str]]:
     found = set()
     for node in range(grid.nodes):
         column = grid.arrives(node)
-        kind = next((kind for kind in JOINS if chain[column] == SYMBOLS[kind]), None)
+        kind = next((kind for kind in JOINS if chain[column] == JOINS[kind].symbol), None)
         if kind is None:
             continue
         level = next(i for i, row in enumerate(above) if row.ljust(column + 1)[column] in "╮╗┓")
@@ -75,7 +73,7 @@ def test_wide_networks_wrap_and_lose_no_node(width: int) -> None:
     text = arc_text(topology, width).plain
     assert max(map(cell_len, text.splitlines())) <= width
     for number in range(1, len(topology) + 1):
-        assert f"{SYMBOLS['concat']}{number:─>2}" in text or f"──{number}" in text
+        assert f"{JOINS['concat'].symbol}{number:─>2}" in text or f"──{number}" in text
 
 
 @given(topologies())
@@ -136,12 +134,6 @@ def test_legend_names_only_the_kinds_that_occur() -> None:
     last = arc_text(chain([ADD, Skip("add"), Skip("add", 0)]), 80).plain.splitlines()[-1]
     assert last == "╭─╮ add 3, 1 long"
     assert arc_text(chain([None]), 80).plain.endswith("no skips")
-
-
-def test_each_kind_has_a_look_of_its_own() -> None:
-    assert tuple(LOOKS) == JOINS
-    for attribute in ("light", "dark", "terminal", "dash", "strokes"):
-        assert len({getattr(look, attribute) for look in LOOKS.values()}) == len(LOOKS)
 
 
 @given(topologies())

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from tests.helpers.exported import batch, network
+from nas.network.samples import sample_inputs
+from tests.helpers.exported import network
 from tests.helpers.topologies import SMALL, TINY
 
 torch.set_num_threads(1)
@@ -29,7 +30,7 @@ def gradients(net: nn.Module) -> dict[str, torch.Tensor]:
 def test_features_and_another_classifier(name: str, tmp_path: Path) -> None:
     """As timm has them: forward = head(forward_features), reset_classifier(7) gives 7 outputs in place of the old."""
     topology = SMALL[name]
-    net, x = network(topology, tmp_path), batch(topology)
+    net, x = network(topology, tmp_path), sample_inputs(topology, 2)
     assert net.forward_features(x).shape == (2, *topology.wiring.output.tensor)
     outputs, before = net(x).shape, {key for key, _ in net.named_parameters()}
     net.reset_classifier(7)
@@ -44,7 +45,7 @@ def test_features_and_another_classifier(name: str, tmp_path: Path) -> None:
 def test_precisions(name: str, dtype: torch.dtype, tmp_path: Path) -> None:
     """All of it in that precision, the new classifier too, near what float32 gives."""
     topology = SMALL[name]
-    net, x = network(topology, tmp_path).eval(), batch(topology)
+    net, x = network(topology, tmp_path).eval(), sample_inputs(topology, 2)
     expected = net(x).detach()
     net, x = net.to(dtype), x.to(dtype) if x.is_floating_point() else x
     found = net(x)
@@ -57,7 +58,7 @@ def test_precisions(name: str, dtype: torch.dtype, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", IMAGES)
 def test_channels_last(name: str, tmp_path: Path) -> None:
     """Equal in either layout, gradients too; in float64, where batch norms amplify no rounding."""
-    net, x = network(SMALL[name], tmp_path).double(), batch(SMALL[name], 4, torch.float64)
+    net, x = network(SMALL[name], tmp_path).double(), sample_inputs(SMALL[name], 4, dtype=torch.float64)
     last = copy.deepcopy(net).to(memory_format=torch.channels_last)
     expected, found = net(x), last(x.contiguous(memory_format=torch.channels_last))
     torch.testing.assert_close(found, expected)
@@ -68,7 +69,7 @@ def test_channels_last(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["resnet20", "unet", "gpt"])
 def test_mixed_precision(name: str, tmp_path: Path) -> None:
-    net, x = network(SMALL[name], tmp_path), batch(SMALL[name])
+    net, x = network(SMALL[name], tmp_path), sample_inputs(SMALL[name], 2)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         net(x).float().square().mean().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
@@ -85,7 +86,7 @@ def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_data_parallel(name: str, group: None, tmp_path: Path) -> None:
     """Both wrappers compute what the network does; every parameter takes part, or DDP would wait for its gradient."""
-    net, x = network(SMALL[name], tmp_path), batch(SMALL[name])
+    net, x = network(SMALL[name], tmp_path), sample_inputs(SMALL[name], 2)
     expected = copy.deepcopy(net)
     expected(x).square().mean().backward()
     torch.testing.assert_close(nn.DataParallel(copy.deepcopy(net))(x), copy.deepcopy(net)(x))
@@ -98,7 +99,7 @@ def test_data_parallel(name: str, group: None, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["preact_resnet20", "unet", "gpt"])
 def test_torch_exports_it(name: str, tmp_path: Path) -> None:
-    net, x = network(SMALL[name], tmp_path).eval(), batch(SMALL[name])
+    net, x = network(SMALL[name], tmp_path).eval(), sample_inputs(SMALL[name], 2)
     program = torch.export.export(net, (x,))
     torch.testing.assert_close(program.module()(x), net(x), rtol=1e-5, atol=1e-5)
 
@@ -107,7 +108,7 @@ def test_torch_exports_it(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", TINY)
 def test_torch_compiles_it(name: str, tmp_path: Path) -> None:
     """In one graph, without a break; equal in eval mode, and the gradients in train mode."""
-    net, x = network(TINY[name], tmp_path), batch(TINY[name])
+    net, x = network(TINY[name], tmp_path), sample_inputs(TINY[name], 2)
     compiled = torch.compile(copy.deepcopy(net), fullgraph=True)
     with torch.no_grad():
         torch.testing.assert_close(compiled.eval()(x), net.eval()(x), rtol=1e-4, atol=1e-4)

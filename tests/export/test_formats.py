@@ -14,8 +14,8 @@ from nas.export import export_code, export_topology, proof, verify_all
 from nas.export.formats import FORMATS, Format, formats
 from nas.export.verification import Case
 from nas.network import build
+from nas.network.samples import sample_inputs
 from tests.export.test_write import written
-from tests.helpers.exported import batch
 from tests.helpers.topologies import SMALL, TINY
 
 torch.set_num_threads(1)
@@ -57,7 +57,7 @@ def test_they_hold_the_weights_and_read_any_batch(gpt: Path) -> None:
     program = torch.export.load(gpt / "network.pt2")
     assert [(x.name, x.shape) for x in session.get_inputs()] == [("x", ["batch", "tokens"])]
     assert [(y.name, y.shape) for y in session.get_outputs()] == [("logits", ["batch", "tokens", 50])]
-    for x in (batch(SMALL["gpt"], 5)[:, :2], batch(SMALL["gpt"], 1)):
+    for x in (sample_inputs(SMALL["gpt"], 5)[:, :2], sample_inputs(SMALL["gpt"], 1)):
         torch.testing.assert_close(torch.from_numpy(session.run(None, {"x": x.numpy()})[0]), network(x))
         torch.testing.assert_close(program.module()(x), network(x))
     assert program.state_dict.keys() == load_file(gpt / "weights.safetensors").keys()

@@ -7,12 +7,10 @@ from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from nas.export.source import source
 from nas.topology import Topology
-from nas.topology.block import options_of
 
 
 def loaded(path: Path) -> ModuleType:
@@ -30,9 +28,3 @@ def network(topology: Topology, folder: Path) -> nn.Module:
     path.write_text(source(topology, "network", 0), encoding="utf-8")
     made: nn.Module = loaded(path).Network()
     return made
-
-
-def batch(topology: Topology, size: int = 2, dtype: torch.dtype = torch.float32) -> Tensor:
-    if topology.stem.op == "token":
-        return torch.randint(int(options_of(topology.stem)["vocabulary"]), (size, *topology.input))
-    return torch.randn(size, *topology.input, dtype=dtype)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from typing import Any
 
 from nas.errors import TopologyError
 from nas.topology import Topology, references
-from nas.topology.block import Block, Head, Skip, Stem
-from nas.topology.vocabulary import JOINS, OPS, SHORTCUTS
+from nas.topology.block import Block, Head, Skip, Stem, options_of
+from nas.topology.vocabulary import HEADS, JOINS, OPS, SHORTCUTS, STEMS, Option
 
 FAMILIES = ("image", "sequence", "vector")
 WIDTHS = (4, 8, 12)
-IMAGE_OPS = [name for name, op in OPS.items() if "image" in op.layouts]
+SMALL_VALUES = {"vocabulary": (11,), "patch": (2, 4)}  # options whose default is large
 SMALL = {
     "resnet18": references.resnet(18, input=(3, 32, 32)),
     "resnet20": references.resnet(20),
@@ -96,65 +97,61 @@ def random_topology(rng: random.Random, family: str | None = None, max_blocks: i
 
 def _image(rng: random.Random, length: int) -> Topology:
     size = rng.choice([5, 7, 8, 12])
-    input = (rng.choice([1, 3]), size, rng.choice([size, 8]))
-    stem = rng.choice(
-        [
-            Stem("conv3x3", rng.choice(WIDTHS)),
-            Stem("conv3x3", rng.choice(WIDTHS), {"norm": False, "stride": rng.choice([1, 2])}),
-            Stem("conv7x7_pool", rng.choice(WIDTHS)),
-            Stem("identity"),
-        ]
-    )
-    blocks = [_block(rng, number, rng.choice(IMAGE_OPS)) for number in range(1, length + 1)]
-    head = Head(rng.choice(["classify", "norm_classify", "conv1x1"]))
-    return Topology(input, stem, tuple(blocks), head, rng.randint(2, 5))
+    return _chain(rng, "image", (rng.choice([1, 3]), size, rng.choice([size, 8])), length)
 
 
 def _sequence(rng: random.Random, length: int) -> Topology:
-    ops = ["attention", "feed_forward", "linear", "identity"]
-    blocks = tuple(_block(rng, number, rng.choice(ops)) for number in range(1, length + 1))
-    width, eps = rng.choice(WIDTHS), rng.choice([1e-5, 1e-6])
-    if rng.random() < 0.5:
-        stem = Stem("token", width, {"vocabulary": 11})
-        if rng.random() < 0.5:
-            return Topology((6,), stem, blocks, Head("language_model", {"eps": eps}), 11)
-        return Topology((6,), stem, blocks, Head("classify"), 3)
-    token = rng.random() < 0.5
-    head = Head("class_token", {"eps": eps}) if token else Head("classify")
-    stem = Stem("patch", width, {"patch": rng.choice([2, 4]), "class_token": token})
-    return Topology((rng.choice([1, 3]), 8, 8), stem, blocks, head, 3)
+    return _chain(rng, "sequence", rng.choice([(6,), (rng.choice([1, 3]), 8, 8)]), length)
 
 
 def _vector(rng: random.Random, length: int) -> Topology:
-    blocks = tuple(_block(rng, number, rng.choice(["linear", "identity"])) for number in range(1, length + 1))
-    stem = rng.choice([Stem("linear", rng.choice(WIDTHS)), Stem("linear", 8, {"activation": "tanh"}), Stem("flatten")])
-    input: Any = rng.choice([(5,), (1, 4, 4)])
-    if len(input) == 1 and rng.random() < 0.3:
-        stem = Stem("identity")
-    return Topology(input, stem, blocks, Head("classify"), 3)
+    return _chain(rng, "vector", rng.choice([(5,), (1, 4, 4)]), length)
+
+
+def _chain(rng: random.Random, layout: str, input: tuple[int, ...], length: int) -> Topology:
+    """A stem that gives features of the layout, blocks and a head that read them: any that the tables hold."""
+    stem = _stem(rng, rng.choice([*STEMS]))
+    first = STEMS[stem.op].shape(input, stem.width, options_of(stem))
+    if first.layout != layout:
+        raise TopologyError(f"{stem.op} gives {first.layout} features")
+    ops = [name for name, op in OPS.items() if layout in op.layouts]
+    blocks = tuple(_block(rng, number, rng.choice(ops)) for number in range(1, length + 1))
+    head = rng.choice([name for name, head in HEADS.items() if layout in head.layouts])
+    outputs = int(options_of(stem).get("vocabulary", 1)) if HEADS[head].tied else rng.randint(2, 5)
+    return Topology(input, stem, blocks, Head(head, _options(rng, HEADS[head].options)), outputs)
+
+
+def _stem(rng: random.Random, name: str) -> Stem:
+    return Stem(name, None if STEMS[name].fixed_width else rng.choice(WIDTHS), _options(rng, STEMS[name].options))
 
 
 def _block(rng: random.Random, number: int, name: str) -> Block:
     op = OPS[name]
-    options: dict[str, Any] = {}
-    for key, option in op.options.items():
-        if rng.random() < 0.5:
-            continue
-        if option.choices:
-            options[key] = rng.choice(option.choices)
-        elif isinstance(option.default, bool):
-            options[key] = rng.random() < 0.5
-        elif isinstance(option.default, int):
-            options[key] = rng.choice([value for value in (1, 2, 3, 4, 5) if option.low <= value <= option.high])
-    if "kernel" in options and op.options["kernel"].odd:
-        options["kernel"] |= 1
     width = None if op.keeps_width else rng.choice([None, *WIDTHS])
     stride = rng.choice([1, 1, 2]) if op.strided and "image" in op.layouts else 1
-    return Block(name, width, stride, _skip(rng, number), options)
+    return Block(name, width, stride, _skip(rng, number), _options(rng, op.options))
 
 
 def _skip(rng: random.Random, number: int) -> Skip | None:
     if rng.random() < 0.25:
         return None
     source = rng.randrange(number) if rng.random() < 0.5 else None
-    return Skip(rng.choice(JOINS), source, rng.choice(SHORTCUTS))
+    return Skip(rng.choice([*JOINS]), source, rng.choice(SHORTCUTS))
+
+
+def _options(rng: random.Random, known: Mapping[str, Option]) -> dict[str, Any]:
+    """Small values for about half of the options; all are within their bounds and choices."""
+    options: dict[str, Any] = {}
+    for key, option in known.items():
+        if rng.random() < 0.5 and key not in SMALL_VALUES:
+            continue
+        if option.choices:
+            options[key] = rng.choice(option.choices)
+        elif isinstance(option.default, bool):
+            options[key] = rng.random() < 0.5
+        elif isinstance(option.default, int):
+            values = [n for n in SMALL_VALUES.get(key, (1, 2, 3, 4, 5)) if option.low <= n <= option.high]
+            options[key] = rng.choice([n for n in values if n % 2 or not option.odd])
+        else:
+            options[key] = rng.choice([option.default, 1e-6])
+    return options

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from nas.network import Network, build
 from nas.network.blueprint import blueprint
+from nas.network.samples import sample_inputs
 from nas.topology import Topology
-from nas.topology.block import Block, Head, Skip, Stem, options_of
+from nas.topology.block import Block, Head, Skip, Stem
 from nas.topology.vocabulary import JOINS, OPS
 from tests.helpers.topologies import random_topology
 
@@ -18,12 +19,8 @@ torch.set_num_threads(1)
 
 
 def batch(topology: Topology, size: int) -> torch.Tensor:
-    """Inputs as the task of such a topology would give them."""
-    generator = torch.Generator().manual_seed(size)
-    if topology.stem.op == "token":
-        vocabulary = int(options_of(topology.stem)["vocabulary"])
-        return torch.randint(vocabulary, (size, *topology.input), generator=generator)
-    return torch.randn(size, *topology.input, generator=generator)
+    """Return inputs as the task of such a topology would give them, the same for the same size."""
+    return sample_inputs(topology, size, generator=torch.Generator().manual_seed(size))
 
 
 def node_shapes(network: Network, x: torch.Tensor) -> list[tuple[int, ...]]:
@@ -102,7 +99,7 @@ def test_random_keys_that_meet_are_equal_functions() -> None:
                 rng.choice(["identity", "conv"]),
                 rng.choice([None, 4]),
                 1,
-                rng.choice([None, Skip(rng.choice(JOINS), rng.choice([None, *range(n)]))]),
+                rng.choice([None, Skip(rng.choice([*JOINS]), rng.choice([None, *range(n)]))]),
             )
             for n in range(rng.randrange(1, 4))
         )

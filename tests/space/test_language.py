@@ -83,7 +83,7 @@ def test_the_resolved_space_is_plain_data_that_reads_back(tmp_path: Path) -> Non
         (
             "kinds:",
             "kind:",
-            ":9: skips.kind: is unknown here: it must be one of kinds, add, gate, mul, concat, long, wh",
+            ":9: skips.kind: is unknown here: it must be one of add, concat, gate, mul, kinds, long, wh",
         ),
         (
             "stride: 2",
@@ -95,7 +95,7 @@ def test_the_resolved_space_is_plain_data_that_reads_back(tmp_path: Path) -> Non
             "kernl:",
             ":6: network.stages[2].op[2].kernl: is no option of mbconv: it must be one of width, skip, ",
         ),
-        ("op: basic,", "op: basik,", ":5: network.stages[1].op: must be one of identity, conv, basic, "),
+        ("op: basic,", "op: basik,", ":5: network.stages[1].op: must be one of identity, conv, double_conv, "),
         ("classify", "clasify", ":7: network.head: must be one of classify, norm_classify, conv1x1, "),
         ("conv3x3", "conv3", ":3: network.stem.op: must be one of conv3x3, conv7x7_pool, patch, "),
         ("task: digits", "task: digit", ":1: task: task must be one of breast_cancer"),

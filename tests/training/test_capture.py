@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves
 from nas import tasks
 from nas.errors import OutOfMemory
 from nas.network import build
+from nas.network.samples import sample_inputs
 from nas.tasks import Splits
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology
@@ -163,8 +164,7 @@ def test_a_short_training_is_never_recorded(splits: Splits) -> None:
 def test_no_network_makes_the_host_wait_for_the_device(name: str) -> None:
     """A step that waits could not be captured."""
     topology = TINY[name]
-    network, shape = build(topology), (4, *topology.input)
-    inputs = torch.randint(3, shape) if topology.stem.op == "token" else torch.randn(shape)
+    network, inputs = build(topology), sample_inputs(topology, 4)
     with Syncs() as probe:
         network(inputs).square().mean().backward()
     assert probe.count == 0

@@ -4,6 +4,48 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+OPS = {
+    "identity": {
+        "module": "nn.Identity",
+        "layouts": ("vector", "sequence", "image"),
+        "size_rule": "sample",
+        "arguments": "projection",
+        "is_identity": True,
+    },
+    "conv": {"module": "Conv", "options": {"kernel": {"default": 3, "high": 31, "odd": True}}, "gate_kernel": True},
+    "double_conv": {
+        "module": "DoubleConv",
+        "options": {"middle": {"default": 0, "low": 0, "high": 65536}},
+        "size_rule": "keep",
+    },
+    "upconv": {
+        "module": "UpConv",
+        "options": {
+            "scale": {"default": 2, "low": 2, "high": 8},
+            "up": {"default": "transposed", "choices": ("transposed", "bilinear", "nearest")},
+        },
+        "size_rule": "grow",
+    },
+    "maxpool": {
+        "module": "nn.MaxPool2d",
+        "options": {"kernel": {"default": 3, "high": 31}},
+        "arguments": "window",
+        "keeps_width": True,
+    },
+    "mbconv": {
+        "module": "MBConv",
+        "options": {
+            "kernel": {"default": 3, "high": 31, "odd": True},
+            "expansion": {"default": 6, "high": 16},
+            "activation": {"default": "relu", "choices": ("relu", "relu6")},
+        },
+    },
+    "convnext": {
+        "module": "ConvNeXt",
+        "options": {"kernel": {"default": 7, "high": 31, "odd": True}, "expansion": {"default": 4, "high": 16}},
+    },
+}
+
 
 class Conv(nn.Module):
     """F(x) = ReLU(BN(conv(x))), a k×k convolution: a VGG layer with norm (Simonyan & Zisserman 2014)."""

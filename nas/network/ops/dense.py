@@ -3,6 +3,16 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+OPS = {
+    "dense_layer": {
+        "module": "DenseLayer",
+        "options": {"bottleneck": {"default": 4, "high": 64}},
+        "size_rule": "keep",
+    },
+    "dense_layer_plain": {"module": "DenseLayerPlain", "size_rule": "keep"},
+    "transition": {"module": "Transition", "size_rule": "floor"},
+}
+
 
 class DenseLayer(nn.Module):
     """F(x) = 3x3(ReLU(BN(1x1(ReLU(BN(x)))))), bottleneck·width wide in between: DenseNet-B's layer."""

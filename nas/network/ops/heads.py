@@ -3,6 +3,23 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+HEADS = {
+    "classify": {"modules": {"vector": "nn.Linear", "sequence": "ClassifySequence", "image": "Classify"}},
+    "norm_classify": {"modules": {"image": "NormClassify"}},
+    "conv1x1": {"modules": {"image": "Conv1x1"}, "output": "pixel"},
+    "class_token": {
+        "modules": {"sequence": "ClassToken"},
+        "options": {"eps": {"default": 1e-5, "low": 1e-12, "high": 1e-2}},
+        "requires": "class_token",
+    },
+    "language_model": {
+        "modules": {"sequence": "LanguageModel"},
+        "options": {"eps": {"default": 1e-5, "low": 1e-12, "high": 1e-2}},
+        "output": "token",
+        "tied": True,
+    },
+}
+
 
 class Classify(nn.Module):
     """W · mean over the pixels + b: global average pooling and a linear map (Lin et al. 2014)."""

@@ -3,6 +3,15 @@
 import torch
 from torch import Tensor, nn
 
+OPS = {
+    "linear": {
+        "module": "Linear",
+        "layouts": ("vector", "sequence"),
+        "options": {"activation": {"default": "relu", "choices": ("relu", "tanh")}},
+        "size_rule": "keep",
+    },
+}
+
 
 class Linear(nn.Module):
     """F(x) = a(Wx + b): a layer of a perceptron, or H(x) of a highway layer (Srivastava et al. 2015)."""

@@ -3,6 +3,21 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+OPS = {
+    "basic": {"module": "Basic", "after": "relu"},
+    "bottleneck": {
+        "module": "Bottleneck",
+        "options": {"expansion": {"default": 4, "high": 64, "divides_width": True}},
+        "after": "relu",
+    },
+    "preact": {"module": "PreAct", "preactivated": True},
+    "preact_bottleneck": {
+        "module": "PreActBottleneck",
+        "options": {"expansion": {"default": 4, "high": 64, "divides_width": True}},
+        "preactivated": True,
+    },
+}
+
 
 class Basic(nn.Module):
     """F(x) = BN(conv3x3(ReLU(BN(conv3x3(x))))); ReLU follows the join (He et al. 2015, arXiv:1512.03385)."""

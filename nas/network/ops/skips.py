@@ -4,6 +4,59 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+JOINS = {  # the hues follow Okabe and Ito 2008, which stay apart for every common colour blindness
+    "add": {
+        "module": "Add",
+        "expression": "{f} + {s}",
+        "baseline": "resnet",
+        "symbol": "+",
+        "formula": "F(x) + s",
+        "light": "#0072b2",
+        "dark": "#56b4e9",
+        "terminal": "cyan",
+        "dash": "none",
+        "strokes": ("─", "│", "╭", "╮"),
+    },
+    "concat": {
+        "module": "Concat",
+        "arguments": "dim",
+        "expression": "torch.cat(({s}, {f}), {dim})",
+        "aligns": "size",
+        "baseline": "densenet",
+        "symbol": "&",
+        "formula": "[s, F(x)]",
+        "light": "#c4560a",
+        "dark": "#f0a04b",
+        "terminal": "yellow",
+        "dash": "8 3",
+        "strokes": ("═", "║", "╔", "╗"),
+    },
+    "gate": {
+        "module": "Gate",
+        "flat_module": "LinearGate",
+        "arguments": "gate",
+        "baseline": "highway",
+        "symbol": "~",
+        "formula": "T·F(x) + (1−T)·s",
+        "light": "#00805c",
+        "dark": "#2fc79a",
+        "terminal": "green",
+        "dash": "2 3",
+        "strokes": ("╌", "╎", "╭", "╮"),
+    },
+    "mul": {
+        "module": "Mul",
+        "expression": "{f} * {s}",
+        "symbol": "×",
+        "formula": "F(x) · s",
+        "light": "#b0528a",
+        "dark": "#e79bc9",
+        "terminal": "magenta",
+        "dash": "9 3 2 3",
+        "strokes": ("━", "┃", "┏", "┓"),
+    },
+}
+
 
 class Resize(nn.Module):
     """s at the resolution of f: averaged where it shrinks, nearest neighbours where it grows."""

@@ -4,6 +4,32 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+STEMS = {
+    "conv3x3": {
+        "module": "Conv3x3",
+        "shape_rule": "convolved",
+        "options": {"stride": {"default": 1, "high": 4}, "norm": {"default": True}},
+    },
+    "conv7x7_pool": {"module": "Conv7x7Pool", "shape_rule": "pooled"},
+    "patch": {
+        "module": "Patch",
+        "shape_rule": "patches",
+        "options": {"patch": {"default": 16, "high": 256}, "class_token": {"default": True}},
+    },
+    "token": {
+        "module": "Token",
+        "shape_rule": "tokens",
+        "options": {"vocabulary": {"default": 256, "low": 2, "high": 1048576}},
+    },
+    "linear": {
+        "module": "LinearStem",
+        "shape_rule": "flat",
+        "options": {"activation": {"default": "relu", "choices": ("relu", "tanh")}},
+    },
+    "flatten": {"module": "Flatten", "shape_rule": "flat", "fixed_width": True},
+    "identity": {"module": "Input", "shape_rule": "input", "fixed_width": True},
+}
+
 
 class Conv3x3(nn.Module):
     """ReLU(BN(conv3x3(x))), or the bare convolution with norm=False: the stem of networks for small images."""

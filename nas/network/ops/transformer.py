@@ -3,6 +3,31 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+OPS = {
+    "attention": {
+        "module": "Attention",
+        "layouts": ("sequence",),
+        "options": {
+            "heads": {"default": 4, "high": 256, "divides_width": True},
+            "causal": {"default": False},
+            "norm": {"default": "pre", "choices": ("pre", "post")},
+            "eps": {"default": 1e-5, "low": 1e-12, "high": 1e-2},
+        },
+        "size_rule": "keep",
+    },
+    "feed_forward": {
+        "module": "FeedForward",
+        "layouts": ("sequence",),
+        "options": {
+            "expansion": {"default": 4, "high": 64},
+            "activation": {"default": "gelu", "choices": ("gelu", "gelu_tanh", "relu")},
+            "norm": {"default": "pre", "choices": ("pre", "post")},
+            "eps": {"default": 1e-5, "low": 1e-12, "high": 1e-2},
+        },
+        "size_rule": "keep",
+    },
+}
+
 
 class Attention(nn.Module):
     """F(x) = softmax(QKᵀ/√d) V · W_out, (Q, K, V) = LN(x) · W_qkv, split over the heads.

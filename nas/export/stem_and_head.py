@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from nas.network.blueprint import Blueprint, Call
 from nas.topology import Topology
 from nas.topology.block import options_of
+from nas.topology.vocabulary import HEADS, STEMS
 
 BARE_STEMS = {"Input": "x", "Flatten": "x.flatten(1)"}
 # head → what its layer reads of the last features; the layer's name in our class
@@ -59,11 +60,10 @@ def _reset(name: str, layer: Call) -> str:
 
 def output_shape(topology: Topology) -> tuple[int, ...]:
     """The outputs for one sample: (outputs,), (outputs, H, W), or (T, outputs) of a language model."""
-    if topology.head.op == "conv1x1":
+    output = HEADS[topology.head.op].output
+    if output == "pixel":
         return (topology.outputs, *topology.input[1:])
-    if topology.head.op == "language_model":
-        return (*topology.input, topology.outputs)
-    return (topology.outputs,)
+    return (*topology.input, topology.outputs) if output == "token" else (topology.outputs,)
 
 
 def batched(shape: tuple[int, ...]) -> str:
@@ -73,7 +73,7 @@ def batched(shape: tuple[int, ...]) -> str:
 def example(topology: Topology) -> str:
     """An input that the network reads, as an expression."""
     sizes = ", ".join(map(str, (1, *topology.input)))
-    if topology.stem.op == "token":
+    if STEMS[topology.stem.op].reads_tokens:
         return f"torch.randint({options_of(topology.stem)['vocabulary']}, ({sizes}))"
     return f"torch.randn({sizes})"
 
