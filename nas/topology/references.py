@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from nas.errors import TopologyError, expected
-from nas.topology import Topology
 from nas.topology.block import Block, Head, Skip, Stem
 from nas.topology.geometry import Options
+from nas.topology.topology import Topology
 
 Image = tuple[int, int, int]
 IMAGENET: Image = (3, 224, 224)
