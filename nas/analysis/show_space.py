@@ -17,7 +17,7 @@ from nas.topology.vocabulary import JOINS
 
 if TYPE_CHECKING:
     from nas.space import SearchSpace
-    from nas.space.parts import HeadPart, Stage, StemPart
+    from nas.space.parts import HeadChoice, Stage, StemChoice
     from nas.space.settings import Limits
     from nas.space.skips import Skips
 
@@ -51,7 +51,7 @@ def _choices(space: SearchSpace) -> Table:
     return table
 
 
-def _ops(part: StemPart | Stage | HeadPart, each: str = "") -> Text:
+def _ops(part: StemChoice | Stage | HeadChoice, each: str = "") -> Text:
     text = _either(part.labels, each)
     for name, values in part.options.items():
         text.append(f"\n{name}: ", "dim").append_text(_either(values, each))

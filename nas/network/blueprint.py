@@ -56,7 +56,7 @@ class BlockPlan:
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
-    """A whole network as constructor calls."""
+    """The constructor calls of a whole network."""
 
     stem: Call
     blocks: tuple[BlockPlan, ...]
@@ -64,7 +64,7 @@ class Blueprint:
 
     @property
     def last_use(self) -> dict[int, int]:
-        """node → the last block that takes it as the source of a long skip; the node must be kept until then."""
+        """Node → the last block that takes it as the source of a long skip; the node must be kept until then."""
         uses = ((plan.source, number) for number, plan in enumerate(self.blocks, 1) if not plan.short)
         return {source: number for source, number in uses if source is not None}
 

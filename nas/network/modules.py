@@ -14,7 +14,7 @@ from nas.network.blueprint import Call
 
 
 def _classes() -> Iterator[type[nn.Module]]:
-    """The modules that the files of nas/network/ops define."""
+    """Yield the modules that the files of nas/network/ops define."""
     for file in pkgutil.iter_modules(ops.__path__):
         module = importlib.import_module(f"{ops.__name__}.{file.name}")
         for value in vars(module).values():

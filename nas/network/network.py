@@ -1,4 +1,4 @@
-"""Topology → torch.nn.Module, by making the constructor calls of its blueprint."""
+"""Topology → torch.nn.Module: the network that the constructor calls of its blueprint make."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nas.topology.vocabulary import HEADS
 
 
 class JoinedBlock(nn.Module):
-    """y = after(join(F(x), project(resize(s)))): one block with its skip."""
+    """One block with its skip: y = after(join(F(x), project(resize(s))))."""
 
     def __init__(self, plan: BlockPlan) -> None:
         super().__init__()
@@ -37,7 +37,10 @@ class JoinedBlock(nn.Module):
 
 
 class Network(nn.Module):
-    """stem → blocks → head; the output of a node is kept until the last long skip that starts there has it."""
+    """A built network: stem → blocks → head.
+
+    The output of a node is kept until the last long skip that starts there has read it.
+    """
 
     def __init__(self, topology: Topology) -> None:
         super().__init__()
@@ -53,11 +56,11 @@ class Network(nn.Module):
 
     @property
     def parts(self) -> tuple[nn.Module, ...]:
-        """The stem, every block with its skip, the head."""
+        """The stem, every block with its skip, and the head."""
         return (self.stem, *self.blocks, self.head)
 
     def features(self, x: Tensor) -> Tensor:
-        """The last features, before the head."""
+        """Return the last features, which the head reads."""
         x = self.stem(x)
         kept = {0: x} if 0 in self._last_use else {}
         for number, (block, source) in enumerate(zip(self.blocks, self._sources, strict=True), 1):
@@ -73,7 +76,7 @@ class Network(nn.Module):
 
 
 def build(topology: Topology, *, device: torch.device | str = "cpu") -> Network:
-    """The network of `topology`, initialised from torch's current random state.
+    """Return the network of `topology`, initialised from torch's current random state.
 
     Its input is (B, *topology.input), its output (B, outputs), or (B, outputs, H, W) and (B, T, outputs) where
     the head is dense. On the device "meta" nothing is allocated.
@@ -85,7 +88,10 @@ def build(topology: Topology, *, device: torch.device | str = "cpu") -> Network:
 
 
 def initialise(network: nn.Module) -> None:
-    """Convolutions as He et al. 2015 (fan out); linear maps and embeddings of Transformers as GPT-2 (σ = 0.02)."""
+    """Set convolutions as He et al. 2015 (fan out, for ReLU) and embeddings as GPT-2 (σ = 0.02).
+
+    All other modules keep torch's own initialisation.
+    """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

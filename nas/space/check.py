@@ -1,7 +1,8 @@
-"""Whether every point of a space can be built: found before anything is searched, and said with its key.
+"""The check, before a search, that every topology of a space can be built; a fault names the key that causes it.
 
-The ends are tried with each other; then every shape that a stage may see is led through every block that it may
-have. Only concat makes a width depend on skips: such a width "varies", and no block may need to know it.
+Every stem is tried with every head; then every shape that may enter a stage is passed through every block that the
+stage may have. Only a join that widens makes a width depend on skips: such a width varies, and no block may depend on
+its value.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from nas.topology.vocabulary import JOINS, STEMS
 MAX_SETTINGS = 4096
 PRIME = 65521  # no number of heads and no expansion divides it: it stands for a width that varies
 
-View = tuple[Shape, bool]  # what a block sees, and whether its width varies
+View = tuple[Shape, bool]  # the shape of a block's input, and whether its width varies
 
 
 def check(chain: Chain, input: tuple[int, ...], outputs: int) -> None:
-    """Raises Fault, at the key it comes from, unless every topology of the space can be built for the task."""
+    """Raise Fault, at the key that causes it, unless every topology of the space can be built for the task."""
     _check_settings(chain)
     _check_ends(chain, input, outputs)
     _check_same_shape(chain)
@@ -45,7 +46,7 @@ def check(chain: Chain, input: tuple[int, ...], outputs: int) -> None:
 
 
 def _check_settings(chain: Chain) -> None:
-    """All that follows tries every setting of a stage, and every stem with every head."""
+    """Raise Fault where there are too many settings: the checks below try each of them."""
     network = chain.network
     settings: dict[Path, int] = {("stem",): network.stem.settings * network.head.settings}
     settings |= {("stages", place): stage.settings for place, stage in enumerate(network.stages)}
@@ -56,7 +57,7 @@ def _check_settings(chain: Chain) -> None:
 
 
 def _check_ends(chain: Chain, input: tuple[int, ...], outputs: int) -> None:
-    """Every stem with every head; no block changes the layout in between."""
+    """Raise Fault unless every stem fits every head; no block in between changes the layout."""
     what = "stem"
     try:
         stems = [stem for _, stem in explore(chain.stem)]
@@ -72,7 +73,7 @@ def _check_ends(chain: Chain, input: tuple[int, ...], outputs: int) -> None:
 
 
 def _check_same_shape(chain: Chain) -> None:
-    """Shapes are followed without their skips, so that no skip may change one."""
+    """Raise Fault where shapes are followed and a skip widens: shapes are followed without the skips."""
     for place, placed in enumerate(chain.stages):
         if chain.follows_shapes and any(_widens(placed, entry) for entry in placed.stage.op):
             own = () if placed.stage.skips is None else ("network", "stages", place)
@@ -81,13 +82,13 @@ def _check_same_shape(chain: Chain) -> None:
 
 
 def _widens(placed: PlacedStage, entry: BlockEntry) -> bool:
-    """Whether the output of such a block may be wider than F(x)."""
+    """Return whether the output of such a block may be wider than F(x)."""
     return any(True for _ in _growths(placed, entry))
 
 
 def _growths(placed: PlacedStage, entry: BlockEntry) -> Iterator[float | None]:
-    """What a concat may make of the width of F: None where it stays as it is."""
-    kinds, skips = placed.kinds(placed.slots[-1], entry), placed.skips
+    """Yield the growths of the skips that widen; None where F keeps its width."""
+    kinds, skips = placed.kinds(placed.places[-1], entry), placed.skips
     for kind in kinds:
         if kind in JOINS and JOINS[kind].widens:
             yield from skips.growths(kind) if entry.sized else (None,)
@@ -96,12 +97,12 @@ def _growths(placed: PlacedStage, entry: BlockEntry) -> Iterator[float | None]:
 
 
 def _through(chain: Chain, placed: PlacedStage, plan: Plan, views: set[View]) -> set[View]:
-    """What the next stage may see after this one, at any of its depths."""
+    """Return the views that the next stage may have after this one, at any of its depths."""
     seen = set(views) if 0 in placed.stage.blocks else set()
     settled = False  # all blocks but the first are alike: once one changes nothing, none does
-    for depth, slot in enumerate(placed.slots, 1):
+    for depth, place in enumerate(placed.places, 1):
         if not settled:
-            plains = (plain for _, plain in explore(functools.partial(chain.plain, placed, slot, plan)))
+            plains = (plain for _, plain in explore(functools.partial(chain.plain, placed, place, plan)))
             after = {_output(placed, plain, view) for plain in plains for view in views}
             settled = depth > 1 and after == views
             views = after
@@ -111,7 +112,7 @@ def _through(chain: Chain, placed: PlacedStage, plan: Plan, views: set[View]) ->
 
 
 def _output(placed: PlacedStage, plain: Plain, view: View) -> View:
-    """The shape of F(x), once it is possible at every width that F may have. Raises TopologyError."""
+    """Return the shape of F(x) and whether its width varies. Raises TopologyError where a width is impossible."""
     (shape, varies), block = view, plain.block()
     entry = placed.entry(plain.setting.label)
     keeps = entry.sized and block.width is None
@@ -129,11 +130,11 @@ def _output(placed: PlacedStage, plain: Plain, view: View) -> View:
 
 
 def _widest(placed: PlacedStage, widest: int) -> int:
-    """A bound of the width of every y[i] up to the end of the stage, given that up to its beginning.
+    """Return a bound of the width of every y[i] up to the end of the stage, from the bound at its beginning.
 
     Raises TopologyError where a concat in every block would be too wide.
     """
-    for _ in placed.slots:
+    for _ in placed.places:
         full, gain = [widest], [0]
         for entry in placed.stage.op:
             for width in _widths(placed, entry):
@@ -146,5 +147,5 @@ def _widest(placed: PlacedStage, widest: int) -> int:
 
 
 def _widths(placed: PlacedStage, entry: BlockEntry) -> tuple[int | None, ...]:
-    """The widths that F may have; None is that of its input."""
+    """Return the widths that F may have; None is that of its input."""
     return (entry.width or placed.stage.width or (None,)) if entry.sized else (None,)

@@ -1,7 +1,7 @@
-"""Walks: generators that ask one decision after the other and are sent what was decided.
+"""Walks: generators that yield one decision after the other and are sent the chosen values.
 
-One description of a space, its walk, serves to sample it (a trial decides), to enumerate it (everything is decided
-in turn), to count it and to find the decisions that lead to a given topology.
+The walk is the only description of a space. It serves to sample the space (a trial chooses), to enumerate it (every
+value is chosen in turn), to count it, and to find the decisions that lead to a given topology.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of `values`: the same values wherever the name is asked (Optuna's categories may not change)."""
+    """A choice among `values`, which are the same wherever the name occurs: categories of Optuna may not change."""
 
     name: str
     values: tuple[Scalar, ...]
@@ -25,7 +25,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A whole number, low <= n <= high. What is asked later never depends on which; the bounds may vary."""
+    """A choice of a whole number, low <= n <= high. Later decisions never depend on n; the bounds may vary."""
 
     name: str
     low: int
@@ -33,6 +33,7 @@ class Range:
 
     @property
     def values(self) -> range:
+        """The numbers that may be chosen."""
         return range(self.low, self.high + 1)
 
 
@@ -42,7 +43,7 @@ Trail = list[tuple[Decision, Scalar]]
 
 
 def pick(name: str, values: Sequence[T]) -> Walk[T]:
-    """One of the values; with one value there is nothing to decide."""
+    """Return the chosen one of the values. A single value is returned without a decision."""
     if len(values) == 1:
         return values[0]
     chosen: T = yield Choice(name, tuple(values))  # type: ignore[arg-type]
@@ -50,7 +51,7 @@ def pick(name: str, values: Sequence[T]) -> Walk[T]:
 
 
 def pick_number(name: str, low: int, high: int) -> Walk[int]:
-    """low <= n <= high."""
+    """Return the chosen number, low <= n <= high. A single number is returned without a decision."""
     if low == high:
         return low
     number: int = yield Range(name, low, high)
@@ -58,7 +59,7 @@ def pick_number(name: str, low: int, high: int) -> Walk[int]:
 
 
 def drive(walk: Walk[T], decide: Callable[[Decision], Scalar]) -> T:
-    """Take the walk to its end, each decision as `decide` says; returns what the walk leads to."""
+    """Run the walk to its end, with the values that `decide` chooses, and return its result."""
     try:
         decision = next(walk)
         while True:
@@ -69,17 +70,18 @@ def drive(walk: Walk[T], decide: Callable[[Decision], Scalar]) -> T:
 
 
 def first(decision: Decision) -> Scalar:
-    """The value that is listed first."""
+    """Return the value that is listed first."""
     return decision.values[0]
 
 
 def explore(
     walk: Callable[[], Walk[T]], among: Callable[[Decision], Sequence[Scalar]] = lambda decision: decision.values
 ) -> Iterator[tuple[Trail, T]]:
-    """Every way through the walk and where it leads, the last decision changing fastest; lazily.
+    """Yield every way through the walk, with its result; the last decision changes fastest.
 
-    `among` may leave only some values of a decision. A generator cannot be copied, so that each way is walked from
-    its beginning.
+    among  returns the values of a decision that are tried; all of them unless given
+
+    A generator cannot be copied, so each way is walked from its beginning.
     """
     turn: list[int] = []  # which value each decision is to take
     while True:

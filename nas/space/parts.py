@@ -20,8 +20,8 @@ MAX_STAGES = 256
 MAX_BLOCKS = 1024  # of a whole chain
 
 
-class Entry(Flat):
-    """One op that may be chosen: a name, or a mapping that says more than the name."""
+class OpEntry(Flat):
+    """An op that may be chosen: its name, or a mapping with its name and its own choices."""
 
     shorthand = (str,)
     table: ClassVar[Mapping[str, Op | StemOp | HeadOp]]
@@ -54,7 +54,7 @@ class Entry(Flat):
         return False
 
     def check_options(self, options: Mapping[str, tuple[Scalar, ...]]) -> None:
-        """Raises Fault where a value is none that this op may have; options that are not its own pass."""
+        """Raise Fault for a value that this op may not have; options of other ops are not checked."""
         for option in options.keys() & self.known.keys():
             for place, value in enumerate(options[option]):
                 try:
@@ -67,51 +67,59 @@ class Entry(Flat):
 
     @property
     def signature(self) -> str:
-        """`mbconv(kernel=3, expansion=3)`: the op and all that the entry says of it."""
+        """The op and everything that the entry states: `mbconv(kernel=3, expansion=3)`."""
         said = {"width": self.width, "skip": self.skip} | self.options
         words = [f"{key}={'|'.join(map(str, values))}" for key, values in said.items() if values is not None]
         return f"{self.op}({', '.join(words)})" if words else self.op
 
 
-class StemEntry(Entry):
+class StemEntry(OpEntry):
+    """A stem that may be chosen."""
+
     keys = ("op", "width")
     table = STEMS
 
     @property
     def sized(self) -> bool:
+        """Whether the op takes a width."""
         return not STEMS[self.op].fixed_width
 
 
-class BlockEntry(Entry):
+class BlockEntry(OpEntry):
+    """An op of a block that may be chosen; it may have a choice of skips of its own."""
+
     keys = ("op", "width", "skip")
     table = OPS
 
     @property
     def sized(self) -> bool:
+        """Whether the op takes a width."""
         return not OPS[self.op].keeps_width
 
 
-class HeadEntry(Entry):
+class HeadEntry(OpEntry):
+    """A head that may be chosen."""
+
     table = HEADS
 
 
-class Part(Flat):
-    """A choice of ops, and what is said of all of them: the width, and options for the ops that have them."""
+class OpChoice(Flat):
+    """A choice of ops, with a width for all of them and options for those that have them."""
 
     shorthand: ClassVar[tuple[type, ...]] = (str, list, tuple)
 
-    op: Choices[Entry]
+    op: Choices[OpEntry]
     width: Choices[Width] | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What an entry is called: its op, and all that is said of it where another entry has the same op."""
+        """The name of each entry: its op, or its signature where another entry has the same op."""
         names = [entry.op for entry in self.op]
         return tuple(entry.op if names.count(entry.op) == 1 else entry.signature for entry in self.op)
 
     @property
     def settings(self) -> int:
-        """How many combinations of an op, its width, its options and its stride there are."""
+        """The number of combinations of an op, its width, its options and its stride."""
         return sum(
             math.prod(len(entry.options.get(name) or self.options.get(name) or (None,)) for name in entry.known)
             * len(((entry.width or self.width) if entry.sized else None) or (None,))
@@ -131,22 +139,24 @@ class Part(Flat):
         return self
 
 
-class StemPart(Part):
-    """What turns the input into the first features, y[0]."""
+class StemChoice(OpChoice):
+    """The choice of the stem, which turns the input into the first features, y[0]."""
 
     keys = ("op", "width")
     op: Choices[StemEntry]
 
 
-class HeadPart(Part):
-    """What turns the last features into the outputs."""
+class HeadChoice(OpChoice):
+    """The choice of the head, which turns the last features into the outputs."""
 
     op: Choices[HeadEntry]
 
 
-class Stage(Part):
-    """A run of blocks. Op, options and width are chosen once, or with `choose: block` for each block anew;
-    `stride` is that of the first block; `skips` changes what the space says of skips.
+class Stage(OpChoice):
+    """A run of blocks.
+
+    Op, options and width are chosen once for the stage, or with `choose: block` once for each block. `stride` is that
+    of the first block; the others have 1. `skips` changes the skips of the space for this stage.
     """
 
     keys = ("blocks", "op", "width", "stride", "choose", "skips")
@@ -160,6 +170,7 @@ class Stage(Part):
 
     @property
     def settings(self) -> int:
+        """The number of combinations of an op, its width, its options and its stride."""
         return super().settings * len(self.stride)
 
     @field_validator("blocks", "stride")
@@ -179,11 +190,11 @@ class Stage(Part):
 
 
 class Network(Section):
-    """stem → the blocks of every stage → head."""
+    """The choices of a whole network: stem → the blocks of every stage → head."""
 
-    stem: StemPart
+    stem: StemChoice
     stages: tuple[Stage, ...] = Field(min_length=1, max_length=MAX_STAGES, strict=False)
-    head: HeadPart
+    head: HeadChoice
 
     @field_validator("stages")
     @classmethod

@@ -1,7 +1,7 @@
-"""How many points a space has, and which of them a topology is: dynamic programming over the stages of its chain.
+"""The number of points of a space, and the point that a topology is: dynamic programming over the stages.
 
-What may be decided about a block depends on its slot, on its number, on what its stage decided and, with
-`where: same_shape`, on the shape that it sees; on nothing else that was decided before.
+The decisions about a block depend on its place, on its number, on the decisions about its stage and, with
+`where: same_shape`, on the shape of its input; on no other decision before.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from nas.space.chain import Chain, PlacedStage, Plain, Plan, Slot
+from nas.space.chain import BlockPlace, Chain, PlacedStage, Plain, Plan
 from nas.space.decisions import Decision, Range, Trail, Walk, explore
 from nas.topology import Topology
 from nas.topology.block import Block
@@ -22,30 +22,32 @@ from nas.topology.shapes import Wire
 
 T = TypeVar("T")
 Params = dict[str, Scalar]
-Shapes = Counter[Shape | None]  # shape that the next block sees → number of ways that lead there
+Shapes = Counter[Shape | None]  # shape of the next block's input → number of ways that lead to it
 
 
 def size(chain: Chain) -> int:
-    """The number of ways through the chain, exactly."""
+    """Return the exact number of ways through the chain."""
 
     @functools.cache
     def skips(placed: PlacedStage, long: bool, label: str, number: int) -> int:
-        """The number of skips around a block."""
-        walk = functools.partial(chain.bypass, placed, Slot("", False, long), label, number)
+        """Return the number of skips that a block may have."""
+        walk = functools.partial(chain.bypass, placed, BlockPlace("", False, long), label, number)
         ranges = ([d for d, _ in trail if isinstance(d, Range)] for trail, _ in explore(walk, _one_of_a_range))
         return sum(math.prod(len(decision.values) for decision in way) for way in ranges)
 
     @functools.cache
     def plains(placed: PlacedStage, first: bool, plan: Plan) -> list[Plain]:
-        return [plain for _, plain in explore(functools.partial(chain.plain, placed, Slot("", first, False), plan))]
+        return [
+            plain for _, plain in explore(functools.partial(chain.plain, placed, BlockPlace("", first, False), plan))
+        ]
 
-    def after(placed: PlacedStage, slot: Slot, plan: Plan, number: int, seen: Shapes) -> Shapes:
-        """What the block after this one sees."""
+    def after(placed: PlacedStage, at: BlockPlace, plan: Plan, number: int, seen: Shapes) -> Shapes:
+        """Return the shapes that the next block may have as input, with the number of ways to each."""
         following: Shapes = Counter()
-        for plain in plains(placed, slot.first, plan):
+        for plain in plains(placed, at.first, plan):
             for x, ways in seen.items():
                 skippable = chain.skippable(placed, plain, x)
-                more = skips(placed, slot.long, plain.setting.label, number) if skippable else 1
+                more = skips(placed, at.long, plain.setting.label, number) if skippable else 1
                 following[x if x is None else chain.after(plain.block(), x)] += ways * more
         return following
 
@@ -56,8 +58,8 @@ def size(chain: Chain) -> int:
         for (before, x), ways in states.items():
             for _, plan in chain.plans(placed):
                 seen: Shapes = Counter({x: ways})
-                for depth, slot in enumerate(placed.slots, 1):
-                    seen = after(placed, slot, plan, before + depth, seen)
+                for depth, at in enumerate(placed.places, 1):
+                    seen = after(placed, at, plan, before + depth, seen)
                     if depth in depths:
                         reached.update({(before + depth, y): more for y, more in seen.items()})
         states = reached
@@ -65,9 +67,9 @@ def size(chain: Chain) -> int:
 
 
 def find(chain: Chain, topology: Topology) -> Params | None:
-    """The decisions that lead to the topology, or None where it is no point.
+    """Return the decisions that lead to the topology, or None where it is no point of the space.
 
-    Where they lead to nothing but equals, to one of these: a width that a block keeps anyway may be written out or
+    If none lead to it exactly, they may lead to an equal one: a width that a block keeps anyway may be written out or
     not, and a shortcut that aligns nothing may be of any kind.
     """
     stem = _leading_to(chain.stem, lambda stem: stem == topology.stem)
@@ -82,16 +84,18 @@ def find(chain: Chain, topology: Topology) -> Params | None:
 
 @dataclass(frozen=True)
 class _Matching:
-    """The decisions that lead to the blocks of a topology, or to blocks that are `alike`; None where there are none."""
+    """A search for the decisions that lead to the blocks of a topology, as `alike` compares blocks."""
 
     chain: Chain
     topology: Topology
     alike: Callable[[Block, Block, Wire], bool]
 
     def stages(self) -> Params | None:
+        """Return the decisions about all stages; None where none lead to the topology."""
+
         @functools.cache
         def rest(place: int, before: int) -> Params | None:
-            """The decisions about all stages from this place on, where so many blocks are settled."""
+            """Return the decisions about the stages from `place` on, after `before` blocks."""
             if place == len(self.chain.stages):
                 return {} if before == len(self.topology) else None
             for depth, params in self.depths(self.chain.stages[place], before):
@@ -102,23 +106,23 @@ class _Matching:
         return rest(0, 0)
 
     def depths(self, placed: PlacedStage, before: int) -> Iterator[tuple[int, Params]]:
-        """Every number of blocks that the stage may be of the topology, with the decisions about them."""
+        """Yield every number of blocks of the topology that the stage may be, with the decisions about them."""
         depths = placed.stage.blocks
         named = [placed.depth] if len(depths) > 1 else []
         if 0 in depths:
             yield 0, dict.fromkeys(named, 0)
         for trail, plan in self.chain.plans(placed):
             params = _params(trail)
-            for depth, slot in enumerate(placed.slots[: len(self.topology) - before], 1):
-                found = self.block(placed, slot, plan, before + depth)
+            for depth, at in enumerate(placed.places[: len(self.topology) - before], 1):
+                found = self.block(placed, at, plan, before + depth)
                 if found is None:
                     break
                 params |= found
                 if depth in depths:
                     yield depth, params | dict.fromkeys(named, depth)
 
-    def block(self, placed: PlacedStage, slot: Slot, plan: Plan, number: int) -> Params | None:
-        """The decisions about one block; all that it says but its skip is compared first."""
+    def block(self, placed: PlacedStage, at: BlockPlace, plan: Plan, number: int) -> Params | None:
+        """Return the decisions about one block; everything but its skip is compared first."""
         wanted, wire = self.topology.blocks[number - 1], self.topology.wiring.wires[number - 1]
         x = wire.input if self.chain.follows_shapes else None
         source = wanted.skip.source if wanted.skip is not None else None
@@ -128,10 +132,10 @@ class _Matching:
                 return (source,)
             return _one_of_a_range(decision)
 
-        for trail, plain in explore(functools.partial(self.chain.plain, placed, slot, plan)):
+        for trail, plain in explore(functools.partial(self.chain.plain, placed, at, plan)):
             made = plain.block()
             if (made.op, made.stride, made.options) == (wanted.op, wanted.stride, wanted.options):
-                walk = functools.partial(self.chain.joined, placed, slot, plain, number, x)
+                walk = functools.partial(self.chain.joined, placed, at, plain, number, x)
                 params = _leading_to(walk, lambda block: self.alike(block, wanted, wire), among)
                 if params is not None:
                     return _params(trail) | params
@@ -143,7 +147,7 @@ def _identical(block: Block, wanted: Block, wire: Wire) -> bool:
 
 
 def _equal(block: Block, wanted: Block, wire: Wire) -> bool:
-    """Whether a block with the op, stride and options of `wanted` computes the same in its place in the topology."""
+    """Return whether a block with the op, stride and options of `wanted` computes the same in its place."""
     if (block.width or wire.input.width) != wire.transformed.width:
         return False
     if block.skip is None or wanted.skip is None or wire.align is None:
@@ -154,7 +158,7 @@ def _equal(block: Block, wanted: Block, wire: Wire) -> bool:
 
 
 def _one_of_a_range(decision: Decision) -> Sequence[Scalar]:
-    """All numbers of a range lead to alike decisions: one stands for them."""
+    """Return one number of a range, for all of them lead to the same later decisions."""
     return decision.values[:1] if isinstance(decision, Range) else decision.values
 
 
@@ -163,7 +167,7 @@ def _leading_to(
     accept: Callable[[T], bool],
     among: Callable[[Decision], Sequence[Scalar]] = lambda decision: decision.values,
 ) -> Params | None:
-    """The first decisions that lead to what is accepted."""
+    """Return the first decisions whose result is accepted; None where none is."""
     return next((_params(trail) for trail, made in explore(walk, among) if accept(made)), None)
 
 

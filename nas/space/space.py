@@ -33,20 +33,24 @@ FOLDERS = (Path(__file__).parents[1] / "search_spaces", Path(__file__).parents[2
 
 
 class Trial(Protocol):
-    """What a space asks of a trial: an Optuna trial, a FixedTrial, or anything that can decide."""
+    """The methods of a trial that a space calls: those of an Optuna trial, a FixedTrial, or any other that decides."""
 
-    def suggest_categorical(self, name: str, choices: Any) -> Any: ...
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        """Return one of the choices."""
 
-    def suggest_int(self, name: str, low: int, high: int) -> int: ...
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        """Return a whole number, low <= n <= high."""
 
 
 @dataclass(frozen=True)
 class SearchSpace:
     """A set of topologies for a task, and how to search it.
 
-    task, recipe    what candidates are trained for, and how
-    definition      the file, as the model of nas.space.language
-    source          the file that it was read from
+    task        the task that candidates are trained for
+    recipe      the recipe by which they are trained
+    definition  the file, as the model of nas.space.language
+    source      the path of the file
+
     Raises SpaceError, of one line with file, key and rule, unless every topology in it can be built.
     """
 
@@ -57,9 +61,11 @@ class SearchSpace:
 
     @classmethod
     def load(cls, name: str | Path, task: str | None = None, table: str | Path | None = None) -> SearchSpace:
-        """The space in the file `name`, or the one of that name that comes with nas, for its own task or for `task`.
+        """Return the space in the file `name`, or the shipped space of that name.
 
-        With a `table` of results (see nas.results.table) candidates are looked up in it, and none is trained.
+        task   the name of a task that replaces that of the file
+        table  the path of a table of results (see nas.results.table), which replaces training
+
         Raises SpaceError.
         """
         other = {"of": task, "table": None if table is None else str(table)}
@@ -67,7 +73,7 @@ class SearchSpace:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], source: str = "") -> SearchSpace:
-        """The space that `to_dict` wrote. Raises SpaceError."""
+        """Return the space that `to_dict` wrote. Raises SpaceError."""
         return cls._of(Document(data, source))
 
     @classmethod
@@ -92,19 +98,21 @@ class SearchSpace:
 
     @property
     def limits(self) -> Limits:
+        """The costs above which a candidate is not trained."""
         return self.definition.limits
 
     @property
     def search(self) -> SearchSettings:
+        """The settings of the search."""
         return self.definition.search
 
     def violations(self, figures: Mapping[str, Any]) -> dict[str, float]:
-        """figure / bound − 1 of every constraint (not limit) whose figure is known: positive is violated."""
+        """Return figure / bound − 1 of every constraint whose figure is known; a positive value is a violation."""
         bounds = self.search.constraints.model_dump(exclude_none=True)
         return {name: figures[name] / bound - 1 for name, bound in bounds.items() if name in figures}
 
     def sample(self, trial: Trial) -> Topology:
-        """The topology that a trial decides on, by its suggest_categorical and suggest_int."""
+        """Return the topology that a trial chooses by its suggest_categorical and suggest_int."""
 
         def decide(decision: Decision) -> Scalar:
             if isinstance(decision, Choice):
@@ -118,10 +126,10 @@ class SearchSpace:
         return self._topology(*drive(self._chain.walk(), decide))
 
     def encode(self, topology: Topology) -> dict[str, Scalar]:
-        """The parameters with which a trial samples the topology: sample ∘ encode is the identity.
+        """Return the parameters with which a trial samples the topology: sample ∘ encode is the identity.
 
-        A topology that says the same in other words (a width written out that is kept anyway, a shortcut that
-        aligns nothing) has the parameters of its equal. Raises SpaceError where it is no point of the space.
+        An equal topology that is written in another way (a width written out that is kept anyway, a shortcut that
+        aligns nothing) has the same parameters. Raises SpaceError where it is no point of the space.
         """
         ends_fit = topology.input == self.task.input and topology.outputs == self.task.outputs
         params = points.find(self._chain, topology) if ends_fit else None
@@ -130,29 +138,29 @@ class SearchSpace:
         return params
 
     def size(self) -> int:
-        """How many points the space has: the number of different parameters that a trial can have."""
+        """Return the number of points: the number of different sets of parameters that a trial can have."""
         return points.size(self._chain)
 
     def points(self) -> Iterator[tuple[dict[str, Scalar], Topology]]:
-        """Every point, its parameters and its topology: lazily, in a fixed order, what is listed first comes first."""
+        """Yield the parameters and the topology of every point, in a fixed order that follows the file."""
         for trail, ends in explore(self._chain.walk):
             yield {decision.name: value for decision, value in trail}, self._topology(*ends)
 
     def enumerate(self) -> Iterator[Topology]:
-        """The topology of every point, in the order of `points`."""
+        """Return an iterator over the topologies of all points, in the order of `points`."""
         return (topology for _, topology in self.points())
 
     def baselines(self) -> dict[str, Topology]:
-        """name → topology of every baseline that the space asks for.
+        """Return name → topology of every baseline that the file names.
 
-        plain, resnet, densenet and highway are the space's own chain (of every choice the value that is listed
-        first), with no skip, add, concat or gate around every block that has a choice of skips: the idea of the
-        paper at the scale of the task. Other names are those of nas.references. A baseline need not be a point.
+        plain, resnet, densenet and highway are the chain of the space (the first value of every choice) with no skip,
+        add, concat or gate around every block that has a choice of skips: the idea of the paper at the scale of the
+        task. Other names are those of nas.references. A baseline need not be a point of the space.
         """
         return {name: self.baseline(name) for name in self.search.baselines}
 
     def baseline(self, name: str) -> Topology:
-        """The topology of a baseline of that name. Raises TopologyError where there is none, or it does not fit."""
+        """Return the topology of the baseline `name`. Raises TopologyError where it is unknown or does not fit."""
         if name in KIND_OF_BASELINE:
             return self._topology(*self._chain.uniform(KIND_OF_BASELINE[name]))
         from nas.topology import references
@@ -160,7 +168,7 @@ class SearchSpace:
         return references.get(name, input=self.task.input, outputs=self.task.outputs)
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain data, defaults written out; `from_dict` reads it back."""
+        """Return the space as plain data with all defaults written out; `from_dict` reads it back."""
         data: dict[str, Any] = self.definition.model_dump(mode="json")
         return data
 
@@ -183,7 +191,7 @@ def _definition(data: object) -> Definition:
 
 
 def _found(entry: TaskEntry, other: Mapping[str, str]) -> TaskEntry:
-    """The entry with what is said in its place, every path absolute."""
+    """Return the entry of the task with what replaces it, every path absolute. Raises Fault."""
     if "table" in other:
         entry = entry.model_copy(update={"function": None})
     entry = entry.model_copy(update=dict(other))
@@ -201,7 +209,7 @@ def _found(entry: TaskEntry, other: Mapping[str, str]) -> TaskEntry:
 
 
 def _task(entry: TaskEntry) -> Task:
-    """What the entry names, with the facts that it says."""
+    """Return the task that the entry names, with the facts that the entry states. Raises Fault."""
     facts = entry.facts
     if "metric" in facts:
         facts.setdefault("direction", None)  # that of the metric
@@ -215,7 +223,7 @@ def _task(entry: TaskEntry) -> Task:
 
 
 def _recipe(task: Task, changes: Mapping[str, Any]) -> Recipe:
-    """The recipe of the task with the changes of the file."""
+    """Return the recipe of the task with the changes of the file. Raises Fault."""
     try:
         check_keys(changes, Recipe.model_fields)
         recipe = Recipe.model_validate(task.recipe.model_dump() | dict(changes))
@@ -230,12 +238,12 @@ def _recipe(task: Task, changes: Mapping[str, Any]) -> Recipe:
 
 
 def available() -> dict[str, Path]:
-    """name → file of the spaces that come with nas."""
+    """Return name → file of the shipped spaces."""
     return {path.stem: path for folder in reversed(FOLDERS) for path in sorted(folder.glob("*.yaml"))}
 
 
 def _locate(name: str | Path) -> Path:
-    """A word is the name of a space that comes with nas, unless a file is called so; all else is a path."""
+    """Return the path of a space: a word that names no file is a shipped space. Raises SpaceError."""
     path, known = Path(name), available()
     if path.is_file() or len(path.parts) > 1 or path.suffix in (".yaml", ".yml"):
         return path

@@ -64,7 +64,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Stem:
-    """What turns the input into the first features, y[0]. `width` is None where the op fixes it."""
+    """The stem, which turns the input into the first features, y[0]. `width` is None where the op fixes it."""
 
     op: str
     width: int | None = None
@@ -81,7 +81,7 @@ class Stem:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What turns the last features into the outputs."""
+    """The head, which turns the last features into the outputs."""
 
     op: str
     options: Pairs | Options = ()
@@ -91,7 +91,7 @@ class Head:
 
 
 def options_of(part: Stem | Block | Head) -> dict[str, Scalar]:
-    """The complete options of a part as a dict."""
+    """Return the complete options of a stem, a block or a head as a dict."""
     return dict(part.options)
 
 
@@ -100,7 +100,7 @@ def _pairs(options: Mapping[str, Scalar]) -> Pairs:
 
 
 def _whole(name: str, value: object, low: int, high: int) -> None:
-    """Raises TopologyError unless value is an int with low <= value <= high."""
+    """Raise TopologyError unless value is an int with low <= value <= high."""
     if type(value) is not int or not low <= value <= high:
         shown = repr(value)
         shown = shown if len(shown) <= 60 else shown[:57] + "..."

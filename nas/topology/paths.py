@@ -1,4 +1,4 @@
-"""The paths from the stem to the head: through F or around it, at every block anew. No torch.
+"""The paths from the stem to the head: at every block, a path goes through F or through the bypass. No torch.
 
 A bypass multiplies the paths and shortens some of them; what a network with skips can be trained to depends more on
 its short paths than on its depth (Veit et al. 2016, arXiv:1605.06431).
@@ -14,12 +14,12 @@ from nas.topology.vocabulary import JOINS
 
 
 def describe(topology: Topology) -> dict[str, float]:
-    """What the wiring of a topology says before anything is built; 20 µs for 16 blocks.
+    """Return statistics of the paths and skips of a topology, without building it; 20 µs for 16 blocks.
 
     log_paths      log2 of the number of paths: N[i] = N[i-1] + N[source of block i], N[0] = 1
-    shortest_path  the fewest transformations F on a path; a bypass has none, a projection or a gate does not count
-    mean_path      their mean over all paths
-    longest_path   their largest number: all blocks, but for those that change nothing
+    shortest_path  the fewest transformations F on a path; a bypass has none, even with a projection or a gate
+    mean_path      the mean number of transformations over all paths
+    longest_path   the most transformations on a path: all blocks but those that compute y = x
     skips          blocks with a bypass
     long_skips     those whose bypass starts before the block's own input
     mean_span      blocks that a bypass passes, on average; 0 without any

@@ -1,6 +1,6 @@
-"""One pass over a chain of blocks: what every block sees, what every skip must align. No torch.
+"""Shape inference: one pass over a chain of blocks finds every shape, and how every skip is aligned. No torch.
 
-The network builder, the cost model and the exporter all read this; nothing else decides a shape.
+The network builder, the cost model and the exporter all read the result; nothing else decides a shape.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nas.topology.vocabulary import HEADS, JOINS, OPS, STEMS
 
 @dataclass(frozen=True, slots=True)
 class Align:
-    """What a bypass goes through before the join.
+    """The alignment of a bypass before the join.
 
     resize   None; "stride" (the projection or padding strides); "resize" (averaged where it shrinks, nearest
              neighbours where it grows, to the exact size of F(x))
@@ -32,7 +32,17 @@ class Align:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """One block as its neighbours see it. `source` is the node that the bypass starts from, None without one."""
+    """The shapes around one block, and the alignment of its skip.
+
+    input        the shape of x
+    transformed  the shape of F(x)
+    output       the shape of y, after the join
+    source       the node at which the bypass starts; None without a skip
+    bypass       the shape of s before its alignment; None without a skip
+    align        the alignment of s; None without a skip
+    short        whether s is the block's own input
+    vanishes     whether the block computes y = x
+    """
 
     input: Shape
     transformed: Shape
@@ -46,23 +56,24 @@ class Wire:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """The shapes of a whole chain: the stem's output, one Wire a block, the last features."""
+    """The shapes of a whole chain: those of the stem's output, and one Wire for each block."""
 
     stem: Shape
     wires: tuple[Wire, ...]
 
     @property
     def nodes(self) -> tuple[Shape, ...]:
-        """y[0], y[1], …: the stem's output and every block's."""
+        """The shapes of y[0], y[1], …: the stem's output and the output of every block."""
         return (self.stem, *(wire.output for wire in self.wires))
 
     @property
     def output(self) -> Shape:
+        """The shape of the last features, which the head reads."""
         return self.nodes[-1]
 
 
 def infer(input: tuple[int, ...], stem: Stem, blocks: Sequence[Block], head: Head, outputs: int) -> Wiring:
-    """Every shape of the chain. Raises TopologyError naming the part that cannot be built."""
+    """Return every shape of the chain. Raises TopologyError, naming the part that cannot be built."""
     try:
         first = STEMS[stem.op].shape(input, stem.width, options_of(stem))
         _possible(first)
@@ -103,7 +114,7 @@ def _wire(number: int, block: Block, nodes: Sequence[Shape], same: Sequence[int]
 
 
 def transformed(block: Block, before: Shape) -> Shape:
-    """The shape of F(x) for x of shape `before`. Raises TopologyError where F cannot read it."""
+    """Return the shape of F(x) for x of shape `before`. Raises TopologyError where F cannot read it."""
     op = OPS[block.op]
     if before.layout not in op.layouts:
         raise TopologyError(f"it reads {' or '.join(op.layouts)} features, but gets {before.layout} {before}")
@@ -121,7 +132,7 @@ def transformed(block: Block, before: Shape) -> Shape:
 
 
 def _align(skip: Skip, stride: int, bypass: Shape, target: Shape) -> Align:
-    """How `bypass` becomes joinable to F(x) of shape `target`."""
+    """Return the alignment after which `bypass` can be joined to F(x) of shape `target`."""
     project, widens = None, JOINS[skip.kind].widens
     if not widens and bypass.width != target.width:
         project = "pad" if skip.shortcut == "pad" and bypass.width < target.width else "conv"

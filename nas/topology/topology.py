@@ -1,4 +1,4 @@
-"""Topology: one concrete architecture as plain data. What exists can be built. No torch."""
+"""Topology: one concrete architecture as plain data. Every Topology that exists can be built. No torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Topology:
-    """stem → block 1 → … → block n → head, with every skip; node 0 is the stem, node i is block i.
+    """A network as data: stem → block 1 → … → block n → head, with every skip. Node 0 is the stem, node i is block i.
 
     input is the shape of one sample: (C, H, W), (T,) tokens or (D,) numbers; outputs the number of outputs.
     Raises TopologyError, naming the block, unless the whole chain can be built.
@@ -57,12 +57,12 @@ class Topology:
 
     @functools.cached_property
     def key(self) -> str:
-        """16 hex digits, equal only for topologies that compute the same functions with the same parameters."""
+        """The canonical key: 16 hex digits, equal only for the same function class with the same parameters."""
         plain = json.dumps(self.canonical().to_dict(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(plain.encode()).hexdigest()[:16]
 
     def canonical(self) -> Topology:
-        """The one representative of all topologies with the same function class and the same parameters.
+        """Return the representative of all topologies with the same function class and the same parameters.
 
         Identity blocks that change no shape vanish and sources move with them; a width that an op would keep
         is written out; a shortcut that aligns nothing has no kind. Nothing else is merged: a wrong merge would
@@ -86,7 +86,7 @@ class Topology:
         return self if tuple(blocks) == self.blocks else replace(self, blocks=tuple(blocks))
 
     def describe(self) -> str:
-        """One readable line: runs of alike blocks, each with one mark a block (`· + & ~ ×`, a long one `&@3`)."""
+        """Return one readable line: runs of blocks, with one mark for each block (`· + & ~ ×`, a long one `&@3`)."""
         parts = [_label(self.stem.op, self.stem.width, 1)]
         for (op, stride), blocks in itertools.groupby(self.blocks, lambda block: (block.op, block.stride)):
             run = list(blocks)
@@ -96,7 +96,7 @@ class Topology:
         return " → ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON-able data; `from_dict` reads it back."""
+        """Return plain data that JSON can hold; `from_dict` reads it back."""
         return {
             "version": VERSION,
             "input": list(self.input),
@@ -108,7 +108,7 @@ class Topology:
 
     @classmethod
     def from_dict(cls, data: object) -> Topology:
-        """The topology that `to_dict` wrote, from data that nobody vouches for. Raises TopologyError."""
+        """Return the topology that `to_dict` wrote. The data is not trusted: raises TopologyError where it is wrong."""
         data = _mapping("a topology", data, ("version", "input", "stem", "blocks", "head", "outputs"))
         if data.get("version", VERSION) != VERSION:
             raise TopologyError(f"version must be {VERSION}, but got {data['version']!r}"[:200])
@@ -177,7 +177,7 @@ def _part(part: Stem | Block | Head) -> dict[str, Any]:
 
 
 def _mapping(what: str, data: object, allowed: tuple[str, ...] | None = None) -> dict[str, Any]:
-    """A copy of `data` as a dict with string keys out of `allowed`. Raises TopologyError."""
+    """Return a copy of `data` as a dict whose keys are strings among `allowed`. Raises TopologyError."""
     if not isinstance(data, Mapping):
         raise TopologyError(f"{what} must be a mapping, but got {data!r}"[:200])
     for key in data:

@@ -1,4 +1,4 @@
-"""Convolutional transformations F without a residual unit's structure, and what changes the resolution."""
+"""Convolutional transformations F that are no residual units, and transformations that change the resolution."""
 
 import torch
 from torch import Tensor, nn

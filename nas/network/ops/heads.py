@@ -1,4 +1,4 @@
-"""Heads: what turns the last features into the outputs."""
+"""Heads, which turn the last features into the outputs."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -96,6 +96,7 @@ class LanguageModel(nn.Module):
         self.decoder = nn.Linear(embedding, outputs, bias=False)
 
     def tie(self, weight: Tensor) -> None:
+        """Use the weight of the stem's embedding as that of the last layer."""
         self.decoder.weight = weight
 
     def forward(self, x: Tensor) -> Tensor:

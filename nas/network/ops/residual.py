@@ -70,9 +70,11 @@ class PreAct(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
 
     def preactivate(self, x: Tensor) -> Tensor:
+        """Return ReLU(BN(x)), which the body and a projecting shortcut read."""
         return F.relu(self.norm1(x), inplace=True)
 
     def body(self, x: Tensor) -> Tensor:
+        """Return F(x) from the activated input."""
         x = F.relu(self.norm2(self.conv1(x)), inplace=True)  # (B, width, H/stride, W/stride)
         return self.conv2(x)
 
@@ -97,9 +99,11 @@ class PreActBottleneck(nn.Module):
         self.conv3 = nn.Conv2d(middle, width, 1, bias=False)
 
     def preactivate(self, x: Tensor) -> Tensor:
+        """Return ReLU(BN(x)), which the body and a projecting shortcut read."""
         return F.relu(self.norm1(x), inplace=True)
 
     def body(self, x: Tensor) -> Tensor:
+        """Return F(x) from the activated input."""
         x = F.relu(self.norm2(self.conv1(x)), inplace=True)  # (B, width/expansion, H, W)
         x = F.relu(self.norm3(self.conv2(x)), inplace=True)  # (B, width/expansion, H/stride, W/stride)
         return self.conv3(x)

@@ -1,4 +1,4 @@
-"""What a bypass goes through (Resize, Project, ZeroPad, PadLast) and how it is joined to F(x)."""
+"""The modules of skips: those that align a bypass (Resize, Project, ZeroPad, PadLast), and the joins."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""Stems: what turns the input into the first features, y[0]."""
+"""Stems, which turn the input into the first features, y[0]."""
 
 import torch
 from torch import Tensor, nn
