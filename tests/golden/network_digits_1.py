@@ -87,9 +87,11 @@ class PreAct(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
 
     def preactivate(self, x: Tensor) -> Tensor:
+        """Return ReLU(BN(x)), which the body and a projecting shortcut read."""
         return F.relu(self.norm1(x), inplace=True)
 
     def body(self, x: Tensor) -> Tensor:
+        """Return F(x) from the activated input."""
         # (B, width, H/stride, W/stride)
         x = F.relu(self.norm2(self.conv1(x)), inplace=True)
         return self.conv2(x)

@@ -101,6 +101,7 @@ class LanguageModel(nn.Module):
         self.decoder = nn.Linear(embedding, outputs, bias=False)
 
     def tie(self, weight: Tensor) -> None:
+        """Use the weight of the stem's embedding as that of the last layer."""
         self.decoder.weight = weight
 
     def forward(self, x: Tensor) -> Tensor:
