@@ -38,9 +38,11 @@ from ray.tune.schedulers import TrialScheduler
 import nas
 from nas.errors import CandidateError
 from nas.files import write_whole
+from nas.searching.candidate import Candidate
 from nas.searching.driver import search
-from nas.searching.proposals import Candidate, Dice, excess
-from nas.searching.stopping import NOBODY, scheduler
+from nas.searching.proposals import Dice
+from nas.searching.sampler_study import limit_excess
+from nas.searching.stopping import NO_CONTROLLER, scheduler
 from nas.space import SearchSpace
 from nas.study.attributes import directions
 from nas.study.pareto import pareto_rank
@@ -91,7 +93,7 @@ def _drawn(space: SearchSpace, seed: int) -> Iterator[tuple[str, Topology]]:
     known, rng = {topology.key for topology in baselines.values()}, random.Random(seed)
     while True:
         topology = space.sample(Dice(rng))
-        if topology.key not in known and max(excess(space, _price(space, topology)).values(), default=0) <= 0:
+        if topology.key not in known and max(limit_excess(space, _price(space, topology)).values(), default=0) <= 0:
             known.add(topology.key)
             yield "", topology
 
@@ -113,7 +115,7 @@ def replay(space: SearchSpace, trainings: Sequence[Training], slots: int = 2) ->
 
     def begin(now: float) -> None:
         if (number := next(waiting, None)) is not None:
-            rule.on_trial_add(NOBODY, _trial(number))
+            rule.on_trial_add(NO_CONTROLLER, _trial(number))
             go_on(now, number, 0)
 
     def go_on(now: float, number: int, epoch: int) -> None:
@@ -129,7 +131,7 @@ def replay(space: SearchSpace, trainings: Sequence[Training], slots: int = 2) ->
         if epoch + 1 == len(one.curve):
             finished += [one] if one.whole else []
             begin(now)
-        elif rule.on_trial_result(NOBODY, _trial(number), one.curve[epoch]) == TrialScheduler.STOP:
+        elif rule.on_trial_result(NO_CONTROLLER, _trial(number), one.curve[epoch]) == TrialScheduler.STOP:
             begin(now)
         else:
             go_on(now, number, epoch + 1)

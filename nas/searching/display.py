@@ -1,4 +1,4 @@
-"""What a search shows while it runs, on stderr: a live picture in a terminal, else a line for each candidate."""
+"""The display of a running search on stderr: a live view in a terminal, else a line for each candidate."""
 
 from __future__ import annotations
 
@@ -13,52 +13,60 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from nas.searching.progress import Progress, named
-from nas.searching.proposals import Candidate
-from nas.searching.session import Outcome, Watcher
+from nas.searching.candidate import Candidate
+from nas.searching.observer import SearchObserver
+from nas.searching.outcome import TrialOutcome
+from nas.searching.progress import Progress, one_line
 
-ROWS = 8  # of what is running
+MOST_ROWS = 8  # candidates in training that the live view shows
 ENDS = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed"}
 
 
-class Lines(Watcher):
-    """One line for each candidate that has ended. A context: `why` is what it says in the end."""
+class LineDisplay(SearchObserver):
+    """Prints one line for each candidate that has ended. To be used in a `with` statement.
+
+    ending  why the search is over; the last line says it
+    """
 
     def __init__(self, progress: Progress, name: str, stream: TextIO) -> None:
         self.progress, self.name, self.stream = progress, name, stream
-        self.why = "stopped"
+        self.ending = "stopped"
 
-    def __enter__(self) -> Lines:
+    def __enter__(self) -> LineDisplay:
         before = f", {self.progress.before} of them before" if self.progress.before else ""
-        self.say(f"{self.name}: {self.progress.total} candidates{before}, up to {self.progress.slots} at a time")
+        self.print(f"{self.name}: {self.progress.total} candidates{before}, up to {self.progress.slots} at a time")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.say(_summary(self.progress, self.name, self.why))
+        self.print(_summary(self.progress, self.name, self.ending))
 
-    def ended(self, candidate: Candidate, state: str, reason: str | None, outcome: Outcome) -> None:
-        self.say(_line(self.progress, candidate, state, reason, outcome))
+    def ended(self, candidate: Candidate, state: str, reason: str | None, outcome: TrialOutcome) -> None:
+        """Print the end of a training."""
+        self.print(_line(self.progress, candidate, state, reason, outcome))
 
-    def again(self, candidate: Candidate, why: str) -> None:
-        self.say(f"trial {candidate.number}  once more, alone: {why}")
+    def retried(self, candidate: Candidate, reason: str) -> None:
+        """Print that a training starts again."""
+        self.print(f"trial {candidate.number}  once more, alone: {reason}")
 
-    def reused(self, candidate: Candidate, outcome: Outcome) -> None:
+    def reused(self, candidate: Candidate, outcome: TrialOutcome) -> None:
+        """Print a result of another run."""
         value = outcome.metrics.get(self.progress.metric)
-        self.say(f"trial {candidate.number}  reused: {self.progress.metric} {shown(value)}  {_name(candidate)}")
+        self.print(f"trial {candidate.number}  reused: {self.progress.metric} {shown(value)}  {_name(candidate)}")
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
+        """Print a line at once."""
         print(line, file=self.stream, flush=True)
 
 
-class Picture(Lines):
-    """A progress bar, what runs, what was best; and a line for each failure, which stays."""
+class LiveDisplay(LineDisplay):
+    """Shows a progress bar, the running candidates and the best one; prints a line for each failure, which stays."""
 
     def __init__(self, progress: Progress, name: str, stream: TextIO) -> None:
         super().__init__(progress, name, stream)
         self.console = Console(file=stream, highlight=False)
         self.live = Live(self, console=self.console, refresh_per_second=4, transient=True)
 
-    def __enter__(self) -> Lines:
+    def __enter__(self) -> LineDisplay:
         self.live.start()
         return self
 
@@ -66,14 +74,16 @@ class Picture(Lines):
         self.live.stop()
         super().__exit__()
 
-    def ended(self, candidate: Candidate, state: str, reason: str | None, outcome: Outcome) -> None:
+    def ended(self, candidate: Candidate, state: str, reason: str | None, outcome: TrialOutcome) -> None:
+        """Print a failure; the view shows everything else."""
         if state == "FAIL":
             super().ended(candidate, state, reason, outcome)
 
-    def reused(self, candidate: Candidate, outcome: Outcome) -> None:
-        """Shown in the counts."""
+    def reused(self, candidate: Candidate, outcome: TrialOutcome) -> None:
+        """Print nothing: the view counts it."""
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
+        """Print a line above the view."""
         self.console.print(Text(line), soft_wrap=True)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -105,12 +115,12 @@ class Picture(Lines):
 
     def _running(self, now: float) -> Iterator[tuple[str, Text]]:
         running = tuple(self.progress.running.items())
-        for candidate, place in running[:ROWS]:
-            epoch, value = place.record.get("epoch", 0), place.record.get(self.progress.metric)
-            said = f"{epoch}/{self.progress.epochs}  {shown(value)}  {duration(now - place.began)}  "
-            yield "epoch", Text.assemble(said, (_name(candidate), "dim"))
-        if len(running) > ROWS:
-            yield "", Text(f"and {len(running) - ROWS} more", "dim")
+        for candidate, state in running[:MOST_ROWS]:
+            epoch, value = state.record.get("epoch", 0), state.record.get(self.progress.metric)
+            figures = f"{epoch}/{self.progress.epochs}  {shown(value)}  {duration(now - state.began)}  "
+            yield "epoch", Text.assemble(figures, (_name(candidate), "dim"))
+        if len(running) > MOST_ROWS:
+            yield "", Text(f"and {len(running) - MOST_ROWS} more", "dim")
 
     def _results(self) -> Iterator[tuple[str, Text]]:
         progress = self.progress
@@ -122,44 +132,43 @@ class Picture(Lines):
             yield "best", Text.assemble((shown(value), "bold green"), f"  {params:,} params  ", name)
 
 
-def display(progress: Progress, name: str, stream: TextIO | None) -> Lines:
-    """A picture where somebody looks at a terminal, lines where not; nothing without a stream."""
+def make_display(progress: Progress, name: str, stream: TextIO | None) -> LineDisplay:
+    """Return a live view if the stream is a terminal, else lines; without a stream nothing is shown."""
     if stream is None:
-        return Lines(progress, name, io.StringIO())
-    return (Picture if Console(file=stream).is_terminal else Lines)(progress, name, stream)
+        return LineDisplay(progress, name, io.StringIO())
+    return (LiveDisplay if Console(file=stream).is_terminal else LineDisplay)(progress, name, stream)
 
 
-def _line(progress: Progress, candidate: Candidate, state: str, reason: str | None, outcome: Outcome) -> str:
-    """[12/60] trial 14  finished  accuracy 0.9722  34,570 params  2.1s  resnet: conv3x3 …"""
-    metrics = outcome.metrics
-    said = reason if reason is not None else f"{progress.metric} {shown(metrics.get(progress.metric))}"
+def _line(progress: Progress, candidate: Candidate, state: str, reason: str | None, outcome: TrialOutcome) -> str:
+    """Return the line of a candidate: [12/60] trial 14  finished: accuracy 0.9722  34,570 params  2.1s  resnet: …"""
+    result = reason if reason is not None else f"{progress.metric} {shown(outcome.metrics.get(progress.metric))}"
     size = f"{candidate.predicted['params']:,} params  " if "params" in candidate.predicted else ""
     took = duration(float(outcome.measured.get("busy", 0)))
     place = f"[{progress.finished}/{progress.total}] trial {candidate.number}"
-    return f"{place}  {ENDS[state]}: {said}  {size}{took}  {_name(candidate)}"
+    return f"{place}  {ENDS[state]}: {result}  {size}{took}  {_name(candidate)}"
 
 
-def _summary(progress: Progress, name: str, why: str) -> str:
+def _summary(progress: Progress, name: str, ending: str) -> str:
     ends = ", ".join(f"{progress.ends[state]} {word}" for state, word in ENDS.items() if progress.ends[state])
     refused = f", {progress.over_limits} not trained (over the limits)" if progress.over_limits else ""
     refused += f", {progress.saved} trainings saved (known before)" if progress.saved else ""
     busy = f", slots {100 * progress.utilisation():.0f}% busy" if progress.busy else ""
-    return f"{name}: {why}; {ends or 'no candidate ended'}{refused}{busy}"
+    return f"{name}: {ending}; {ends or 'no candidate ended'}{refused}{busy}"
 
 
 def _name(candidate: Candidate) -> str:
-    return named(candidate.baseline, candidate.topology.describe())
+    return one_line(candidate.baseline, candidate.topology.describe())
 
 
 def shown(value: Any) -> str:
-    """0.9722 as people read it; a dash for nothing."""
+    """Return a metric for people, 0.9722; a dash if it is no number."""
     if not isinstance(value, int | float):
         return "–"
     return f"{value:.4f}" if abs(value) < 10 else f"{value:.4g}"
 
 
 def duration(seconds: float) -> str:
-    """4.2s, 1m 20s, 2h 05m."""
+    """Return seconds for people: 4.2s, 1m 20s, 2h 05m."""
     if seconds < 60:
         return f"{seconds:.1f}s"
     minutes, rest = divmod(round(seconds), 60)

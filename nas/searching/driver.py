@@ -1,27 +1,21 @@
-"""search(): from a space to a run."""
+"""The function `search`: from a search space to a finished run."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import functools
-import math
-import os
-import signal
 import sys
-import tempfile
-import threading
-import time as clock
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import RunError, SpaceError
 from nas.searching import environment
-from nas.searching.machine import machine
-from nas.searching.slots import Machine, Wanted
+from nas.searching.machine import ray_machine
+from nas.searching.slots import ResourceRequest
+from nas.searching.stop_reasons import INTERRUPTED, interrupts, stop_reason
 from nas.space import SearchSpace
 from nas.study import Run
 from nas.study.folder import ROOT
@@ -30,11 +24,8 @@ from nas.tasks.recipe import Recipe
 from nas.topology import Topology
 
 if TYPE_CHECKING:
-    from nas.searching.bridge import Bridge
-    from nas.searching.trainable import Evaluator, MakeEvaluator
-
-
-INTERRUPTED = "interrupted"
+    from nas.searching.searcher import SessionSearcher
+    from nas.searching.trainable import CandidateEvaluator, MakeEvaluator
 
 
 def search(
@@ -57,65 +48,75 @@ def search(
     evaluate: MakeEvaluator | None = None,
     quiet: bool = False,
 ) -> Run:
-    """Train candidates of `space` until `trials` of them have finished; everything is kept in the run.
+    """Search `space` for the best topologies until `trials` candidates were trained, and return the run.
 
-    name, root      the run is root/name
-    resume          a run to go on with, instead of a space: what has finished is kept, what was running starts again
-    trials          in all, over every session of the run
-    time            seconds, or 90s, 30m, 2h; then the search stops as with Ctrl-C
-    slots           candidates at a time; the default follows from the machine
-    gpus_per_trial  "auto" for the part of a GPU that the memory predicted for each asks for (nas.searching.packing), or
-                    a number up to 1; the default is one GPU for each
-    gpu_memory      with "auto", bytes of each GPU that are for this search (or "24GiB"); the default is all of it
-    sampler         a name of nas.sampling.samplers.SAMPLERS
-    seed            of the sampler and of every candidate
-    baselines       name → topology, tried first beside those of the space; none needs to be a point of it
-    reuse           runs of the same task and recipe: a topology that one of them finished has that result, is not
-                    trained and does not count; for this session alone
-    storage         the URL of an Optuna storage; the default is SQLite in the run's folder
+    Everything is kept in the run: its folder and its study. A candidate that is over the limits, or whose result
+    another run has, does not count as one of the trials.
+
+    space           the search space; None if a run is resumed
+    name, root      the run is the folder root/name; the default name is that of the space with the time
+    resume          the name or the folder of a run to go on with, instead of a space: its finished trials are kept,
+                    and those that were running start again
+    trials          how many trials the run is to have in the end, over all its sessions; the default is that of the
+                    space
+    time            seconds, or a text such as 90s, 30m, 2h, after which the search stops as with Ctrl-C
+    slots           candidates at a time; the default follows from the GPUs, or from the cores (nas.searching.slots)
+    gpus_per_trial  a number up to 1; "auto" for the share of a GPU that the predicted memory of each candidate needs
+                    (nas.searching.packing); by default each candidate has a GPU
+    gpu_memory      with "auto": bytes of each GPU that this search may use, or a text such as 24GiB; by default all
+    sampler         a name in nas.sampling.samplers.SAMPLERS; the default is that of the space
+    seed            of the sampler and of every candidate; the default is that of the space
+    baselines       name → topology, tried first besides those of the space; they need not be points of the space
+    reuse           names or folders of runs of the same task and recipe: a topology that one of them has finished
+                    gets that result and is not trained; for this session alone
+    storage         the URL of an Optuna storage for a new run; the default is SQLite in the run's folder
     address         of a Ray cluster; the default is this machine alone
-    evaluate        what evaluates instead of nas.training.Evaluator, or of the task's results: called with device=
-                    and threads= in every slot
-    quiet           no display
+    evaluate        called with device= and threads= in the process of each slot, returns what evaluates candidates
+                    (nas.searching.trainable.CandidateEvaluator); by default they are trained
+                    (nas.training.evaluate.Evaluator), or looked up if the task has a table or a function of results
+    quiet           whether nothing is shown on stderr
 
-    Ctrl-C stops the search: what is running waits in the record for the next session, and run.interrupted says so.
-    Raises RunError, SpaceError, TaskError.
+    After Ctrl-C the trials that were running wait for the next session, and run.interrupted is True.
+    Raises RunError, SpaceError or TaskError.
     """
     environment.prepare()
     changes = {"trials": trials, "sampler": sampler, "time": time, "seed": seed}
     changes = {name: value for name, value in changes.items() if value is not None}
-    wanted = Wanted(slots, gpus_per_trial, gpu_memory)
+    request = ResourceRequest(slots, gpus_per_trial, gpu_memory)
     if (space is None) == (resume is None):
         raise RunError("a search takes a space, or a run to resume: one of the two")
     with _quiet_libraries():
-        _check_ends(baselines or {}, space or Run.open(resume, root).space)
+        _check_baselines(baselines or {}, space or Run.open(resume, root).space)
         if space is not None:
-            space = _settled(_changed(space, changes))
+            space = _with_precision(_changed(space, changes))
             evaluate = evaluate or _evaluation(space)
-            others = _others(reuse, root, space)
+            reused = _reused_runs(reuse, root, space)
             run = Run.create(space, name, root, storage)
         else:
             run = Run.open(resume, root)
             evaluate = evaluate or _evaluation(run.space)
-            others = _others(reuse, root, run.space)
+            reused = _reused_runs(reuse, root, run.space)
             if storage is not None and storage != run.storage_url:
                 raise RunError(f"run {run.name!r} has its storage already: storage is only for a new run")
             run.update(_changed(run.space, changes))
         with run.lock():
-            _search(run, wanted, address, evaluate, quiet, baselines, others)
+            _run_session(run, request, address, evaluate, quiet, baselines, reused)
     return run
 
 
 def _changed(space: SearchSpace, changes: dict[str, Any]) -> SearchSpace:
-    """The space with other search settings, checked as those of a file are."""
+    """Return the space with other search settings, which are checked like those of a file."""
     if not changes:
         return space
     data = space.to_dict()
     return dataclasses.replace(SearchSpace.from_dict(data | {"search": data["search"] | changes}), source=space.source)
 
 
-def _settled(space: SearchSpace) -> SearchSpace:
-    """The space with a precision: one for all candidates, wherever they are trained, and in the record."""
+def _with_precision(space: SearchSpace) -> SearchSpace:
+    """Return the space with a definite precision instead of "auto".
+
+    It is decided once, here, so that it is the same for all candidates wherever they are trained, and is recorded.
+    """
     if space.recipe.precision != "auto":
         return space
     import torch
@@ -127,8 +128,8 @@ def _settled(space: SearchSpace) -> SearchSpace:
     return dataclasses.replace(SearchSpace.from_dict(data), source=space.source)
 
 
-def _check_ends(baselines: Mapping[str, Topology], space: SearchSpace) -> None:
-    """Raises SpaceError for a baseline that cannot read the task's data."""
+def _check_baselines(baselines: Mapping[str, Topology], space: SearchSpace) -> None:
+    """Raise SpaceError if a baseline has other inputs or outputs than the task."""
     task = space.task
     for name, topology in baselines.items():
         if (topology.input, topology.outputs) != (task.input, task.outputs):
@@ -138,65 +139,67 @@ def _check_ends(baselines: Mapping[str, Topology], space: SearchSpace) -> None:
             )
 
 
-def _others(names: Sequence[str | Path], root: Path | str, space: SearchSpace) -> list[Run]:
-    """The runs whose results are to be reused. Raises RunError where they cannot be."""
-    from nas.study.reuse import check
+def _reused_runs(names: Sequence[str | Path], root: Path | str, space: SearchSpace) -> list[Run]:
+    """Return the runs whose results are to be reused. Raises RunError if they cannot be."""
+    from nas.study.reuse import check_reusable
 
     runs = [Run.open(name, root) for name in names]
     for run in runs:
-        check(run, space)
+        check_reusable(run, space)
     return runs
 
 
-def _search(
+def _run_session(
     run: Run,
-    wanted: Wanted,
+    request: ResourceRequest,
     address: str | None,
     evaluate: MakeEvaluator,
     quiet: bool,
     baselines: Mapping[str, Topology] | None,
     reuse: Sequence[Run],
 ) -> None:
-    """One session of a run."""
-    from nas.searching.bridge import Bridge
-    from nas.searching.display import display
+    """Search until all trials of the run are finished, or until the search is stopped."""
+    from nas.searching.display import make_display
     from nas.searching.progress import Progress
+    from nas.searching.searcher import SessionSearcher
     from nas.searching.session import Session
+    from nas.searching.tuning import run_tune
 
     space, settings = run.space, run.space.search
-    price = functools.partial(_price, recipe=space.recipe)
-    session = Session(run, price, settings.trials, baselines=baselines, reuse=reuse)
+    predict_cost = functools.partial(_predict_cost, recipe=space.recipe)
+    session = Session(run, predict_cost, settings.trials, baselines=baselines, reuse=reuse)
     try:
         if session.finished >= settings.trials:
             return
-        ours = getattr(evaluate, "func", None) is _evaluator  # what another one keeps on a GPU, nobody knows
+        ours = getattr(evaluate, "func", None) is _make_evaluator  # what another one keeps on a GPU is unknown
         load = space.task.load if ours else None
-        with _interrupts() as interrupted, machine(address, wanted, settings.trials, load) as place:
-            progress = Progress(space, settings.trials, session.finished, place.slots)
+        with interrupts() as interrupted, ray_machine(address, request, settings.trials, load) as machine:
+            progress = Progress(space, settings.trials, session.finished, machine.slots)
             progress.recall(session.past)
-            screen = display(progress, run.name, None if quiet else sys.stderr)
-            session.watchers = (progress, screen)
-            bridge = Bridge(session, place, settings.timeout, _reason_to_stop(settings.time, interrupted))
-            with screen:
-                _tune(bridge, place, space, evaluate)
-                screen.why = _ending(bridge, run)
-                run.interrupted = bridge.stopped == INTERRUPTED
+            display = make_display(progress, run.name, None if quiet else sys.stderr)
+            session.observers = (progress, display)
+            reason = stop_reason(settings.time, interrupted)
+            searcher = SessionSearcher(session, machine, settings.timeout, reason)
+            with display:
+                run_tune(searcher, evaluate)
+                display.ending = _ending(searcher, run)
+                run.interrupted = searcher.stopped == INTERRUPTED
     finally:
         session.close()
-    if bridge.error is not None:
-        raise bridge.error from None
+    if searcher.error is not None:
+        raise searcher.error from None
 
 
-def _ending(bridge: Bridge, run: Run) -> str:
-    """Why the search is over, and what to do where it is not."""
-    if bridge.error is not None:
+def _ending(searcher: SessionSearcher, run: Run) -> str:
+    """Return why the search is over, and how to go on if it is not."""
+    if searcher.error is not None:
         return "stopped by an error"
-    if bridge.stopped is None:
-        return bridge.session.over or "all trials are finished"
-    return f"{bridge.stopped}; nas search --resume {run.name} goes on"
+    if searcher.stopped is None:
+        return searcher.session.exhausted or "all trials are finished"
+    return f"{searcher.stopped}; nas search --resume {run.name} goes on"
 
 
-def _price(topology: Topology, recipe: Recipe) -> dict[str, int]:
+def _predict_cost(topology: Topology, recipe: Recipe) -> dict[str, int]:
     from nas.cost import measure
 
     cost = measure(topology, recipe)
@@ -204,93 +207,27 @@ def _price(topology: Topology, recipe: Recipe) -> dict[str, int]:
 
 
 def _evaluation(space: SearchSpace) -> MakeEvaluator:
-    """How candidates are evaluated: trained, unless the task has a table or a function. Raises TaskError."""
+    """Return what makes the evaluators: candidates are trained, unless the task has a table or a function of results.
+
+    Raises TaskError.
+    """
     if space.task.results is None:
-        return functools.partial(_evaluator, space.task, space.recipe, timed=space.search.times_latency)
+        return functools.partial(_make_evaluator, space.task, space.recipe, timed=space.search.times_latency)
     from nas import results
 
     return results.evaluator(space.task, space.recipe)
 
 
-def _evaluator(task: Task, recipe: Recipe, *, timed: bool, device: str, threads: int) -> Evaluator:
-    """Made in the process of a slot."""
+def _make_evaluator(task: Task, recipe: Recipe, *, timed: bool, device: str, threads: int) -> CandidateEvaluator:
+    """Make the evaluator that trains candidates. Called in the process of a slot."""
     from nas.training.evaluate import Evaluator
 
     return Evaluator(task, recipe, device=device, threads=threads, timed=timed)
 
 
-def _tune(bridge: Bridge, place: Machine, space: SearchSpace, evaluate: MakeEvaluator) -> None:
-    """Ray Tune as the dispatcher and no more: its files go to a folder that is removed."""
-    from ray import tune
-
-    from nas.searching.bridge import Events, Halt
-    from nas.searching.stopping import scheduler
-    from nas.searching.trainable import Slot
-
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(place.most)  # all start at once, not one after the other
-    slot = tune.with_parameters(Slot, evaluate=evaluate, place=place)
-    with tempfile.TemporaryDirectory(prefix="nas-") as scratch:
-        tune.Tuner(
-            tune.with_resources(slot, lambda config: tune.PlacementGroupFactory([place.resources(config["slots"])])),
-            tune_config=tune.TuneConfig(
-                search_alg=bridge,
-                scheduler=scheduler(space, bridge.candidate, bridge.session.past),
-                num_samples=-1,
-                reuse_actors=True,
-                trial_name_creator=_trial_id,
-                trial_dirname_creator=_trial_id,
-            ),
-            run_config=tune.RunConfig(
-                name="search",
-                storage_path=scratch,
-                stop=Halt(bridge),
-                callbacks=[Events(bridge)],
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                verbose=0,
-            ),
-        ).fit()
-
-
-def _trial_id(trial: Any) -> str:
-    return str(trial.trial_id)
-
-
-@contextlib.contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Set by the first SIGINT or SIGTERM; the second interrupts whatever runs."""
-    interrupted = threading.Event()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if interrupted.is_set():
-            raise KeyboardInterrupt
-        interrupted.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupted
-        return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield interrupted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _reason_to_stop(seconds: float | None, interrupted: threading.Event) -> Callable[[], str | None]:
-    """Asked again and again: why to stop now, or None."""
-    end = math.inf if seconds is None else clock.monotonic() + seconds
-
-    def reason() -> str | None:
-        if interrupted.is_set():
-            return INTERRUPTED
-        return f"the time is up ({seconds:g} s)" if clock.monotonic() > end else None
-
-    return reason
-
-
 @contextlib.contextmanager
 def _quiet_libraries() -> Iterator[None]:
-    """Optuna and Ray say nothing that the display does not say better."""
+    """Silence the log of Optuna and the warnings of Optuna and Ray, which would break the display."""
     import optuna
 
     level = optuna.logging.get_verbosity()

@@ -1,4 +1,4 @@
-"""Ray, quietly: a cluster of this machine alone, or one that is there."""
+"""Start Ray on this machine, or connect to a cluster, without its log output."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from nas.errors import RunError
-from nas.searching import device
-from nas.searching.slots import AUTO, Machine, Wanted, divided
+from nas.searching import gpu
+from nas.searching.slots import AUTO, Machine, ResourceRequest, divide
 from nas.tasks import Splits
 
-ANSWER_S = 600  # in which a node must have said what its GPUs hold, and have read the data
+ANSWER_S = 600  # seconds for a node to report the memory of its GPUs and to read the data
 
 
 @contextlib.contextmanager
-def machine(
-    address: str | None, wanted: Wanted, trials: int, load: Callable[[], Splits] | None = None
+def ray_machine(
+    address: str | None, request: ResourceRequest, trials: int, load: Callable[[], Splits] | None = None
 ) -> Iterator[Machine]:
-    """Ray, running; ended again where we started it. Raises RunError where it cannot be reached, or not as wanted.
+    """Yield the machine that Ray offers to a search of so many trials.
 
-    load  reads the data that lies on a GPU beside every candidate
+    address  of a Ray cluster; None starts Ray on this machine
+    load     reads the data that stays on a GPU beside every candidate; None if there is none
+
+    A Ray that runs in this process already is used and left running. Raises RunError if Ray cannot be reached, or if
+    it does not have what is requested.
     """
     import ray
 
@@ -33,9 +37,9 @@ def machine(
     try:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
-        nodes = [node for node in ray.nodes() if node["Alive"]]
-        known = _asked(nodes, wanted, load) if wanted.gpus_per_trial == AUTO else (None, 0)
-        yield divided([node["Resources"] for node in nodes], wanted, trials, *known)
+        nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call,unused-ignore]
+        gpu_bytes, data_bytes = _inspect_gpus(nodes, request, load) if request.gpus_per_trial == AUTO else (None, 0)
+        yield divide([node["Resources"] for node in nodes], request, trials, gpu_bytes, data_bytes)
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
@@ -55,32 +59,39 @@ def _start(address: str | None) -> None:
         raise RunError(f"{place} cannot be used: {' '.join(str(error).split())[:200]}") from None
 
 
-def _asked(
-    nodes: Sequence[Mapping[str, Any]], wanted: Wanted, load: Callable[[], Splits] | None
+def _inspect_gpus(
+    nodes: Sequence[Mapping[str, Any]], request: ResourceRequest, load: Callable[[], Splits] | None
 ) -> tuple[int | None, int]:
-    """(bytes of the smallest GPU, bytes that the data takes there): asked on every node, whose GPUs are alike."""
+    """Return the bytes of the smallest GPU, and the bytes that the data takes there.
+
+    One process on each node looks at one GPU, since the GPUs of a node are alike.
+    """
     import ray
     from ray.exceptions import GetTimeoutError, RayTaskError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    given = None if wanted.gpu_memory is None else int(wanted.gpu_memory)
+    given = None if request.gpu_memory is None else int(request.gpu_memory)
     if given is not None and load is None:
         return given, 0
-    look = ray.remote(num_cpus=0, num_gpus=0.001, max_calls=1)(device.look)
-    asked = [
-        look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(load, given)
+    inspect = ray.remote(num_cpus=0, num_gpus=0.001, max_calls=1)(gpu.inspect)
+    on_node = [
+        inspect.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
         for node in nodes
         if node["Resources"].get("GPU", 0) >= 1
     ]
     try:
-        answers = ray.get(asked, timeout=ANSWER_S)
+        answers = ray.get([task.remote(load, given) for task in on_node], timeout=ANSWER_S)
     except GetTimeoutError:
-        raise RunError(f"the GPUs have not said in {ANSWER_S} s what they hold: they may be taken by others") from None
+        raise RunError(
+            f"the GPUs did not report their memory within {ANSWER_S} s: other processes may be using them"
+        ) from None
     except RayTaskError as error:
-        raise RunError(f"what a GPU has to hold is not known: {' '.join(str(error.cause).split())[:200]}") from None
+        raise RunError(
+            f"the memory of a GPU or of its data is unknown: {' '.join(str(error.cause).split())[:200]}"
+        ) from None
     held = [memory for memory, _ in answers if memory is not None]
     if len(held) < len(answers):
         raise RunError(
-            f"gpus_per_trial={AUTO}: torch finds no GPU where Ray has one; say what it holds: gpu_memory=24GiB"
+            f"gpus_per_trial={AUTO}: torch finds no GPU where Ray has one; give its memory: gpu_memory=24GiB"
         )
     return min(held, default=None), max((data for _, data in answers), default=0)

@@ -1,11 +1,12 @@
-"""How many candidates share a card, by the memory that each is predicted to need. Knows no Ray.
+"""How many candidates share a device, by the memory that each is predicted to need. Does not import Ray.
 
-A card is a GPU; where there is none, a node with its cores. It has n equal slots, and a candidate takes 1, 2, 4, … of
-them or all: few sizes, so that the process of one candidate serves the next of the same size.
+A device is a GPU; on a node without a GPU it is the node with its cores. It has n equal slots, and a candidate takes
+1, 2, 4, … of them or all. There are few sizes, so that the process of one candidate can serve the next of its size.
 
-    size(m) = the least of these s with s/n · M ≥ SAFETY · m + R, or n where none is enough
+    size(m) = the smallest of these s with s/n · M ≥ SAFETY · m + R, or n if none is large enough
 
-M: bytes that a card holds; m: bytes predicted (nas.cost); R: bytes of a process before any candidate.
+M: the memory of a device; m: the predicted memory of a candidate (nas.cost); R: the memory of a process before any
+candidate; all in bytes.
 """
 
 from __future__ import annotations
@@ -14,22 +15,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-# what the prediction leaves out: what an allocator rounds up, what a convolution library takes as scratch space
+# what the prediction leaves out: an allocator rounds up, and a convolution library needs scratch space
 SAFETY = 1.25
-# of a process: the CUDA context and the workspaces of its libraries (not measured yet); on a CPU what Python, torch and
-# Ray keep for themselves alone (measured: 396 MiB)
-CONTEXT, PROCESS = 768 * 2**20, 400 * 2**20
-AT_MOST = 8  # candidates on a GPU; beyond that contexts take memory, and kernels wait for each other
-AHEAD = 2  # candidates that wait for room; who is asked earlier knows less
+# bytes of a process: on a GPU the CUDA context and the workspaces of its libraries (not measured yet), on a CPU the
+# private memory of Python, torch and Ray (measured: 396 MiB)
+CONTEXT_BYTES, PROCESS_BYTES = 768 * 2**20, 400 * 2**20
+MAX_PER_GPU = 8  # candidates on a GPU; with more, contexts take memory and kernels wait for each other
+MAX_WAITING = 2  # candidates that wait for room; a candidate that is asked for earlier is chosen with fewer results
 
 
 @dataclass(frozen=True)
-class Card:
-    """What candidates share.
+class Device:
+    """What candidates share: a GPU, or a node without one.
 
-    slots     in how many parts
-    memory    bytes that it holds; None where nobody asks: then a candidate takes one slot
-    resident  bytes of a process before any candidate: its libraries, and the data
+    slots     the number of its equal parts
+    memory    its bytes; None if candidates are not packed by memory: each then takes one slot
+    resident  bytes of a process before any candidate: its libraries and the data
     """
 
     slots: int = 1
@@ -38,11 +39,11 @@ class Card:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """1, 2, 4, … and all slots."""
+        """The numbers of slots that a candidate may take: 1, 2, 4, … and all."""
         return (*(2**power for power in range((self.slots - 1).bit_length())), self.slots)
 
     def size(self, predicted: int | None) -> int:
-        """Slots for a candidate that is predicted to need so many bytes; all where nobody knows how many."""
+        """Return the slots for a candidate with this predicted memory in bytes; all slots if it is unknown."""
         if self.memory is None:
             return 1
         if predicted is None:
@@ -51,69 +52,70 @@ class Card:
         return next((size for size in self.sizes if size * self.memory >= needed), self.slots)
 
 
-class Taker(Protocol):
-    """Who takes slots."""
+class TakesSlots(Protocol):
+    """Anything that takes a number of slots, such as a candidate."""
 
     slots: int
 
 
-T = TypeVar("T", bound=Taker)
+T = TypeVar("T", bound=TakesSlots)
 
 
 @dataclass(eq=False)
-class Cards(Generic[T]):
-    """Who is on which card, and who waits for room on one.
+class Placements(Generic[T]):
+    """Which candidate is on which device, and which candidates wait for room.
 
-    capacity  the slots of each card
-    waiting   who comes next, in this order
+    capacity  the slots of each device
+    waiting   the candidates that wait, in their order
 
-    Where there is no room for the first that waits, the emptiest card is kept for it. It takes nobody else, so that its
-    room never shrinks and suffices in the end. Those behind go to the other cards meanwhile: nobody waits for ever,
-    and no other card stands idle.
+    If the first waiting candidate fits on no device, the emptiest device is reserved for it. That device takes no
+    other candidate, so its free room only grows and is large enough in the end. The candidates behind it use the
+    other devices meanwhile: no candidate waits for ever, and no other device stands idle.
 
-    A newcomer is put where it leaves the least room, as Ray does with the GPUs of a node; where Ray has decided
-    otherwise, `seen` tells.
+    A new candidate goes to the device where it leaves the fewest free slots, which is Ray's rule for the GPUs of a
+    node. If Ray decided differently, `observe` corrects it.
     """
 
     capacity: Sequence[int]
     waiting: list[T] = field(default_factory=list)
-    _places: dict[T, int] = field(default_factory=dict)
-    _names: dict[str, int] = field(default_factory=dict)
+    _device_of: dict[T, int] = field(default_factory=dict)
+    _number_of: dict[str, int] = field(default_factory=dict)  # a device's name → its number
 
     def admit(self) -> T | None:
-        """The first that waits and finds room; it is on a card now."""
-        for behind, who in enumerate(self.waiting):
-            for card in self._open(behind):
-                if self._free(card) >= who.slots:
-                    self._places[who] = card
-                    return self.waiting.pop(behind)
+        """Place the first waiting candidate that fits on a device and return it; None if none fits."""
+        for ahead, candidate in enumerate(self.waiting):
+            for device in self._available(ahead):
+                if self._free(device) >= candidate.slots:
+                    self._device_of[candidate] = device
+                    return self.waiting.pop(ahead)
         return None
 
     def has_room(self) -> bool:
-        """Is there a free slot, kept for nobody, for one more than those that wait?"""
-        behind = len(self.waiting)
-        return behind < AHEAD and any(self._free(card) > 0 for card in self._open(behind))
+        """Return whether one more candidate may wait: a slot is free that is reserved for no waiting candidate."""
+        ahead = len(self.waiting)
+        return ahead < MAX_WAITING and any(self._free(device) > 0 for device in self._available(ahead))
 
-    def leave(self, who: T) -> None:
-        """It has ended."""
-        del self._places[who]
+    def release(self, candidate: T) -> None:
+        """Free the slots of a candidate that has ended."""
+        del self._device_of[candidate]
 
-    def seen(self, who: T, name: str) -> None:
-        """It is on the card of this name."""
-        if name not in self._names:
-            unnamed = [card for card in range(len(self.capacity)) if card not in self._names.values()]
-            expected = self._places[who]
-            self._names[name] = expected if expected in unnamed or not unnamed else unnamed[0]
-        self._places[who] = self._names[name]
+    def observe(self, candidate: T, name: str) -> None:
+        """Note that a candidate runs on the device of this name, wherever it was placed."""
+        if name not in self._number_of:
+            unnamed = [device for device in range(len(self.capacity)) if device not in self._number_of.values()]
+            expected = self._device_of[candidate]
+            self._number_of[name] = expected if expected in unnamed or not unnamed else unnamed[0]
+        self._device_of[candidate] = self._number_of[name]
 
-    def _free(self, card: int) -> int:
-        return self.capacity[card] - sum(who.slots for who, place in self._places.items() if place == card)
+    def _free(self, device: int) -> int:
+        used = sum(candidate.slots for candidate, place in self._device_of.items() if place == device)
+        return self.capacity[device] - used
 
-    def _open(self, behind: int) -> list[int]:
-        """The cards that the first `behind` that wait leave to others, the fullest first."""
-        cards = sorted(range(len(self.capacity)), key=self._free)
-        for who in self.waiting[:behind]:
-            large = [card for card in cards if self.capacity[card] >= who.slots]
+    def _available(self, ahead: int) -> list[int]:
+        """Return the devices that the first `ahead` waiting candidates leave to others, the fullest first."""
+        devices = sorted(range(len(self.capacity)), key=self._free)
+        for candidate in self.waiting[:ahead]:
+            large = [device for device in devices if self.capacity[device] >= candidate.slots]
             if large:
-                cards.remove(large[-1])
-        return cards
+                devices.remove(large[-1])
+        return devices

@@ -1,4 +1,4 @@
-"""What a search has done so far in this session: counted once, shown by whoever wants to."""
+"""The progress of a session in figures: counted once, for every display."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import Any, NamedTuple
 
 from optuna.trial import FrozenTrial
 
-from nas.searching.proposals import Candidate
-from nas.searching.session import Outcome, Watcher
+from nas.searching.candidate import Candidate
+from nas.searching.observer import SearchObserver
+from nas.searching.outcome import TrialOutcome
 from nas.space import SearchSpace
-from nas.study import attributes as names
+from nas.study.attributes import BASELINE, CURVE, LINE, METRICS, PREDICTED, REUSED, SAVED
 
 
-class Best(NamedTuple):
-    """The best candidate so far: its metric, its size and what it is."""
+class BestSoFar(NamedTuple):
+    """The best candidate so far: its metric, its number of parameters and its name."""
 
     value: float
     params: int
@@ -25,8 +26,12 @@ class Best(NamedTuple):
 
 
 @dataclass(eq=False)
-class Place:
-    """A candidate on a slot: since when, until which moment it has reported, and what."""
+class RunningCandidate:
+    """A candidate that is being trained.
+
+    began, reported  when it began, and when it last reported an epoch (time.monotonic)
+    record           that of its last epoch
+    """
 
     began: float
     reported: float
@@ -34,12 +39,19 @@ class Place:
 
 
 @dataclass(eq=False)
-class Progress(Watcher):
-    """The figures of a session.
+class Progress(SearchObserver):
+    """Counts the events of a session.
 
-    total   candidates that the run is to finish; `before` of them were finished by earlier sessions
-    slots   of all cards (nas.searching.packing): where a candidate takes one, as many candidates at a time
-    saved   trainings that a recorded result made needless, `before` included
+    total       trials that the run is to have in the end; `before` of them ended in earlier sessions
+    slots       of all devices (nas.searching.packing)
+    ends        how many trials of this session ended in each state
+    over_limits refused candidates of this session
+    saved       trainings that a known result made needless, over all sessions
+    running     the candidates that are being trained
+    best        the best candidate over all sessions; None before one has finished
+    baselines   the metric of each baseline over all sessions; None if it did not finish
+    busy        seconds that slots have spent in training
+    first, last when the first candidate began, and when an epoch was last reported (time.monotonic)
     """
 
     space: SearchSpace
@@ -49,8 +61,8 @@ class Progress(Watcher):
     ends: Counter[str] = field(default_factory=Counter)
     over_limits: int = 0
     saved: int = 0
-    running: dict[Candidate, Place] = field(default_factory=dict)
-    best: Best | None = None
+    running: dict[Candidate, RunningCandidate] = field(default_factory=dict)
+    best: BestSoFar | None = None
     baselines: dict[str, float | None] = field(default_factory=dict)
     busy: float = 0.0
     first: float | None = None
@@ -58,89 +70,100 @@ class Progress(Watcher):
 
     @property
     def metric(self) -> str:
-        """What candidates are ranked by."""
+        """The name of the metric by which candidates are ranked."""
         return self.space.task.metric
 
     @property
     def epochs(self) -> int:
-        """Of a full training."""
+        """The number of epochs of the full budget."""
         return self.space.recipe.epochs
 
     @property
     def finished(self) -> int:
+        """How many trials have ended, over all sessions."""
         return self.before + self.ends.total()
 
-    def epoch(self, candidate: Candidate, record: Mapping[str, Any], busy: float) -> None:
+    def epoch_ended(self, candidate: Candidate, record: Mapping[str, Any], busy: float) -> None:
+        """Add the seconds of an epoch, and keep its record."""
         now = time.monotonic()
         self.first = now - busy if self.first is None else min(self.first, now - busy)
         self.last, self.busy = now, self.busy + candidate.slots * busy
-        place = self.running.setdefault(candidate, Place(now - busy, now))
-        place.reported, place.record = now, record
+        running = self.running.setdefault(candidate, RunningCandidate(now - busy, now))
+        running.reported, running.record = now, record
 
     def started(self, candidate: Candidate) -> None:
+        """Add the trainings that were saved before this candidate."""
         self.saved += candidate.saved
 
-    def again(self, candidate: Candidate, why: str) -> None:
+    def retried(self, candidate: Candidate, reason: str) -> None:
+        """Remove a candidate whose training will start again."""
         self.running.pop(candidate, None)
 
-    def reused(self, candidate: Candidate, outcome: Outcome) -> None:
+    def reused(self, candidate: Candidate, outcome: TrialOutcome) -> None:
+        """Add a saved training and its result."""
         self.saved += candidate.saved + 1
         value = outcome.metrics.get(self.metric)
         self._note(value, candidate.baseline, candidate.predicted, candidate.topology.describe())
 
-    def ended(self, candidate: Candidate, state: str, reason: str | None, outcome: Outcome) -> None:
+    def ended(self, candidate: Candidate, state: str, reason: str | None, outcome: TrialOutcome) -> None:
+        """Count the end of a training and keep its result if it is the best, or that of a baseline."""
         self.running.pop(candidate, None)
         self.ends[state] += 1
         value = outcome.metrics.get(self.metric) if state == "COMPLETE" else None
         self._note(value, candidate.baseline, candidate.predicted, candidate.topology.describe())
 
     def refused(self, candidate: Candidate) -> None:
+        """Count a refused candidate."""
         self.saved += candidate.saved
         self.over_limits += 1
 
     def recall(self, trials: Iterable[FrozenTrial]) -> None:
-        """What earlier sessions found."""
+        """Add the results of earlier sessions."""
         for trial in trials:
             known = trial.user_attrs
-            self.saved += known.get(names.SAVED, 0) + (names.REUSED in known)
-            if names.CURVE not in known:
+            self.saved += known.get(SAVED, 0) + (REUSED in known)
+            if CURVE not in known:
                 continue
-            value = known[names.METRICS].get(self.metric) if trial.state.name == "COMPLETE" else None
-            self._note(value, known.get(names.BASELINE), known.get(names.PREDICTED, {}), known.get(names.LINE, ""))
+            value = known[METRICS].get(self.metric) if trial.state.name == "COMPLETE" else None
+            self._note(value, known.get(BASELINE), known.get(PREDICTED, {}), known.get(LINE, ""))
 
     def _note(self, value: float | None, baseline: str | None, predicted: Mapping[str, Any], line: str) -> None:
         if baseline:
             self.baselines[baseline] = value
         if value is not None and (self.best is None or self._better(value, self.best.value)):
-            self.best = Best(value, predicted.get("params", 0), named(baseline, line))
+            self.best = BestSoFar(value, predicted.get("params", 0), one_line(baseline, line))
 
     def _better(self, left: float, right: float) -> bool:
         return left > right if self.space.task.direction == "maximize" else left < right
 
     def utilisation(self, now: float | None = None) -> float:
-        """Time that slots spent training / (slots × time), from the first candidate's start to the last one's end; or
-        to `now`, with what is under way."""
+        """Return the share of time that slots spent in training: slot-seconds of training / (slots × seconds).
+
+        The time runs from the start of the first candidate to the last report, or to `now`; then the candidates that
+        are being trained count as busy since their last reports.
+        """
         if self.first is None:
             return 0.0
         busy, end = self.busy, self.last
         if now is not None:
-            under_way = sum(who.slots * (now - place.reported) for who, place in tuple(self.running.items()))
-            busy, end = busy + under_way, now
+            running = tuple(self.running.items())  # the display reads it on a thread of its own
+            busy += sum(candidate.slots * (now - state.reported) for candidate, state in running)
+            end = now
         return min(1.0, busy / (self.slots * max(end - self.first, 1e-9)))
 
     @property
     def under_way(self) -> float:
-        """How much of the candidates that are running has been trained: 1.5 is one and a half."""
-        return sum(place.record.get("epoch", 0) / self.epochs for place in tuple(self.running.values()))
+        """How much of the running candidates has been trained; 1.5 means one and a half trainings."""
+        return sum(float(state.record.get("epoch", 0)) / self.epochs for state in tuple(self.running.values()))
 
     def seconds_left(self, now: float) -> float | None:
-        """At the pace so far; None before anything has ended."""
+        """Return the seconds left at the pace so far; None before a candidate has ended."""
         if self.first is None or not self.ends:
             return None
         done = self.ends.total() + self.under_way
         return (now - self.first) / done * max(0.0, self.total - self.before - done)
 
 
-def named(baseline: str | None, line: str) -> str:
-    """A candidate in one line, a baseline by its name first."""
+def one_line(baseline: str | None, line: str) -> str:
+    """Return the description of a candidate, after the name of the baseline if it is one."""
     return f"{baseline}: {line}" if baseline else line

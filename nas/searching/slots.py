@@ -1,4 +1,4 @@
-"""How GPUs and cores are divided into slots, by what a person wants. Knows no Ray."""
+"""Divide GPUs and cores into slots, as the user asks for. Does not import Ray."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nas.errors import RunError
-from nas.searching.packing import AT_MOST, CONTEXT, PROCESS, Card
+from nas.searching.packing import CONTEXT_BYTES, MAX_PER_GPU, PROCESS_BYTES, Device
 from nas.space import quantities
 
 AUTO = "auto"
 
-Node = Mapping[str, float]  # what a node has: CPU, GPU, memory (bytes)
+Node = Mapping[str, float]  # the resources of a node: CPU, GPU, memory (bytes)
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a person asks of the machine. Raises RunError.
+class ResourceRequest:
+    """The resources that a user asks for. Raises RunError if they make no sense.
 
     slots           candidates at a time; None for as many as fit
-    gpus_per_trial  of a GPU: a number up to 1; "auto" for what each is predicted to need; None to divide them evenly
-    gpu_memory      bytes of each GPU that are for this search, or 24GiB; None for all
+    gpus_per_trial  share of a GPU: a number up to 1; "auto" for what each candidate is predicted to need; None to
+                    divide the GPUs evenly
+    gpu_memory      bytes of each GPU that this search may use, or a text such as 24GiB; None for all
     """
 
     slots: int | None = None
@@ -35,7 +36,7 @@ class Wanted:
         if share is not None and share != AUTO:
             object.__setattr__(self, "gpus_per_trial", _fraction(share))
         if memory is not None and share != AUTO:
-            raise RunError(f"gpu_memory is for gpus_per_trial={AUTO}, but that is {share or 'not asked for'}")
+            raise RunError(f"gpu_memory needs gpus_per_trial={AUTO}, but that is {share or 'not given'}")
         if memory is not None:
             try:
                 object.__setattr__(self, "gpu_memory", quantities.memory(memory))
@@ -55,109 +56,119 @@ def _fraction(value: float | str) -> float:
 
 @dataclass(frozen=True)
 class Machine:
-    """What candidates are trained on.
+    """The devices that train the candidates of a search, on one node or on several.
 
-    card   what they share: a GPU, or a node where there is none
-    cards  slots of each
-    most   candidates at a time
-    cores  of a slot
-    gpu    is a card a GPU?
+    device          the size of a device: a GPU, or a node if there is no GPU
+    capacity        the slots of each device
+    max_candidates  candidates at a time
+    cores           CPU cores of a slot
+    gpu             whether a device is a GPU
     """
 
-    card: Card
-    cards: tuple[int, ...]
-    most: int
+    device: Device
+    capacity: tuple[int, ...]
+    max_candidates: int
     cores: float
     gpu: bool = False
 
     @property
     def slots(self) -> int:
-        """Of all cards."""
-        return sum(self.cards)
+        """The slots of all devices."""
+        return sum(self.capacity)
 
     def resources(self, slots: int) -> dict[str, float]:
-        """What Ray sets aside for a candidate that takes so many slots."""
-        gpu = {"GPU": _floor(slots / self.card.slots)} if self.gpu else {}
+        """Return what Ray reserves for a candidate that takes so many slots: {"CPU": …, "GPU": …}."""
+        gpu = {"GPU": _floor(slots / self.device.slots)} if self.gpu else {}
         return {"CPU": _floor(slots * self.cores)} | gpu
 
     def threads(self, slots: int) -> int:
-        """Of torch, in its process."""
+        """Return the number of torch's threads for a candidate that takes so many slots."""
         return max(1, int(slots * self.cores))
 
-    def allowance(self, slots: int) -> int | None:
-        """Bytes of a GPU that torch may take there; None for any number."""
-        if not self.gpu or self.card.memory is None:
+    def memory_limit(self, slots: int) -> int | None:
+        """Return how many bytes of a GPU torch may allocate for so many slots; None for no limit."""
+        memory = self.device.memory
+        if not self.gpu or memory is None:
             return None
-        return self.card.memory if slots == self.card.slots else slots * self.card.memory // self.card.slots - CONTEXT
+        return memory if slots == self.device.slots else slots * memory // self.device.slots - CONTEXT_BYTES
 
 
-def divided(nodes: Sequence[Node], wanted: Wanted, trials: int, memory: int | None = None, data: int = 0) -> Machine:
-    """The nodes as slots, for a search of so many trials.
+def divide(
+    nodes: Sequence[Node],
+    request: ResourceRequest,
+    trials: int,
+    gpu_bytes: int | None = None,
+    data_bytes: int = 0,
+) -> Machine:
+    """Divide the nodes into slots for a search of so many trials.
 
-    memory  bytes of a GPU, where they are to be packed; data: those that the data takes there
+    gpu_bytes   the memory of a GPU, if candidates are packed by memory
+    data_bytes  the memory that the data takes on each GPU
 
-    Raises RunError where GPUs are wanted and there are none.
+    Raises RunError if GPUs are asked for and there are none.
     """
     with_gpus = [node for node in nodes if node.get("GPU", 0) >= 1]
     if with_gpus:
-        return _of_gpus(with_gpus, wanted, memory, data)
-    if wanted.gpus_per_trial is not None:
-        raise RunError(f"gpus_per_trial={wanted.gpus_per_trial} needs a GPU, but Ray knows of none")
-    return _of_cores(nodes, wanted.slots, trials)
+        return _divide_gpus(with_gpus, request, gpu_bytes, data_bytes)
+    if request.gpus_per_trial is not None:
+        raise RunError(f"gpus_per_trial={request.gpus_per_trial} needs a GPU, but Ray found none")
+    return _divide_cores(nodes, request.slots, trials)
 
 
-def _of_gpus(nodes: Sequence[Node], wanted: Wanted, memory: int | None, data: int) -> Machine:
-    """One slot for each GPU, unless something else is wanted; the cores of a node are divided among its GPUs."""
-    count, share = sum(int(node["GPU"]) for node in nodes), wanted.gpus_per_trial
-    even = wanted.slots or count
+def _divide_gpus(nodes: Sequence[Node], request: ResourceRequest, memory: int | None, data: int) -> Machine:
+    """Make one slot of each GPU unless the request says otherwise; the cores of a node are divided among its GPUs."""
+    count, share = sum(int(node["GPU"]) for node in nodes), request.gpus_per_trial
+    even = request.slots or count
     used = min(count, even) if share is None else count
     cores = min(node.get("CPU", 1.0) / min(int(node["GPU"]), used) for node in nodes)
     if share is None:
         parts = math.ceil(even / count)
     elif isinstance(share, float):
         parts = int(1 / share + 1e-9)
-    else:  # a core for each process: it launches the kernels
-        parts = 2 ** int(math.log2(max(1.0, min(cores, AT_MOST))))
-    cards = _filled([parts] * count, even if share is None else parts * count)
+    else:  # each process launches its kernels from a core of its own
+        parts = 2 ** int(math.log2(max(1.0, min(cores, MAX_PER_GPU))))
+    capacity = _first_slots([parts] * count, even if share is None else parts * count)
     return Machine(
-        card=Card(parts, memory, CONTEXT + data),
-        cards=cards,
-        most=min(wanted.slots or sum(cards), sum(cards)),
-        cores=_even(cores / parts),
+        device=Device(parts, memory, CONTEXT_BYTES + data),
+        capacity=capacity,
+        max_candidates=min(request.slots or sum(capacity), sum(capacity)),
+        cores=_whole_or_share(cores / parts),
         gpu=True,
     )
 
 
-def _of_cores(nodes: Sequence[Node], slots: int | None, trials: int) -> Machine:
-    """As many slots of one thread as there are cores.
+def _divide_cores(nodes: Sequence[Node], slots: int | None, trials: int) -> Machine:
+    """Make as many slots of one core as there are cores, but no more than a quarter of the trials.
 
-    Two slots of one thread train more candidates than one of two threads. But a sampler that is asked for a quarter
-    of all trials at once learns nothing in between: beyond that, a slot gets more threads instead.
+    Two slots of one thread train more candidates than one slot of two threads. But a sampler that is asked for more
+    than a quarter of all trials at once learns nothing in between, so a slot gets more cores instead.
     """
     nodes = [node for node in nodes if node.get("CPU", 0) > 0] or [{"CPU": 1.0}]
-    each = [node["CPU"] for node in nodes]
-    total = max(1, int(sum(each)))
+    cores_of = [node["CPU"] for node in nodes]
+    total = max(1, int(sum(cores_of)))
     count = slots or min(total, max(2, trials // 4))
-    cores = min(_even(total / count), max(1, int(max(each))))
-    room = [int(has / cores + 1e-6) for has in each]
-    cards = _filled(room, count)
+    cores = min(_whole_or_share(total / count), max(1, int(max(cores_of))))
+    room = [int(available / cores + 1e-6) for available in cores_of]
+    capacity = _first_slots(room, count)
     memory = min(node.get("memory", math.inf) / parts for node, parts in zip(nodes, room, strict=True) if parts)
-    card = Card(max(cards), int(max(cards) * memory) if memory < math.inf else None, PROCESS)
-    return Machine(card, cards, most=sum(cards), cores=cores)
+    largest = max(capacity)
+    device = Device(largest, int(largest * memory) if memory < math.inf else None, PROCESS_BYTES)
+    return Machine(device, capacity, max_candidates=sum(capacity), cores=cores)
 
 
-def _filled(capacity: Sequence[int], count: int) -> tuple[int, ...]:
-    """The first `count` slots of cards with this capacity."""
-    cards: list[int] = []
+def _first_slots(capacity: Sequence[int], count: int) -> tuple[int, ...]:
+    """Return how many of the first `count` slots each device has; devices without any are left out."""
+    slots_of: list[int] = []
     for slots in capacity:
-        cards.append(min(slots, count - sum(cards)))
-    return tuple(slots for slots in cards if slots > 0)
+        slots_of.append(min(slots, count - sum(slots_of)))
+    return tuple(slots for slots in slots_of if slots > 0)
 
 
-def _even(cores: float) -> float:
+def _whole_or_share(cores: float) -> float:
+    """Return a whole number of cores, or a share of one core."""
     return int(cores) if cores >= 1 else _floor(cores)
 
 
 def _floor(share: float) -> float:
-    """Ray counts in parts of ten thousand."""
+    """Round down to a ten-thousandth, Ray's smallest unit of a resource."""
     return int(1e4 * share + 1e-6) / 1e4

@@ -1,15 +1,15 @@
-"""Early stopping: ASHA on the metric of the task, fair to what is small.
+"""Early stopping: ASHA on the metric of the task, with a rule that spares small candidates.
 
 Rungs are the epochs grace, grace·η, grace·η², … At a rung ASHA (Li et al. 2020, arXiv:1810.05934) stops a candidate
-whose metric is not among the best 1/η of all that were there before. Where the search is after something cheap as
-well, small candidates would be stopped only because large ones are more accurate. So one of those before it must
-also dominate it:
+whose metric is not among the best 1/η of all that reached the rung before. If costs are objectives as well, small
+candidates would be stopped only because large ones are more accurate. So one of those at the rung must also dominate
+the candidate:
 
     i is stopped  ⇔  m(i) is not among the best 1/η of the rung, and
-                     some j of the rung dominates i: no worse in m and in every c, better in one
+                     some j of the rung dominates i: it is no worse in m and in every c, and better in one of them
 
-m is the metric at the rung; the costs c are those objectives that are known before training. Without any, the second
-condition follows from the first: plain ASHA.
+m is the metric at the rung; the costs c are the objectives that are known before training. Without any cost the second
+condition follows from the first, and the rule is plain ASHA.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from typing import Any
 from optuna.trial import FrozenTrial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
-from nas.searching.proposals import Candidate
+from nas.searching.candidate import Candidate
 from nas.space import PRICED, SearchSpace
-from nas.study import attributes as names
-from nas.study.leaders import Front
+from nas.study.attributes import CURVE, PREDICTED, counts
+from nas.study.pareto import ParetoFront
 
-NOBODY: Any = None  # for Tune's controller, of which ASHA asks nothing
-NEVER = 10**6  # epochs: a full training ends by itself, whatever the scheduler stops was pruned
+NO_CONTROLLER: Any = None  # instead of Tune's controller, which ASHA does not use
+NEVER = 10**6  # epochs: a full training ends by itself, so whatever the scheduler stops was stopped early
 
 
 class FairASHA(ASHAScheduler):
-    """Stops candidates by the rule above; baselines never, since every table compares with them.
+    """Stops candidates by the rule above. It never stops a baseline, since every table compares with the baselines.
 
-    candidate  the one that a trial of Tune trains, by the trial's id
-    past       trials of earlier sessions: their curves count as if they had been seen here
+    candidate  returns the candidate that a Tune trial evaluates, by the trial's id
+    past       trials of earlier sessions; their learning curves count as if this scheduler had seen them
     """
 
     def __init__(
@@ -54,43 +54,50 @@ class FairASHA(ASHAScheduler):
         self.metric_name, self.sign = task.metric, -1 if task.direction == "maximize" else 1
         self.costs = tuple(name for name in space.search.objectives if name in PRICED)
         self.candidate = candidate
-        self.fronts: defaultdict[int, Front] = defaultdict(Front)  # epoch → who is not dominated there
-        for trial in filter(names.counts, past):
+        self.fronts: defaultdict[int, ParetoFront[str]] = defaultdict(ParetoFront)  # epoch → non-dominated trials
+        for trial in filter(counts, past):
             self._recall(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Return whether Tune is to stop the trial: CONTINUE or STOP."""
         candidate = self.candidate(trial.trial_id)
         decision = self._judge(trial, result, candidate.predicted)
         return TrialScheduler.CONTINUE if candidate.baseline else decision
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        if self._measures(result):
+        """Note the last result of a trial, unless its metric is no number."""
+        if self._is_comparable(result):
             super().on_trial_complete(tune_controller, trial, result)
 
     def _judge(self, trial: Any, result: dict[str, Any], predicted: Mapping[str, Any]) -> str:
-        """CONTINUE or STOP, once ASHA has noted the result; what is no number is for others to judge."""
-        if not self._measures(result):
+        """Let ASHA note the result and return CONTINUE or STOP.
+
+        A metric that is no finite number is a failure, which nas.searching.outcome decides; here the trial goes on.
+        """
+        if not self._is_comparable(result):
             return TrialScheduler.CONTINUE
-        decision = super().on_trial_result(NOBODY, trial, result)
+        decision = super().on_trial_result(NO_CONTROLLER, trial, result)
         costs = (float(predicted.get(name, math.inf)) for name in self.costs)
         losses = self.sign * float(result[self.metric_name]), *costs
         undominated = self.fronts[result["epoch"]].add(trial.trial_id, losses)
         return TrialScheduler.CONTINUE if undominated else decision
 
-    def _measures(self, result: Mapping[str, Any]) -> bool:
+    def _is_comparable(self, result: Mapping[str, Any]) -> bool:
         metric = result.get(self.metric_name)
         return isinstance(metric, int | float) and math.isfinite(metric)
 
     def _recall(self, trial: FrozenTrial) -> None:
         stand_in: Any = SimpleNamespace(trial_id=f"trial {trial.number}")
-        self.on_trial_add(NOBODY, stand_in)
-        for result in trial.user_attrs[names.CURVE]:
-            self._judge(stand_in, result, trial.user_attrs.get(names.PREDICTED, {}))
-        self.on_trial_remove(NOBODY, stand_in)
+        self.on_trial_add(NO_CONTROLLER, stand_in)
+        for result in trial.user_attrs[CURVE]:
+            self._judge(stand_in, result, trial.user_attrs.get(PREDICTED, {}))
+        self.on_trial_remove(NO_CONTROLLER, stand_in)
 
 
 def scheduler(
     space: SearchSpace, candidate: Callable[[str], Candidate], past: Iterable[FrozenTrial] = ()
 ) -> TrialScheduler:
-    """Who stops candidates early: nobody, or FairASHA."""
-    return FIFOScheduler() if space.search.early_stopping.rule == "none" else FairASHA(space, candidate, past)
+    """Return the scheduler that the space asks for: FairASHA, or one that never stops a trial."""
+    if space.search.early_stopping.rule == "none":
+        return FIFOScheduler()  # type: ignore[no-untyped-call,unused-ignore]
+    return FairASHA(space, candidate, past)

@@ -1,7 +1,7 @@
-"""The process of a slot: imports torch and loads the data once, then trains one candidate after the other.
+"""The process of a slot: it imports torch and loads the data once, then trains one candidate after the other.
 
-An epoch is a step, so that a scheduler can stop a candidate between two. That a candidate fails is a result like any
-other: the process goes on with the next one.
+One step of Tune is one epoch, so that a scheduler can stop a candidate between two epochs. The failure of a candidate
+is a result like any other: the process goes on with the next candidate.
 """
 
 from __future__ import annotations
@@ -15,100 +15,104 @@ import ray
 from ray import tune
 
 from nas.errors import CandidateError, OutOfMemory
-from nas.searching import device
+from nas.searching import gpu
 from nas.searching.slots import Machine
 from nas.topology import Topology
 
 
-class Evaluator(Protocol):
-    """What trains candidates, one at a time (nas.training.evaluate.Evaluator, or any function made into one).
+class CandidateEvaluator(Protocol):
+    """What trains candidates, one at a time: nas.training.evaluate.Evaluator, a table or a function of the user."""
 
-    start     a record of every epoch, as it ends: {epoch, <metric>, loss, seconds, …}; `epochs` of them are the full
-              budget; raises CandidateError
-    network   the last one trained, once its records are exhausted
-    measured  what training took besides time: {…}
+    @property
+    def epochs(self) -> float:
+        """The number of epochs of the full budget; infinite as long as a function of the user has not returned."""
+
+    @property
+    def network(self) -> Any:
+        """The last network trained, once its training has ended; None if the evaluator has no networks."""
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """What the last training took: {seconds, …}."""
+
+    def start(self, topology: Topology, *, seed: int) -> Iterator[dict[str, Any]]:
+        """Train the topology and yield a record of every epoch as it ends: {epoch, <metric>, loss, seconds, …}.
+
+        Raises CandidateError if the training fails.
+        """
+
+
+MakeEvaluator = Callable[..., CandidateEvaluator]  # called with device= and threads= in the process of each slot
+
+
+class CandidateTrainable(tune.Trainable):
+    """Trains one candidate after the other, all with the same number of slots. The result of a step (an epoch) has:
+
+    record      that of the epoch, whose items are items of the result as well; None if the epoch did not end
+    end         None if the training goes on; else FULL_BUDGET, OUT_OF_MEMORY, FAILED (for another reason), or
+                NO_EVALUATOR (the evaluator cannot be made, so no candidate can be trained)
+    reason      why, for every end but FULL_BUDGET
+    gpu_memory  of OUT_OF_MEMORY on a GPU: its bytes
+    busy        seconds of this step
+    device      the node and its GPU, if there is one
+    measured    of FULL_BUDGET: what the evaluator measured
     """
 
-    @property
-    def epochs(self) -> float: ...
-
-    @property
-    def network(self) -> Any: ...
-
-    @property
-    def measured(self) -> dict[str, float]: ...
-
-    def start(self, topology: Topology, *, seed: int) -> Iterator[dict[str, Any]]: ...
-
-
-MakeEvaluator = Callable[..., Evaluator]  # (device=, threads=) → Evaluator
-
-
-class Slot(tune.Trainable):
-    """One candidate after the other, all of the same size. A step's result:
-
-    record   what the epoch gave; None where there was none
-    end      None to go on, or WHOLE (full budget), STARVED (out of memory), FAILED,
-             BROKEN (no evaluator: no candidate can be trained here)
-    reason   of FAILED and BROKEN; what a STARVED one said
-    holds    of STARVED, on a GPU: its bytes
-    busy     seconds spent in this step
-    card     where: the node and its GPU, if there is one
-    measured what the evaluator measured, at the end
-    """
-
-    WHOLE, STARVED, FAILED, BROKEN = "whole", "starved", "failed", "broken"
+    FULL_BUDGET, OUT_OF_MEMORY, FAILED, NO_EVALUATOR = "full budget", "out of memory", "failed", "no evaluator"
 
     def setup(
-        self, config: dict[str, Any], evaluate: MakeEvaluator | None = None, place: Machine | None = None
+        self, config: dict[str, Any], evaluate: MakeEvaluator | None = None, machine: Machine | None = None
     ) -> None:
+        """Make the evaluator and take the first candidate; Ray calls this once in every process."""
         assert evaluate is not None
-        assert place is not None
-        self._evaluator: Evaluator | None = None
+        assert machine is not None
+        self._evaluator: CandidateEvaluator | None = None
         self._epochs: Iterator[dict[str, Any]] = iter(())
-        self._broken = ""
+        self._setup_error = ""
         gpus, slots = ray.get_gpu_ids(), config["slots"]
-        self._card = " ".join((ray.get_runtime_context().get_node_id(), *map(str, gpus)))
+        self._device = " ".join((ray.get_runtime_context().get_node_id(), *map(str, gpus)))
         try:
-            self._evaluator = evaluate(device="cuda" if gpus else "cpu", threads=place.threads(slots))
-            if (allowance := place.allowance(slots)) is not None:
-                device.limit(allowance)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the driver must hear it, once
-            self._broken = reason_of(error)
+            self._evaluator = evaluate(device="cuda" if gpus else "cpu", threads=machine.threads(slots))
+            if (memory_limit := machine.memory_limit(slots)) is not None:
+                gpu.limit_memory(memory_limit)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the driver reports it once
+            self._setup_error = reason_of(error)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take up the next candidate: {"topology": its dict as JSON, "seed": …, "slots": as those before it}."""
-        getattr(self._epochs, "close", lambda: None)()  # the one before may have been stopped early
+        """Take the next candidate: {"topology": Topology.to_dict() as JSON, "seed": …, "slots": as before}."""
+        getattr(self._epochs, "close", lambda: None)()  # the candidate before may have been stopped early
         if self._evaluator is not None:
             topology = Topology.from_dict(json.loads(new_config["topology"]))
             self._epochs = self._evaluator.start(topology, seed=new_config["seed"])
         return True
 
     def step(self) -> dict[str, Any]:
+        """Train one epoch and return its result (see the class)."""
         began = time.perf_counter()
-        result = self._step()
+        result = self._train_epoch()
         done = result["end"] is not None
-        seen = {"busy": time.perf_counter() - began, "card": self._card, "done": done}
-        return (result["record"] or {}) | result | seen
+        more = {"busy": time.perf_counter() - began, "device": self._device, "done": done}
+        return (result["record"] or {}) | result | more
 
-    def _step(self) -> dict[str, Any]:
+    def _train_epoch(self) -> dict[str, Any]:
         if self._evaluator is None:
-            return {"record": None, "end": self.BROKEN, "reason": self._broken}
+            return {"record": None, "end": self.NO_EVALUATOR, "reason": self._setup_error}
         try:
             record = next(self._epochs, None)
-            whole = record is None or record.get("epoch", 0) >= self._evaluator.epochs
-            if whole and record is not None:
-                next(self._epochs, None)  # the evaluator tidies up
-        except Exception as error:  # noqa: BLE001  # a candidate may fail in any way, the slot goes on
+            full_budget = record is None or record.get("epoch", 0) >= self._evaluator.epochs
+            if full_budget and record is not None:
+                next(self._epochs, None)  # lets the evaluator run to its end
+        except Exception as error:  # noqa: BLE001  # a candidate may fail in any way, the process goes on
             if isinstance(error, OutOfMemory | MemoryError):
-                return {"record": None, "end": self.STARVED, "reason": _said(error) or "?", "holds": device.holds()}
+                reason, memory = _message(error) or "?", gpu.total_memory()
+                return {"record": None, "end": self.OUT_OF_MEMORY, "reason": reason, "gpu_memory": memory}
             return {"record": None, "end": self.FAILED, "reason": reason_of(error)}
-        end = {"end": self.WHOLE, "measured": dict(self._evaluator.measured)} if whole else {"end": None}
+        end = {"end": self.FULL_BUDGET, "measured": dict(self._evaluator.measured)} if full_budget else {"end": None}
         return {"record": record} | end
 
     def weights(self) -> bytes | None:
-        """The trained network's, as a safetensors file; None where the evaluator has no network."""
+        """Return the weights of the trained network as a safetensors file; None if the evaluator has no network."""
         network = None if self._evaluator is None else self._evaluator.network
         if network is None:
             return None
@@ -119,14 +123,15 @@ class Slot(tune.Trainable):
 
 
 def reason_of(error: BaseException) -> str:
-    """One line for the record: what kind of failure, and what it said."""
+    """Return an error as one line for the study: its kind, then its message."""
     kind = f"error: {type(error).__name__}"
     if isinstance(error, CandidateError):
         kind = error.reason
     elif isinstance(error, MemoryError):
         kind = OutOfMemory.reason
-    return f"{kind}: {said}" if (said := _said(error)) else kind
+    message = _message(error)
+    return f"{kind}: {message}" if message else kind
 
 
-def _said(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     return " ".join(str(error).split())[:300]

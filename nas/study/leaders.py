@@ -1,47 +1,29 @@
-"""Who is not dominated, one candidate at a time; and the leaders, whose weights are worth keeping."""
+"""The leaders of a search: the trials on the Pareto front and the best one. Their weights are kept."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nas.study.attributes import mean
-
-Losses = tuple[float, ...]
-
-
-def dominates(left: Losses, right: Losses) -> bool:
-    """No worse anywhere, better somewhere; smaller is better."""
-    return left != right and all(a <= b for a, b in zip(left, right, strict=True))
-
-
-class Front:
-    """Who is not dominated by anybody who was added: `members` are their losses by name."""
-
-    def __init__(self) -> None:
-        self.members: dict[Any, Losses] = {}
-
-    def add(self, name: Any, losses: Losses) -> bool:
-        """Is it a member now? Whom it dominates is one no more; equals stay together."""
-        if any(dominates(other, losses) for other in self.members.values()):
-            return False
-        self.members = {n: other for n, other in self.members.items() if not dominates(losses, other)}
-        self.members[name] = losses
-        return True
+from nas.space import SearchSpace
+from nas.study.attributes import KEY, TOPOLOGY, directions, feasible, mean, standing
+from nas.study.pareto import Losses, ParetoFront
 
 
 class Leaders:
-    """The finished candidates on the front, and the best by rank."""
+    """The trials on the Pareto front of the objectives, and the best trial in the order that chooses the winner."""
 
     def __init__(self) -> None:
-        self.front = Front()
+        self.front = ParetoFront[int]()
         self.best: tuple[Losses, int] | None = None
 
     def add(self, number: int, losses: Losses, rank: Losses, feasible: bool = True) -> bool:
-        """Is it a leader now? `losses` are its objectives, `rank` what the winner is chosen by; smaller is better.
+        """Add trial `number` and return whether it is a leader now.
 
-        What is not feasible is on no front.
+        losses    its objectives; smaller is better
+        rank      the sort key that chooses the winner (nas.study.attributes.standing); smaller is better
+        feasible  whether it keeps to the constraints; if it does not, it is on no front, but it may be the best
         """
         first = self.best is None or (rank, number) < self.best
         if first:
@@ -50,53 +32,71 @@ class Leaders:
 
     @property
     def numbers(self) -> set[int]:
+        """The numbers of the leading trials."""
         return self.front.members.keys() | ({self.best[1]} if self.best else set())
 
 
 @dataclass(frozen=True)
-class Result:
-    """Of a trial that was trained to the end: whose it is, and what the leaders are chosen by; smaller is better."""
+class TrialScore:
+    """What decides whether a trial that was trained to the full budget is a leader; smaller is better everywhere.
+
+    topology  Topology.to_dict()
+    key       the canonical key of the topology
+    losses, rank, feasible  see Leaders.add
+    """
 
     number: int
-    topology: Mapping[str, Any]  # Topology.to_dict()
+    topology: Mapping[str, Any]
     key: str
     losses: Losses
     rank: Losses
     feasible: bool
 
+    @classmethod
+    def of(cls, space: SearchSpace, number: int, values: Sequence[float], attributes: Mapping[str, Any]) -> TrialScore:
+        """Return the score of trial `number` with these objective values and user attributes."""
+        better = directions(space).values()
+        losses = tuple(-value if way == "maximize" else value for value, way in zip(values, better, strict=True))
+        rank, kept = standing(space, attributes), feasible(space, attributes)
+        return cls(number, attributes[TOPOLOGY], attributes[KEY], losses, rank, kept)
 
-class Results:
-    """Every result by its key, several where a topology was evaluated with several seeds: then their means count."""
+
+class TopologyScores:
+    """The scores of all trials, grouped by canonical key.
+
+    If a topology was evaluated with several seeds, the means over its trials are compared, and its first trial stands
+    for all of them.
+    """
 
     def __init__(self) -> None:
         self.leaders = Leaders()
-        self._of_key: dict[str, list[Result]] = {}
-        self._of_number: dict[int, list[Result]] = {}  # by the first trial of the key, which stands for all
+        self._of_key: dict[str, list[TrialScore]] = {}
+        self._of_first: dict[int, list[TrialScore]] = {}  # by the number of the first trial of the key
 
-    def add(self, result: Result) -> bool:
-        """Is its topology a leader now?"""
-        same = self._of_key.setdefault(result.key, [])
-        same.append(result)
-        self._of_number[same[0].number] = same
+    def add(self, score: TrialScore) -> bool:
+        """Add a trial and return whether its topology is a leader now."""
+        same = self._of_key.setdefault(score.key, [])
+        same.append(score)
+        self._of_first[same[0].number] = same
         if len(same) == 1:
             return self._rank(same)
-        self.leaders = Leaders()  # a mean may become worse, and others lead that did not before
-        for results in self._of_key.values():
-            self._rank(results)
+        self.leaders = Leaders()  # the mean may have become worse, so that other topologies lead now
+        for scores in self._of_key.values():
+            self._rank(scores)
         return same[0].number in self.leaders.numbers
 
-    def _rank(self, same: list[Result]) -> bool:
-        losses, rank = mean([result.losses for result in same]), mean([result.rank for result in same])
-        return self.leaders.add(same[0].number, losses, rank, all(result.feasible for result in same))
+    def _rank(self, same: list[TrialScore]) -> bool:
+        losses, rank = mean([score.losses for score in same]), mean([score.rank for score in same])
+        return self.leaders.add(same[0].number, losses, rank, all(score.feasible for score in same))
 
     @property
     def numbers(self) -> set[int]:
-        """The trials of the leaders, with every seed."""
-        return {result.number for first in self.leaders.numbers for result in self._of_number[first]}
+        """The numbers of all trials of the leading topologies, with every seed."""
+        return {score.number for first in self.leaders.numbers for score in self._of_first[first]}
 
     @property
-    def leading(self) -> list[Result]:
-        """The first result of every leader, the best by rank first."""
-        groups = [self._of_number[first] for first in self.leaders.numbers]
-        groups.sort(key=lambda same: (mean([result.rank for result in same]), same[0].number))
+    def leading(self) -> list[TrialScore]:
+        """The first trial of every leading topology, the best by rank first."""
+        groups = [self._of_first[first] for first in self.leaders.numbers]
+        groups.sort(key=lambda same: (mean([score.rank for score in same]), same[0].number))
         return [same[0] for same in groups]

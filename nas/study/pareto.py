@@ -1,8 +1,9 @@
-"""Non-domination: which points nothing beats in every objective at once."""
+"""Pareto dominance: which points no other point beats in every objective at once. The only implementation in nas."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,16 +12,46 @@ from nas.errors import expected
 
 SIGNS = {"maximize": -1.0, "minimize": 1.0}
 
+Name = TypeVar("Name", bound=Hashable)
+Losses = tuple[float, ...]  # the objectives of one point, each with the sign that makes smaller better
+
+
+def dominates(left: Losses, right: Losses) -> bool:
+    """Return whether `left` is no worse than `right` in every loss and better in at least one; smaller is better."""
+    return left != right and all(a <= b for a, b in zip(left, right, strict=True))
+
+
+class ParetoFront(Generic[Name]):
+    """The non-dominated points among all that were added so far, one at a time.
+
+    members  the losses of each point on the front, by the point's name
+    """
+
+    def __init__(self) -> None:
+        self.members: dict[Name, Losses] = {}
+
+    def add(self, name: Name, losses: Losses) -> bool:
+        """Add a point and return whether it is on the front now.
+
+        Points that it dominates leave the front; points with equal losses share it.
+        """
+        if any(dominates(other, losses) for other in self.members.values()):
+            return False
+        self.members = {n: other for n, other in self.members.items() if not dominates(losses, other)}
+        self.members[name] = losses
+        return True
+
 
 def pareto_rank(values: ArrayLike, directions: Sequence[str], fronts: int | None = None) -> NDArray[np.int64]:
-    """The front of every point: 1 where nothing dominates it, k where only fronts before k do, 0 unknown.
+    """Return the number of each point's front: 1 if nothing dominates it, k if only points of earlier fronts do.
 
-    Of the first so many `fronts`, where that is enough: what lies behind them has rank fronts + 1.
+    values      (n, m); equal points share a front, and a point with a NaN has rank 0: it is compared with no other
+    directions  m times "minimize" or "maximize"
+    fronts      how many fronts to compute; all points behind them get rank fronts + 1
 
-    a dominates b where it is as good in every objective and better in one; equal points share a front. `values`
-    is (n, m), `directions` m times "minimize" or "maximize". A point with a NaN makes no claim and has rank 0.
-    Non-dominated sorting of Deb et al. 2002, peeled front by front from a lexicographic order.
-    Raises ValueError where values and directions do not fit.
+    Point a dominates b if a is as good in every objective and better in one. This is the non-dominated sorting of
+    Deb et al. 2002, which removes one front after the other from the points in lexicographic order.
+    Raises ValueError if values and directions do not fit.
     """
     points = np.asarray(values, dtype=np.float64)
     points = points.reshape(0, len(directions)) if points.size == 0 else points
@@ -37,7 +68,10 @@ def pareto_rank(values: ArrayLike, directions: Sequence[str], fronts: int | None
 
 
 def _ranks_of_distinct(points: NDArray[np.float64], fronts: int) -> NDArray[np.int64]:
-    """The fronts of distinct points to be minimised, in lexicographic order: none is dominated by a later one."""
+    """Return the ranks of distinct points (n, m) to be minimised, in lexicographic order.
+
+    In that order no point is dominated by a later one, so one pass finds a front.
+    """
     ranks = np.full(len(points), fronts + 1, dtype=np.int64)
     left, front = np.arange(len(points)), 0
     while len(left) and front < fronts:
@@ -54,7 +88,11 @@ def _ranks_of_distinct(points: NDArray[np.float64], fronts: int) -> NDArray[np.i
 
 
 def pareto_front(x: ArrayLike, y: ArrayLike, directions: Sequence[str]) -> NDArray[np.int64]:
-    """Indices of the points on the front of two objectives, in the order of x: the staircase of a plot."""
+    """Return the indices of the points on the front of two objectives, sorted by x: the staircase of a plot.
+
+    x, y        (n,), the two objectives
+    directions  "minimize" or "maximize" for x and for y
+    """
     first, second = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     members = np.flatnonzero(pareto_rank(np.column_stack([first, second]), directions) == 1)
     return members[np.lexsort((second[members], first[members]))]

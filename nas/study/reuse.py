@@ -1,4 +1,4 @@
-"""What other runs of the same task and recipe have found: a topology that one of them finished is not trained again."""
+"""Reuse of results: a topology that another run of the same task and recipe has finished is not trained again."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from optuna.trial import FrozenTrial, TrialState
 from nas.errors import RunError
 from nas.space import SearchSpace
 from nas.study import Run
-from nas.study import attributes as names
+from nas.study.attributes import CURVE, KEY
 
 
 @dataclass(frozen=True)
-class Finished:
+class ReusableTrial:
     """A trial of another run that was trained to the full budget."""
 
     run: Run
@@ -22,34 +22,37 @@ class Finished:
 
     @property
     def origin(self) -> dict[str, str | int]:
-        """Where it comes from, for the record."""
+        """The run and the number of the trial, as the study of this run records them."""
         return {"run": self.run.name, "trial": self.trial.number}
 
     def weights(self) -> bytes | None:
-        """Those that the run has kept."""
+        """Return the weights that the other run has kept, as a safetensors file; None if it kept none."""
         path = self.run.weights(self.trial.number)
         return None if path is None else path.read_bytes()
 
 
-def finished(runs: Sequence[Run], space: SearchSpace) -> dict[str, Finished]:
-    """key → the first result of it in the runs. Raises RunError where a run was for something else."""
-    found: dict[str, Finished] = {}
+def reusable_trials(runs: Sequence[Run], space: SearchSpace) -> dict[str, ReusableTrial]:
+    """Return canonical key → the first finished trial of that topology in `runs`.
+
+    Raises RunError if the results of a run cannot be compared with those of a search of `space`.
+    """
+    found: dict[str, ReusableTrial] = {}
     for run in runs:
-        check(run, space)
+        check_reusable(run, space)
         for trial in run.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-            if names.CURVE in trial.user_attrs:
-                found.setdefault(trial.user_attrs[names.KEY], Finished(run, trial))
+            if CURVE in trial.user_attrs:
+                found.setdefault(trial.user_attrs[KEY], ReusableTrial(run, trial))
     return found
 
 
-def check(run: Run, space: SearchSpace) -> None:
-    """Raises RunError unless the results of the run are those that a search of the space would find."""
+def check_reusable(run: Run, space: SearchSpace) -> None:
+    """Raise RunError unless the results of the run are those that a search of the space would find."""
     for difference in _differences(run.space, space):
         raise RunError(f"run {run.name!r} cannot be reused: {difference}")
 
 
 def _differences(theirs: SearchSpace, ours: SearchSpace) -> Iterator[str]:
-    """What makes results incomparable: another task, another recipe."""
+    """Yield every difference that makes results incomparable: another task, another recipe."""
     left, right = theirs.to_dict(), ours.to_dict()
     if left["task"] != right["task"]:
         yield f"its task is {left['task']}, but here it is {right['task']}"

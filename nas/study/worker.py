@@ -1,4 +1,4 @@
-"""Work that nobody waits for."""
+"""A background thread that runs one task after the other."""
 
 from __future__ import annotations
 
@@ -12,29 +12,33 @@ T = TypeVar("T")
 
 
 class Worker:
-    """A thread that does one thing after the other. What goes wrong is raised by a later call."""
+    """A thread that runs submitted tasks in their order.
+
+    An exception of a task is raised by a later call of `submit`, `flush` or `close`, so that none is lost even if
+    nobody reads the task's future.
+    """
 
     def __init__(self, name: str) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._unchecked: deque[Future[Any]] = deque()
         self._lock = threading.Lock()
 
-    def do(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
-        """Returns at once. Raises what earlier work raised."""
+    def submit(self, task: Callable[..., T], *arguments: Any) -> Future[T]:
+        """Queue task(*arguments) and return its future at once. Raises what an earlier task raised."""
         with self._lock:
             while self._unchecked and self._unchecked[0].done():
                 self._unchecked.popleft().result()
-            future = self._thread.submit(work, *arguments)
+            future = self._thread.submit(task, *arguments)
             self._unchecked.append(future)
         return future
 
     def flush(self) -> None:
-        """Returns when everything is done. Raises what any of it raised."""
+        """Wait until every queued task is done. Raises what any of them raised."""
         with self._lock:
             while self._unchecked:
                 self._unchecked.popleft().result()
 
     def close(self) -> None:
-        """The same, and the thread ends."""
+        """Wait until every queued task is done and end the thread. Raises what any task raised."""
         self._thread.shutdown(wait=True)
         self.flush()

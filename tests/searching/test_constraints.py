@@ -15,7 +15,8 @@ from torch import nn
 from nas.analysis import Goals, leaderboard, leaderboard_table
 from nas.errors import SpaceError
 from nas.network.latency import measure_latency
-from nas.searching.session import Outcome, Session
+from nas.searching.outcome import TrialOutcome
+from nas.searching.session import Session
 from nas.space import SearchSpace
 from nas.study import Run
 from nas.tasks import get
@@ -32,11 +33,11 @@ def test_what_breaks_a_constraint_is_trained_but_does_not_win(tmp_path: Path) ->
     run = Run.create(space, "run", tmp_path)
     session = Session(run, scripted.price, 100)
 
-    def outcome(topology: Topology) -> Outcome:
+    def outcome(topology: Topology) -> TrialOutcome:
         slow = topology.blocks[0].skip is not None
         better = scripted.price(topology)["params"] / 2000 + 0.1 * slow  # what breaks both would win
         curve = [{"epoch": 1, "accuracy": better}]
-        return Outcome(curve, whole=True, measured={"latency": 0.006 if slow else 0.004})
+        return TrialOutcome(curve, full_budget=True, measured={"latency": 0.006 if slow else 0.004})
 
     while (candidate := session.ask()) is not None:
         session.tell(candidate, outcome(candidate.topology), lambda: b"weights")
@@ -49,14 +50,14 @@ def test_what_breaks_a_constraint_is_trained_but_does_not_win(tmp_path: Path) ->
     assert run.winner == best["trial"]
     assert frame["accuracy"].max() > best["accuracy"]
     assert {int(path.stem) for path in run.weights_folder.iterdir()} <= set(frame[kept]["trial"])
-    for trial in session.proposer.memory.study.trials:
+    for trial in session.proposer.sampler_study.study.trials:
         if trial.state == TrialState.COMPLETE:
             assert set(trial.constraints) == {"params wanted", "latency wanted"}
             key = space.sample(_Again(trial.params)).key
             (number,) = frame.index[frame["key"] == key]
             assert all(value <= 0 for value in trial.constraints.values()) == kept[number]
     again = Session(run, scripted.price, 100)
-    assert again.results.numbers == {int(path.stem) for path in run.weights_folder.iterdir()}
+    assert again.scores.numbers == {int(path.stem) for path in run.weights_folder.iterdir()}
     again.close()
 
 

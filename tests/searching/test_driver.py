@@ -1,8 +1,9 @@
-"""Searches through Ray: faults, early stopping, limits of time, weights, and what reaches the terminal."""
+"""Searches with Ray: faults, early stopping, time limits, weights, and what is printed."""
 
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import io
 import json
@@ -17,22 +18,17 @@ from typing import Any
 import pytest
 import ray
 import ray.cloudpickle
-from rich.console import Console
 
 import nas
 from nas.errors import RunError, SpaceError
-from nas.searching import display as displays
 from nas.searching import machine as machines
-from nas.searching.bridge import Bridge
-from nas.searching.driver import _price as real_price
+from nas.searching.driver import _predict_cost as real_predict_cost
 from nas.searching.driver import search
 from nas.searching.progress import Progress
-from nas.searching.proposals import Candidate
-from nas.searching.session import Outcome
-from nas.searching.slots import Wanted
+from nas.searching.searcher import SessionSearcher
+from nas.searching.slots import ResourceRequest
 from nas.space import SearchSpace
 from nas.study import Run
-from nas.study.record import Entry, settled
 from nas.topology import Topology, references
 from tests.helpers import scripted
 
@@ -41,7 +37,7 @@ MACRO = Path(__file__).parents[3] / "shared" / "data" / "nas-bench-macro_cifar10
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[None]:
-    """One Ray for all tests of a session: searches use it and leave it running."""
+    """One Ray for all tests: searches use it and leave it running."""
     ray.cloudpickle.register_pickle_by_value(scripted)  # tests are not on the path of Ray's processes
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
     yield
@@ -52,7 +48,7 @@ def cluster() -> Iterator[None]:
 @pytest.fixture(scope="module", autouse=True)
 def free_prices() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nas.searching.driver._price", lambda topology, recipe: scripted.price(topology))
+        patch.setattr("nas.searching.driver._predict_cost", lambda topology, recipe: scripted.price(topology))
         yield
 
 
@@ -179,9 +175,9 @@ def test_every_fault_is_told_truly(cluster: None, tmp_path: Path, capfd: pytest.
 def test_tune_never_waits_for_a_slow_sampler(cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While something trains, a suggestion is there or it is not."""
     took: list[float] = []
-    suggest, ask = Bridge.suggest, scripted.price
+    suggest, ask = SessionSearcher.suggest, scripted.price
 
-    def timed(self: Bridge, trial_id: str) -> Any:
+    def timed(self: SessionSearcher, trial_id: str) -> Any:
         busy, began = bool(self.trainings), time.perf_counter()
         suggestion = suggest(self, trial_id)
         if busy and suggestion is None:
@@ -192,8 +188,8 @@ def test_tune_never_waits_for_a_slow_sampler(cluster: None, tmp_path: Path, monk
         time.sleep(0.5)
         return ask(topology)
 
-    monkeypatch.setattr(Bridge, "suggest", timed)
-    monkeypatch.setattr("nas.searching.driver._price", slow)
+    monkeypatch.setattr(SessionSearcher, "suggest", timed)
+    monkeypatch.setattr("nas.searching.driver._predict_cost", slow)
     run = run_search(scripted.space(), tmp_path, script={"seconds": 0.3}, trials=4, quiet=True)
     assert states(run) == {"COMPLETE": 4}
     assert len(took) > 4
@@ -206,13 +202,14 @@ def test_an_evaluator_that_cannot_be_made_ends_the_search(cluster: None, tmp_pat
     assert set(states(Run.open("broken", tmp_path))) == {"WAITING"}
 
 
-def test_code_that_the_slots_cannot_import_ends_the_search(cluster: None, tmp_path: Path) -> None:
-    ray.cloudpickle.unregister_pickle_by_value(scripted)
-    try:
-        with pytest.raises(RunError, match=r"no slot can be started: .*No module named 'scripted'"):
-            run_search(scripted.space(), tmp_path, name="lost")
-    finally:
-        ray.cloudpickle.register_pickle_by_value(scripted)
+def test_code_that_the_slots_cannot_import_ends_the_search(
+    cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_here.py").write_text("def evaluator(*, device, threads):\n    raise NotImplementedError\n")
+    monkeypatch.syspath_prepend(tmp_path)  # of this process: Ray's processes do not have it
+    evaluate = importlib.import_module("only_here").evaluator
+    with pytest.raises(RunError, match=r"no slot can be started: .*No module named 'only_here'"):
+        run_search(scripted.space(), tmp_path, evaluate=evaluate, name="lost")
     assert set(states(Run.open("lost", tmp_path))) == {"WAITING"}
 
 
@@ -299,7 +296,7 @@ def test_a_search_trains_and_keeps_the_weights_of_its_leaders(
     from nas.training.data import ResidentBatches
     from nas.training.loop import score
 
-    monkeypatch.setattr("nas.searching.driver._price", real_price)
+    monkeypatch.setattr("nas.searching.driver._predict_cost", real_predict_cost)
     data = scripted.space(trials=3, baselines=["resnet"], objectives=["accuracy", "params", "memory"]).to_dict()
     space = SearchSpace.from_dict(data | {"train": {"epochs": 1}})
     run = search(space, root=tmp_path, slots=1)
@@ -379,114 +376,5 @@ def test_a_cluster_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(ray, "init", init)
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     refused = pytest.raises(RunError, match="the Ray cluster at host:1 cannot be used: Could not reach it")
-    with refused, machines.machine("host:1", Wanted(), 1):
+    with refused, machines.ray_machine("host:1", ResourceRequest(), 1):
         pass
-
-
-# --------------------------------------------------------------------------------------------------- the display
-
-
-def candidates(space: SearchSpace, count: int) -> list[Candidate]:
-    made = []
-    for number, (_, topology) in zip(range(count), space.points(), strict=False):
-        predicted = scripted.price(topology)
-        made.append(Candidate(topology, 0, predicted, entry=settled(Entry(number + 1, number))))
-    return made
-
-
-def outcome(accuracy: float, busy: float = 2.0) -> Outcome:
-    return Outcome([{"epoch": 2, "accuracy": accuracy}], True, None, {"busy": busy})
-
-
-def test_a_line_for_every_candidate() -> None:
-    space, stream = scripted.space(), io.StringIO()
-    first, second, third = candidates(space, 3)
-    first.baseline = "plain"
-    progress = Progress(space, 3, 0, 2)
-    with displays.display(progress, "mine", stream) as screen:
-        for watcher in (progress, screen):
-            watcher.ended(first, "COMPLETE", None, outcome(0.9))
-        for watcher in (progress, screen):
-            watcher.ended(second, "FAIL", "diverged: no", Outcome())
-        progress.refused(third)
-        screen.why = "interrupted"
-    assert stream.getvalue().splitlines() == [
-        "mine: 3 candidates, up to 2 at a time",
-        f"[1/3] trial 0  finished: accuracy 0.9000  1,000 params  2.0s  plain: {first.topology.describe()}",
-        f"[2/3] trial 1  failed: diverged: no  1,100 params  0.0s  {second.topology.describe()}",
-        "mine: interrupted; 1 finished, 1 failed, 1 not trained (over the limits)",
-    ]
-
-
-def test_utilisation_is_time_in_training_over_time_on_slots(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr("nas.searching.progress.time.monotonic", lambda: now)
-    space = scripted.space()
-    progress = Progress(space, 4, 0, 2)
-    first, second = candidates(space, 2)
-    assert progress.utilisation() == 0
-    progress.epoch(first, {"epoch": 1, "accuracy": 0.1}, 10.0)  # from 90 to 100
-    progress.epoch(second, {"epoch": 1, "accuracy": 0.1}, 5.0)  # from 95 to 100
-    assert progress.utilisation() == pytest.approx(15 / 20)
-    now = 110.0
-    assert progress.utilisation(now) == pytest.approx(35 / 40)  # both still train
-    progress.epoch(first, {"epoch": 2, "accuracy": 0.2}, 8.0)
-    progress.ended(first, "COMPLETE", None, outcome(0.2))
-    assert progress.utilisation() == pytest.approx(23 / 40)
-    assert progress.seconds_left(now) == pytest.approx(20 / 1.5 * 2.5)
-
-
-def test_a_candidate_of_two_slots_keeps_both_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.searching.progress.time.monotonic", lambda: 100.0)
-    space, stream = scripted.space(), io.StringIO()
-    progress = Progress(space, 4, 0, 4)
-    first, second = candidates(space, 2)
-    first.slots = 2
-    progress.epoch(first, {"epoch": 1, "accuracy": 0.1}, 10.0)
-    progress.epoch(second, {"epoch": 1, "accuracy": 0.1}, 5.0)
-    assert progress.utilisation() == pytest.approx(25 / 40)
-    assert progress.utilisation(110.0) == pytest.approx(55 / 80)
-    for watcher in (progress, displays.Lines(progress, "mine", stream)):
-        watcher.again(first, "out of memory: no more")
-    assert stream.getvalue() == "trial 0  once more, alone: out of memory: no more\n"
-    assert list(progress.running) == [second]
-    assert progress.utilisation(110.0) == pytest.approx(35 / 80)
-
-
-def test_the_picture_shows_what_a_person_wants_to_know() -> None:
-    space = scripted.space()
-    progress = Progress(space, 20, 0, 2)
-    made = candidates(space, 14)
-    made[0].baseline = "plain"
-    progress.epoch(made[0], {"epoch": 2, "accuracy": 0.9}, 1.0)
-    progress.ended(made[0], "COMPLETE", None, outcome(0.9))
-    progress.ended(made[1], "PRUNED", None, outcome(0.95))
-    progress.ended(made[2], "FAIL", "diverged", Outcome())
-    for candidate in made[3:]:
-        progress.epoch(candidate, {"epoch": 1, "accuracy": 0.5}, 1.0)
-    progress.refused(made[3])
-    for width in (40, 80, 200):
-        stream = io.StringIO()
-        console = Console(file=stream, width=width, force_terminal=True, color_system=None)
-        console.print(displays.Picture(progress, "mine", stream))
-        lines = stream.getvalue().splitlines()
-        assert len(lines) == 13
-        assert max(map(len, lines)) <= width
-    text = stream.getvalue()
-    for words in ("mine", "3/20", "left", "1 finished  ·  1 pruned  ·  1 failed  ·  11 running  ·  1 over the limits"):
-        assert words in text
-    for words in ("1/2  0.5000", "and 3 more", "plain 0.9000", "best  0.9000  1,000 params  plain: "):
-        assert words in text
-
-
-def test_a_terminal_gets_a_picture_and_a_file_gets_lines() -> None:
-    progress = Progress(scripted.space(), 1, 0, 1)
-    assert type(displays.display(progress, "mine", io.StringIO())) is displays.Lines
-    assert type(displays.display(progress, "mine", None)) is displays.Lines
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.04, "0.0s"), (59.94, "59.9s"), (60, "1m 00s"), (3599.6, "1h 00m"), (7260, "2h 01m")]
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert displays.duration(seconds) == text

@@ -12,8 +12,9 @@ from optuna.trial import TrialState
 from nas.errors import SpaceError
 from nas.sampling import foresight
 from nas.sampling.samplers import sampler
+from nas.searching.outcome import TrialOutcome
 from nas.searching.proposals import Proposer
-from nas.searching.session import Outcome, Session
+from nas.searching.session import Session
 from nas.space import SearchSpace
 from nas.study import Run
 from nas.topology import Topology
@@ -32,11 +33,11 @@ def paths(topology: Topology) -> float:
 def test_of_several_proposals_the_best_is_trained() -> None:
     space = scripted.space(8, prefilter={"proxy": "log_paths", "sample": 20})
     chosen, any_one = proposer(space), proposer(scripted.space(8))
-    best = [paths(chosen.next().topology) for _ in range(10)]  # type: ignore[union-attr]
-    others = [paths(any_one.next().topology) for _ in range(10)]  # type: ignore[union-attr]
+    best = [paths(chosen.propose().topology) for _ in range(10)]  # type: ignore[union-attr]
+    others = [paths(any_one.propose().topology) for _ in range(10)]  # type: ignore[union-attr]
     assert min(best) >= 7 > sum(others) / 10
-    assert chosen.next().proxies == {"log_paths": 7.0}  # type: ignore[union-attr]
-    assert len(chosen.known) == 11
+    assert chosen.propose().proxies == {"log_paths": 7.0}  # type: ignore[union-attr]
+    assert len(chosen.known_keys) == 11
 
 
 @pytest.mark.parametrize("name", ["random", "tpe", "topology"])
@@ -44,18 +45,18 @@ def test_what_it_passes_over_is_not_lost(name: str) -> None:
     """Every topology of the space is proposed once, and no more are proposed."""
     made = proposer(scripted.space(3, prefilter="short_paths", sampler=name))
     keys = []
-    while (candidate := made.next()) is not None:
+    while (candidate := made.propose()) is not None:
         keys.append(candidate.topology.key)
         made.tell(candidate, TrialState.COMPLETE, [0.5, 1.0])
     assert len(keys) == len(set(keys)) == 27
-    assert {trial.state.name for trial in made.memory.study.trials} <= {"COMPLETE", "FAIL"}
+    assert {trial.state.name for trial in made.sampler_study.study.trials} <= {"COMPLETE", "FAIL"}
 
 
 def test_what_is_over_the_limits_is_refused_all_the_same() -> None:
     space = scripted.space(3, prefilter="log_paths")
     limited = SearchSpace.from_dict(space.to_dict() | {"limits": {"params": 1200}})
     made = proposer(limited)
-    candidates = list(iter(made.next, None))
+    candidates = list(iter(made.propose, None))
     refused = [one for one in candidates if one.refusal is not None]
     assert len(candidates) == 27
     assert {one.topology.key for one in refused} == {
@@ -75,7 +76,7 @@ def test_the_record_has_the_proxies_of_what_was_trained(tmp_path: Path, monkeypa
     run = Run.create(space, "run", tmp_path)
     session = Session(run, scripted.price, 5)
     while (candidate := session.ask()) is not None:
-        session.tell(candidate, Outcome([{"epoch": 1, "accuracy": 0.5}], whole=True))
+        session.tell(candidate, TrialOutcome([{"epoch": 1, "accuracy": 0.5}], full_budget=True))
     session.close()
     assert len(run.study.trials) == 5
     for number, said in enumerate(run.frame()["proxies"]):

@@ -1,4 +1,4 @@
-"""Who is stopped early: the rule of nas.searching.stopping against its definition, and against ASHA itself."""
+"""Early stopping: the rule of nas.searching.stopping against its definition, and against ASHA itself."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 from optuna.trial import TrialState, create_trial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
-from nas.searching.proposals import Candidate
+from nas.searching.candidate import Candidate
 from nas.searching.stopping import FairASHA, scheduler
 from nas.space import SearchSpace
-from nas.study import attributes as names
+from nas.study.attributes import CURVE, PREDICTED
 from tests.helpers import scripted
 
 ANY = next(scripted.space().enumerate())
@@ -119,7 +119,7 @@ def test_what_is_no_number_is_not_judged(broken: Any) -> None:
 
 def test_earlier_sessions_count() -> None:
     curve = [{"epoch": epoch, "accuracy": 0.9} for epoch in (1, 2)]
-    known = {names.CURVE: curve, names.PREDICTED: params(100)[0]}
+    known = {CURVE: curve, PREDICTED: params(100)[0]}
     past = [create_trial(state=TrialState.PRUNED, user_attrs=known), create_trial(state=TrialState.WAITING)]
     rule = scheduler(space(), {"0": Candidate(ANY, 0, params(900)[0])}.__getitem__, past)
     assert trained(rule, [[0.5] * 4]) == [1]

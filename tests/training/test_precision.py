@@ -29,7 +29,7 @@ def test_the_run_records_what_was_decided(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, has: bool, expected: str
 ) -> None:
     monkeypatch.setattr(precision, "_multiplies_bf16", lambda device: has)
-    monkeypatch.setattr(driver, "_search", lambda *arguments: None)
+    monkeypatch.setattr(driver, "_run_session", lambda *arguments: None)
     space = scripted.space()
     space = type(space).from_dict(space.to_dict() | {"train": AUTO.model_dump()})
     run = driver.search(space, root=tmp_path)

@@ -1,0 +1,86 @@
+"""A candidate: a topology that the search trains, with everything that is known before its training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+
+from nas.study.attributes import BASELINE, KEY, LINE, PREDICTED, PROXIES, REASON, REPEAT, SAVED, SEED, TOPOLOGY
+from nas.study.reuse import ReusableTrial
+from nas.study.writer import TrialHandle
+from nas.topology import Topology
+
+PredictCost = Callable[[Topology], Mapping[str, int]]  # topology → {params, flops, memory}, before training
+
+
+@dataclass(eq=False)
+class Candidate:
+    """A topology that is trained, or that is refused before training.
+
+    predicted      its cost before training: {params, flops, memory}
+    baseline       its name, if it is a baseline
+    refusal        why it is not trained; None if it is
+    sampler_trial  its trial in the sampler's study; None if it is no point of the space
+    system_attrs   what the sampler noted about that trial
+    was_waiting    whether its trial was in the study before, WAITING
+    saved          proposals before it that were not trained, because an equal topology was
+    repeat         how many evaluations of its topology, with other seeds, began before this one
+    reused         a result of another run, which makes the training needless
+    slots          slots of a device that it takes while it is trained (nas.searching.packing)
+    handle         its trial in the run's study
+    """
+
+    topology: Topology
+    seed: int
+    predicted: Mapping[str, int] = field(default_factory=dict)
+    proxies: Mapping[str, float | None] = field(default_factory=dict)
+    baseline: str | None = None
+    refusal: str | None = None
+    sampler_trial: Trial | None = None
+    system_attrs: Mapping[str, Any] = field(default_factory=dict)
+    was_waiting: bool = False
+    saved: int = 0
+    repeat: int = 0
+    reused: ReusableTrial | None = None
+    slots: int = 1
+    handle: Future[TrialHandle] = field(default_factory=Future)
+
+    @property
+    def number(self) -> int:
+        """The number of its trial in the run's study."""
+        return self.handle.result().number
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The user attributes that its trial has before training."""
+        known: dict[str, Any] = {
+            TOPOLOGY: self.topology.to_dict(),
+            LINE: self.topology.describe(),
+            KEY: self.topology.key,
+            SEED: self.seed,
+        }
+        optional = {
+            PREDICTED: dict(self.predicted),
+            PROXIES: dict(self.proxies),
+            BASELINE: self.baseline,
+            REASON: self.refusal,
+            SAVED: self.saved,
+            REPEAT: self.repeat,
+        }
+        return known | {name: value for name, value in optional.items() if value}
+
+    def trial(self, state: TrialState) -> FrozenTrial:
+        """Return the trial with which the study records it before training."""
+        sampled = self.sampler_trial
+        params, distributions = (sampled.params, sampled.distributions) if sampled else ({}, {})
+        return create_trial(
+            state=state,
+            params=params,
+            distributions=distributions,
+            user_attrs=self.attributes,
+            system_attrs=dict(self.system_attrs),
+        )

@@ -1,0 +1,31 @@
+"""The interface through which a search reports its progress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nas.searching.candidate import Candidate
+from nas.searching.outcome import TrialOutcome
+
+
+class SearchObserver:
+    """Receives the events of a search, each on the thread of the search. The methods of this class do nothing."""
+
+    def started(self, candidate: Candidate) -> None:
+        """Handle that the candidate was chosen: it is trained as soon as a slot is free."""
+
+    def epoch_ended(self, candidate: Candidate, record: Mapping[str, Any], busy: float) -> None:
+        """Handle the record of an epoch ({epoch, <metric>, …}); its slot was busy with it for `busy` seconds."""
+
+    def retried(self, candidate: Candidate, reason: str) -> None:
+        """Handle that the training starts again, alone on a device; its epochs so far do not count."""
+
+    def ended(self, candidate: Candidate, state: str, reason: str | None, outcome: TrialOutcome) -> None:
+        """Handle the end of a training; `state` is the name of the trial's state, `reason` why it failed."""
+
+    def refused(self, candidate: Candidate) -> None:
+        """Handle that the candidate is not trained, and does not count as one of the trials asked for."""
+
+    def reused(self, candidate: Candidate, outcome: TrialOutcome) -> None:
+        """Handle that the candidate has the result of another run: it is not trained and does not count."""

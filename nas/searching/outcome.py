@@ -1,0 +1,77 @@
+"""The outcome of a training, and the state of its trial that follows from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from nas.space import SearchSpace
+from nas.study.attributes import CURVE, MEASURED
+
+FinalState = tuple[TrialState, str | None]  # the state, and the reason if it is FAIL
+
+
+@dataclass
+class TrialOutcome:
+    """How a training ended.
+
+    curve        the record of every epoch: {epoch, <metric>, loss, seconds, …}
+    full_budget  whether it was trained to the end; if it neither was nor failed, a scheduler stopped it
+    failure      why it failed; None if it did not
+    measured     what the training took: {seconds, busy, …}
+    """
+
+    curve: Sequence[Mapping[str, Any]] = ()
+    full_budget: bool = False
+    failure: str | None = None
+    measured: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of_complete(cls, trial: FrozenTrial) -> TrialOutcome:
+        """Return the outcome of a trial that is COMPLETE in a study."""
+        known = trial.user_attrs
+        return cls(known[CURVE], full_budget=True, measured=known.get(MEASURED, {}))
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The metrics of the last epoch, without its number and its seconds."""
+        last = self.curve[-1] if self.curve else {}
+        return {name: value for name, value in last.items() if name not in ("epoch", "seconds")}
+
+
+def final_state(outcome: TrialOutcome, space: SearchSpace, predicted: Mapping[str, Any]) -> FinalState:
+    """Return the state in which the trial ends, and the reason if it failed.
+
+    predicted  the cost of its topology before training
+
+    A training that reported no finite metric has failed, and so has one that lacks an objective at its end.
+    """
+    if outcome.failure is not None:
+        return TrialState.FAIL, outcome.failure
+    metric = space.task.metric
+    if metric not in outcome.metrics:
+        return TrialState.FAIL, f"missing metric: no {metric!r} was reported"
+    value = outcome.metrics[metric]
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return TrialState.FAIL, f"diverged: {metric} is {value!r}"
+    if not outcome.full_budget:
+        return TrialState.PRUNED, None
+    missing = set(space.search.objectives) - _known_values(outcome, space, predicted).keys()
+    if missing:
+        return TrialState.FAIL, f"missing metric: no {min(missing)!r} was measured"
+    return TrialState.COMPLETE, None
+
+
+def objective_values(outcome: TrialOutcome, space: SearchSpace, predicted: Mapping[str, Any]) -> list[float]:
+    """Return the values of the objectives in their order, for a trial that is COMPLETE."""
+    known = _known_values(outcome, space, predicted)
+    return [float(known[name]) for name in space.search.objectives]
+
+
+def _known_values(outcome: TrialOutcome, space: SearchSpace, predicted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every value that may be an objective; a measured value replaces a predicted one."""
+    return {"accuracy": outcome.metrics[space.task.metric], **predicted, **outcome.measured}

@@ -1,0 +1,167 @@
+"""Write a search into its Optuna study, on a background thread, so that no slot waits for a disk or a network.
+
+Writes happen in their order. A trial is created in one transaction. When it ends, its attributes are written before
+its state, so that no trial is ever COMPLETE without them. If the process dies, a trial that had just begun may be
+missing, and a trial that had just ended may still be RUNNING; a resumed search queues the latter again.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, NamedTuple, TypeVar
+
+import sqlalchemy
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import OptunaError
+from optuna.trial import FrozenTrial, TrialState
+
+from nas.errors import RunError
+from nas.files import write_whole
+from nas.study import Run
+from nas.study.worker import Worker
+
+T = TypeVar("T")
+
+
+class TrialHandle(NamedTuple):
+    """How a trial is found: by its id in the storage, and by its number in the study."""
+
+    id: int
+    number: int
+
+
+def resolved(handle: TrialHandle) -> Future[TrialHandle]:
+    """Return a future that holds `handle` already, for a trial that the storage has created before."""
+    future: Future[TrialHandle] = Future()
+    future.set_result(handle)
+    return future
+
+
+class StudyWriter:
+    """Writes the trials of a run. Only `claim`, `requeue`, `flush` and `close` wait for the storage.
+
+    If the storage fails, a later call raises a RunError.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.storage = run, run.storage
+        self._study = self.storage.get_study_id_from_name(run.study_name)
+        self._worker = Worker("study-writer")
+
+    def trials(self, *states: TrialState) -> dict[TrialHandle, FrozenTrial]:
+        """Return the trials of these states (all without any) that the storage holds now; queued writes are missing."""
+        trials = self.storage.get_all_trials(self._study, deepcopy=False, states=states or None)
+        return {TrialHandle(trial._trial_id, trial.number): trial for trial in trials}
+
+    def add(self, trial: FrozenTrial) -> Future[TrialHandle]:
+        """Create a trial with its parameters and attributes."""
+        return self._write(self._add, trial)
+
+    def claim(self, handle: TrialHandle) -> bool:
+        """Set a WAITING trial to RUNNING; return False if another process was faster."""
+        return self._write(self.storage.set_trial_state_values, handle.id, TrialState.RUNNING).result()
+
+    def fill_in(self, handle: TrialHandle, trial: FrozenTrial, known: FrozenTrial) -> None:
+        """Write the parameters and attributes of `known` that the queued `trial` lacks."""
+        params = {name: value for name, value in known.params.items() if name not in trial.params}
+        attributes = {name: value for name, value in known.user_attrs.items() if trial.user_attrs.get(name) != value}
+        self._write(self._set_params, handle, params, known.distributions)
+        self._write(self._set_attributes, handle, attributes)
+
+    def finish(
+        self,
+        handle: Future[TrialHandle],
+        state: TrialState,
+        attributes: Mapping[str, Any],
+        values: Sequence[float] | None = None,
+    ) -> None:
+        """Write how a trial ended: its user attributes, then its state and its objective values."""
+        self._write(self._finish, handle, state, attributes, values)
+
+    def requeue(self, handles: Sequence[TrialHandle]) -> None:
+        """Set trials that began and did not end to WAITING again; they keep their parameters."""
+        for handle in handles:
+            self._write(self.storage.set_trial_state_values, handle.id, TrialState.WAITING)
+        self.flush()
+
+    def keep_weights(self, handle: Future[TrialHandle], weights: bytes) -> None:
+        """Write the weights of a leader (a safetensors file), whole or not at all."""
+        self._write(self._keep_weights, handle, weights)
+
+    def drop_weights(self, leaders: set[int]) -> None:
+        """Delete the weights of every trial that is not among the leaders."""
+        self._write(self._drop_weights, leaders)
+
+    def flush(self) -> None:
+        """Wait until everything is written. Raises RunError if something could not be."""
+        self._worker.flush()
+
+    def close(self) -> None:
+        """Wait until everything is written and end the thread. Raises RunError if something could not be written."""
+        self._worker.close()
+
+    def _write(self, write: Callable[..., T], *arguments: Any) -> Future[T]:
+        return self._worker.submit(_translating_errors, write, *arguments)
+
+    def _add(self, trial: FrozenTrial) -> TrialHandle:
+        identity = self.storage.create_new_trial(self._study, trial)
+        return TrialHandle(identity, self.storage.get_trial_number_from_id(identity))
+
+    def _set_params(
+        self, handle: TrialHandle, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
+    ) -> None:
+        for name, value in params.items():
+            internal = distributions[name].to_internal_repr(value)
+            self.storage.set_trial_param(handle.id, name, internal, distributions[name])
+
+    def _set_attributes(self, handle: TrialHandle, attributes: Mapping[str, Any]) -> None:
+        for name, value in attributes.items():
+            self.storage.set_trial_user_attr(handle.id, name, as_json(value))
+
+    def _finish(
+        self,
+        handle: Future[TrialHandle],
+        state: TrialState,
+        attributes: Mapping[str, Any],
+        values: Sequence[float] | None,
+    ) -> None:
+        self._set_attributes(handle.result(), attributes)
+        self.storage.set_trial_state_values(handle.result().id, state, values)
+
+    def _keep_weights(self, handle: Future[TrialHandle], weights: bytes) -> None:
+        write_whole(self.run.weights_folder / f"{handle.result().number}.safetensors", weights)
+
+    def _drop_weights(self, leaders: set[int]) -> None:
+        for path in self.run.weights_folder.glob("*.safetensors"):
+            if path.stem.isdecimal() and int(path.stem) not in leaders:
+                path.unlink(missing_ok=True)
+
+
+def _translating_errors(write: Callable[..., T], *arguments: Any) -> T:
+    """Call write(*arguments). Raises RunError instead of the errors of a storage or a file system."""
+    try:
+        return write(*arguments)
+    except (OptunaError, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise RunError(f"the record cannot be written: {reason}") from error
+
+
+def as_json(value: Any) -> Any:
+    """Return `value` as JSON that every reader accepts.
+
+    Numbers of any library become Python's, infinities and NaN become None, other objects become their str().
+    """
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): as_json(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
+    return str(value)
