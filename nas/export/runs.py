@@ -13,6 +13,7 @@ from nas.export.formats import FORMATS
 from nas.export.formats import formats as known_formats
 from nas.export.write import Weights, export_topology
 from nas.study.attributes import directions
+from nas.study.pareto import pareto_rank
 
 if TYPE_CHECKING:
     from nas.study import Run
@@ -145,23 +146,16 @@ def _notes(run: Run, row: Row, rows: dict[int, Row]) -> Iterator[str]:
 def _neighbours(run: Run, number: int, rows: dict[int, Row], columns: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """The trials next to this one in size, of those that nothing beats, itself among them."""
     metric = run.space.task.metric
-    signs = {
-        metric if name == "accuracy" else name: -1 if way == "maximize" else 1
-        for name, way in directions(run.space).items()
-    }
-    losses = {
-        trial: tuple(sign * row[name] for name, sign in signs.items())
+    better = {metric if name == "accuracy" else name: way for name, way in directions(run.space).items()}
+    points = {
+        trial: [row[name] for name in better]
         for trial, row in rows.items()
-        if row["state"] == "COMPLETE" and all(_is_number(row[name]) for name in signs)
+        if row["state"] == "COMPLETE" and all(_is_number(row[name]) for name in better)
     }
-    front = {trial for trial, loss in losses.items() if not any(_beats(other, loss) for other in losses.values())}
-    ranked = sorted(front | ({number} & losses.keys()), key=lambda trial: (rows[trial]["params"], trial))
+    fronts = zip(points, pareto_rank([*points.values()], [*better.values()]), strict=True)
+    front = {trial for trial, rank in fronts if rank == 1}
+    ranked = sorted(front | ({number} & points.keys()), key=lambda trial: (rows[trial]["params"], trial))
     place = ranked.index(number) if number in ranked else 0
     for trial in ranked[max(0, place - NEIGHBOURS) : place + NEIGHBOURS + 1]:
         cells = (SHOWN.get(name, "{:.4f}".format)(rows[trial][name]) for name in columns)
         yield (f"{trial} (this one)" if trial == number else str(trial), *cells)
-
-
-def _beats(left: tuple[float, ...], right: tuple[float, ...]) -> bool:
-    """No worse anywhere, better somewhere; less is better."""
-    return left != right and all(a <= b for a, b in zip(left, right, strict=True))
