@@ -6,8 +6,8 @@
     best = run.best()
     nas.export_code(best, "network.py")
 
-The public names stand in __init__.pyi. Each is imported when it is first used: `import nas` loads neither torch nor
-ray nor optuna.
+The public names of a package stand in its __init__.pyi, here and in every wing. Each is imported when it is first used:
+`import nas` loads neither torch nor ray nor optuna.
 """
 
 import lazy_loader

@@ -21,7 +21,7 @@ def test_public_names_exist_and_are_documented(name: str) -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'serach'"):
+    with pytest.raises(AttributeError, match="No nas attribute serach"):
         nas.serach  # noqa: B018
 
 

@@ -1,7 +1,4 @@
-"""What a search found: leaderboard, Pareto front, diagrams, report. Reads the study, never torch.
-
-The names are imported when they are first used: `nas show` needs neither pandas nor a template.
-"""
+"""What a search found: leaderboard, Pareto front, diagrams, report. Reads the study, never torch."""
 
 import lazy_loader
 

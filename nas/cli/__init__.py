@@ -1,5 +1,5 @@
 """The command line `nas`: `app` is the Typer application with all commands, `main` runs it."""
 
-from nas.cli.entry_point import app, main
+import lazy_loader
 
-__all__ = ["app", "main"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

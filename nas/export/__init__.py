@@ -1,7 +1,4 @@
-"""The way out: a network as Python that imports torch alone, proven equal, with its weights and a card.
-
-The names are imported when they are first used: reading the topology of an exported file needs no torch.
-"""
+"""The way out: a network as Python that imports torch alone, proven equal, with its weights and a card."""
 
 import lazy_loader
 

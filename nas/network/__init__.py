@@ -1,7 +1,4 @@
-"""A topology as a torch module, and the constructor calls that make it.
-
-The names are imported when they are first used: the blueprint needs no torch.
-"""
+"""A topology as a torch module, and the constructor calls that make it."""
 
 import lazy_loader
 

@@ -1,5 +1,5 @@
 """Proposals for the next topology: the topology sampler, and Optuna's samplers by name. No ray."""
 
-from nas.sampling.sampler import TopologySampler
+import lazy_loader
 
-__all__ = ["TopologySampler"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

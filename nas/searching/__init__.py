@@ -1,5 +1,5 @@
 """The search itself, from a space to a finished run. The only wing that imports ray."""
 
-from nas.searching.driver import search
+import lazy_loader
 
-__all__ = ["search"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,6 +1,5 @@
 """Search spaces: a YAML file in which a list is a choice, and the topologies it holds. No torch, no optuna."""
 
-from nas.space.settings import OBJECTIVES, PRICED
-from nas.space.space import SearchSpace, Trial, available
+import lazy_loader
 
-__all__ = ["OBJECTIVES", "PRICED", "SearchSpace", "Trial", "available"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

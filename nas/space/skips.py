@@ -33,13 +33,13 @@ Shortcut = Annotated[str, _one_of(SHORTCUTS)]
 
 
 class AligningJoin(Section):
-    """How a join of equal shapes is made: where the shapes differ, `shortcut` aligns them by a projection or zeros."""
+    """The choices of a join of equal shapes: where they differ, `shortcut` aligns them by a projection or by zeros."""
 
     shortcut: Choices[Shortcut] = ("project",)
 
 
 class WideningJoin(Section):
-    """How [x, F(x)] is made: F is `growth` wide, a share of the stage's width (0.5) or a number of channels (12)."""
+    """The choices of a join that widens: F is `growth` wide, a share of the stage's width (0.5) or channels (12)."""
 
     growth: Choices[Growth] = (0.5,)
 

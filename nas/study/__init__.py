@@ -1,5 +1,5 @@
 """The durable record of a search: its folder and its Optuna study, and what both of them say."""
 
-from nas.study.run import Run
+import lazy_loader
 
-__all__ = ["Run"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -4,21 +4,6 @@
 one new file in nas/tasks/families.
 """
 
-from nas.tasks.registry import TASKS, get, usage
-from nas.tasks.splits import UNLABELLED, Array, Split, Splits, Stream
-from nas.tasks.task import LOSSES, METRICS, Task, without_data
+import lazy_loader
 
-__all__ = [
-    "LOSSES",
-    "METRICS",
-    "TASKS",
-    "UNLABELLED",
-    "Array",
-    "Split",
-    "Splits",
-    "Stream",
-    "Task",
-    "get",
-    "usage",
-    "without_data",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

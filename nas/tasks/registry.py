@@ -63,7 +63,7 @@ def get(name: str) -> Task:
 
 
 def usage(word: str) -> str:
-    """Return how the task `word` is written: digits, or csv:PATH?target=…&kind=…"""
+    """Return the form in which the task `word` is written: `digits`, or `csv:PATH?target=…&kind=…`."""
     path, *options = _parameters(word) or ("",)
     query = "&".join(f"{option}=…" for option in options)
     return word + (f":{path.upper()}" if path else "") + (f"?{query}" if query else "")

@@ -14,7 +14,7 @@ UNLABELLED = -100  # the target of a pixel or token that has no class; loss and 
 
 @dataclass(frozen=True)
 class Split:
-    """n samples in memory: inputs (n, *task.input), ready for the network, and their targets (n, ...).
+    """The n samples of a split in memory: inputs (n, *task.input), ready for the network, and their targets (n, ...).
 
     Targets are class numbers (integers, UNLABELLED for none) or the numbers to predict (floats). Integers may have any
     width: they are converted to int64 batch by batch.
@@ -29,7 +29,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Stream:
-    """n images that need not fit in memory: `read(i)` returns one as (uint8 (C, H, W), its target).
+    """The n images of a split that need not fit in memory: `read(i)` returns one as (uint8 (C, H, W), its target).
 
     Loader workers call `read`; the device computes (pixel / 255 − mean) / deviation, for each channel.
     """

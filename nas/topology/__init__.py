@@ -1,7 +1,5 @@
 """One architecture as plain data: its vocabulary, its blocks, their shapes, and the published ones. No torch."""
 
-from nas.topology import references
-from nas.topology.block import Block, Head, Skip, Stem
-from nas.topology.topology import Topology
+import lazy_loader
 
-__all__ = ["Block", "Head", "Skip", "Stem", "Topology", "references"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

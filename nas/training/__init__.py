@@ -1,5 +1,5 @@
 """One candidate from its topology to its metrics: data, augmentation, optimiser, precision, and the loop over steps."""
 
-from nas.training.evaluate import Evaluator
+import lazy_loader
 
-__all__ = ["Evaluator"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

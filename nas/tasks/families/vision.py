@@ -27,7 +27,7 @@ RECIPE = Recipe(epochs=30, batch_size=512, lr=0.4, flip=True, translate=2)
 
 @dataclass(frozen=True)
 class TorchvisionData:
-    """How torchvision reads a data set.
+    """A data set that torchvision reads.
 
     reader      name of the class in torchvision.datasets
     arguments   its arguments for the training images and for the test images

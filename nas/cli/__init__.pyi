@@ -1,0 +1,2 @@
+from .entry_point import app as app
+from .entry_point import main as main

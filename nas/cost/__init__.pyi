@@ -1,0 +1,3 @@
+from .cost import Cost as Cost
+from .cost import itemise as itemise
+from .cost import measure as measure

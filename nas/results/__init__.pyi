@@ -1,0 +1,1 @@
+from .for_task import evaluator as evaluator

@@ -1,0 +1,12 @@
+from .registry import TASKS as TASKS
+from .registry import get as get
+from .registry import usage as usage
+from .splits import UNLABELLED as UNLABELLED
+from .splits import Array as Array
+from .splits import Split as Split
+from .splits import Splits as Splits
+from .splits import Stream as Stream
+from .task import LOSSES as LOSSES
+from .task import METRICS as METRICS
+from .task import Task as Task
+from .task import without_data as without_data
