@@ -74,7 +74,7 @@ class OverLimits(CandidateError):
 
 
 def expected(what: str, got: object, allowed: Iterable[str]) -> str:
-    """«what must be one of a, b, c, but got 'x' (did you mean 'a'?)»: the rule first, then what came."""
+    """Return «what must be one of a, b, c, but got 'x' (did you mean 'a'?)»: the rule first, then the value."""
     allowed = list(allowed)
     shown = repr(got) if len(repr(got)) <= 80 else repr(got)[:77] + "..."
     close = difflib.get_close_matches(got, allowed, n=1) if isinstance(got, str) and len(got) <= 80 else []
