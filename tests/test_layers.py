@@ -11,7 +11,7 @@ NAS = Path(__file__).parent.parent / "nas"
 
 # from the ground up: a wing may import the wings above its own line, and modules of its own
 LAYERS = (
-    ("errors", "files"),
+    ("errors", "files", "units"),
     ("topology",),
     ("tasks",),
     ("network",),

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from nas.analysis import units
+from nas import units
 from nas.analysis.goals import Goals
 from nas.analysis.ranking import TITLES, formats
 from nas.study.pareto import pareto_front

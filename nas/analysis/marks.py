@@ -6,9 +6,9 @@ import itertools
 
 from rich.text import Text
 
-from nas.analysis.units import RAISED
 from nas.topology import Topology
 from nas.topology.vocabulary import JOINS, NONE
+from nas.units import RAISED
 
 LEGEND = f"{NONE} none, " + ", ".join(f"{join.symbol} {kind}" for kind, join in JOINS.items()) + ", &³ from node 3"
 _KINDS = {NONE: "none"} | {join.symbol: kind for kind, join in JOINS.items()}

@@ -10,16 +10,17 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from nas.analysis import units
+from nas import units
 from nas.analysis.goals import Goals
 from nas.analysis.marks import coloured
 from nas.analysis.ranking import formats, leaderboard, leaderboard_rows, states
 from nas.errors import NasError
+from nas.study.states import ENDED, STATE_WORDS
 
 if TYPE_CHECKING:
     from nas.study import Run
 
-STATES = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running"}
+STATES = {state: STATE_WORDS[state].replace(" ", "_") for state in (*ENDED, "RUNNING")}  # state → its column
 COLUMNS = (
     "run",
     "task",
@@ -38,7 +39,7 @@ COLUMNS = (
 def runs_frame(runs: Iterable[Run]) -> pd.DataFrame:
     """What each run asked, how its trials ended, and the best trial with its metric; the latest run comes last.
 
-    Columns: run, task, started, asked (trials), finished, pruned, failed, running, saved (trainings
+    Columns: run, task, started, asked (trials), finished, stopped_early, failed, running, saved (trainings
     that a recorded result made needless: what was reused is not counted as finished), trial (the best one's number),
     metric (its name), best (its value), written (the same for a person), trouble (why a run cannot be read).
     """
@@ -48,18 +49,20 @@ def runs_frame(runs: Iterable[Run]) -> pd.DataFrame:
 
 
 def runs_table(frame: pd.DataFrame) -> Table:
-    """The same for a terminal."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    """Return the same as a table for a terminal; below it, why a run cannot be read."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption_justify="left")
     table.add_column("run", overflow="fold")
     table.add_column("task")
     table.add_column("started", style="dim")
     saved = ("saved",) if frame["saved"].gt(0).any() else ()
     others = (*list(STATES.values())[1:], *saved)
     for title in ("finished", *others, "best"):
-        table.add_column(title, justify="right")
-    for row in frame.astype("object").to_dict("records"):
+        table.add_column(title.replace("_", " "), justify="right")
+    rows = frame.astype("object").to_dict("records")
+    table.caption = Text("\n".join(f"{row['run']}: {row['trouble']}" for row in rows if row["trouble"]), "red")
+    for row in rows:
         if row["trouble"]:
-            table.add_row(str(row["run"]), Text(str(row["trouble"]), "red"))
+            table.add_row(str(row["run"]), Text("?", "red"))
             continue
         finished = f"{row['finished']} of {row['asked']}"
         counts = (str(row[title]) if row[title] else "·" for title in others)

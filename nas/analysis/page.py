@@ -20,16 +20,17 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from nas.analysis import units
+from nas import units
 from nas.analysis.correlation import foresight
 from nas.analysis.draw_svg import arc_svg
 from nas.analysis.figures import against, curves
 from nas.analysis.goals import Goals
 from nas.analysis.marks import LEGEND, kinds
-from nas.analysis.ranking import COSTS, ENDS, TITLES, best, failures, formats, leaderboard, states
+from nas.analysis.ranking import COSTS, TITLES, best, failures, formats, leaderboard, states
 from nas.analysis.words import in_words, listed
 from nas.errors import TopologyError
 from nas.files import write_whole
+from nas.study.states import STATE_WORDS
 from nas.topology import Topology
 from nas.topology.vocabulary import JOINS
 
@@ -89,7 +90,7 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
         settings=_sections(facts.settings),
         costs=costs,
         plots=plots,
-        words={"ends": ENDS, "objectives": listed([TITLES.get(name, name) for name in goals.objectives])},
+        words={"states": STATE_WORDS, "objectives": listed([TITLES.get(name, name) for name in goals.objectives])},
         joins=JOINS,
         legend=LEGEND,
         large=units.large,

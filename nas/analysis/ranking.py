@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from nas.analysis import units
+from nas import units
 from nas.analysis.goals import Goals
 from nas.analysis.marks import marks
 from nas.errors import OverLimits, RunError, TopologyError, expected
 from nas.study.pareto import pareto_rank
+from nas.study.states import REFUSED, STATE_WORDS
 from nas.topology import Topology
 
 if TYPE_CHECKING:
@@ -21,14 +22,6 @@ if TYPE_CHECKING:
 COSTS = ("params", "memory", "flops", "latency", "seconds")  # of every candidate besides the metric; less is better
 WHOLE = ("params", "memory", "flops")
 TITLES = {"params": "params", "memory": "memory", "flops": "FLOPs", "latency": "latency", "seconds": "time"}
-ENDS = {  # every state of a trial in words; REFUSED is a FAIL that the limits kept from being trained
-    "COMPLETE": "finished",
-    "PRUNED": "stopped early",
-    "FAIL": "failed",
-    "REFUSED": "over the limits",
-    "RUNNING": "running",
-    "WAITING": "waiting",
-}
 
 
 def leaderboard(
@@ -57,13 +50,13 @@ def leaderboard(
 
 
 def states(run: Run | pd.DataFrame) -> dict[str, int]:
-    """How many trials ended (or are) in each state, in the order of ENDS, without the states of none.
+    """How many trials ended (or are) in each state, in the order of STATE_WORDS, without the states of none.
 
     A FAIL that was over the limits, and so was never trained, is counted as REFUSED.
     """
     frame = _frame(run, _ANY)[0]
-    counts = frame["state"].where(~_refused(frame), "REFUSED").value_counts()
-    return {state: int(counts[state]) for state in ENDS if state in counts}
+    counts = frame["state"].where(~_refused(frame), REFUSED).value_counts()
+    return {state: int(counts[state]) for state in STATE_WORDS if state in counts}
 
 
 def failures(run: Run | pd.DataFrame) -> pd.DataFrame:

@@ -7,10 +7,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from nas.analysis import units
+from nas import units
 from nas.analysis.goals import Goals
 from nas.analysis.marks import LEGEND, coloured, fitted
-from nas.analysis.ranking import ENDS, TITLES, best, formats
+from nas.analysis.ranking import TITLES, best, formats
+from nas.study.states import STATE_WORDS
 
 FRONT = "◆"
 BROKEN = "✗"
@@ -90,7 +91,7 @@ def _with_topologies(cells: Cells, board: pd.DataFrame, room: int, whole: bool) 
     for line, skips, state, reason in zip(*(board[c] for c in ("topology", "skips", "state", "reason")), strict=True):
         text = Text(line) if whole else coloured(fitted(skips, room))
         if state != "COMPLETE":
-            ended = f"{ENDS[state]}: {reason}" if reason else ENDS[state]
+            ended = f"{STATE_WORDS[state]}: {reason}" if reason else STATE_WORDS[state]
             text.append(f"\n{ended[:200]}", STATE_COLOURS.get(state, "dim"))
         texts.append(text)
     first = [title for title in ("#", "trial", "baseline") if title in cells]

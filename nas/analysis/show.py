@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from nas.analysis import units
+from nas import units
 from nas.topology import Topology
 from nas.topology.block import Block, Head, Stem, options_of
 from nas.topology.geometry import Scalar, Shape

@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from nas.analysis import units
+from nas import units
 from nas.analysis.goals import Goals
 from nas.analysis.marks import LEGEND, coloured, fitted, marks
 from nas.topology.vocabulary import JOINS

@@ -14,6 +14,7 @@ from nas.export.formats import formats as known_formats
 from nas.export.write import Weights, export_topology
 from nas.study.attributes import directions
 from nas.study.pareto import pareto_rank
+from nas.study.states import STATE_WORDS
 
 if TYPE_CHECKING:
     from nas.study import Run
@@ -82,16 +83,19 @@ def _weights(run: Run, number: int) -> Weights | None:
 
 
 def _facts(run: Run, row: Row, task: Task) -> Iterator[tuple[str, str]]:
-    splits, recipe = _splits(task), run.space.recipe
+    splits, recipe, state = _splits(task), run.space.recipe, STATE_WORDS[row["state"]]
     yield "task", task.name
     yield f"validation {task.metric}", _measured(row, task, splits)
     if splits is not None:
         sizes = ", ".join(f"{len(part):,} {name}" for name, part in vars(splits).items())
         yield "data split", f"{sizes} samples; the search never saw the test split"
     if task.results is None:
-        yield "trained", f"{row['epochs']} of {recipe.epochs} epochs, batch size {recipe.batch_size}, {row['state']}"
+        yield (
+            "trained",
+            f"{row['epochs']} of {recipe.epochs} epochs, batch size {recipe.batch_size}, {state}",
+        )
     else:
-        yield "evaluated", f"by the {' '.join(task.results)}, {row['state']}"
+        yield "evaluated", f"by the {' '.join(task.results)}, {state}"
     yield "seed", f"{row['seed']:.0f}" if _is_number(row["seed"]) else "unknown"
     yield "searched with", ", ".join(f"{name} {version}" for name, version in run.config.get("versions", {}).items())
     if run.config.get("commit"):
@@ -135,7 +139,7 @@ def _notes(run: Run, row: Row, rows: dict[int, Row]) -> Iterator[str]:
         "expect somewhat less on new data."
     )
     if row["state"] != "COMPLETE":
-        yield f"It was not trained to the end ({row['state']}): the figure is not comparable."
+        yield f"It was not trained to the end ({STATE_WORDS[row['state']]}): the figure is not comparable."
     yield from run.space.task.notes
     if isinstance(row["baseline"], str):  # pandas has NaN for none
         yield f"It is the baseline {row['baseline']}."

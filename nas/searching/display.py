@@ -13,13 +13,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from nas import units
 from nas.searching.candidate import Candidate
 from nas.searching.observer import SearchObserver
 from nas.searching.outcome import TrialOutcome
 from nas.searching.progress import Progress, one_line
+from nas.study.states import ENDED, REFUSED, STATE_WORDS
 
 MOST_ROWS = 8  # candidates in training that the live view shows
-ENDS = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed"}
 
 
 class LineDisplay(SearchObserver):
@@ -51,7 +52,7 @@ class LineDisplay(SearchObserver):
     def reused(self, candidate: Candidate, outcome: TrialOutcome) -> None:
         """Print a result of another run."""
         value = outcome.metrics.get(self.progress.metric)
-        self.print(f"trial {candidate.number}  reused: {self.progress.metric} {shown(value)}  {_name(candidate)}")
+        self.print(f"trial {candidate.number}  reused: {self.progress.metric} {_metric(value)}  {_name(candidate)}")
 
     def print(self, line: str) -> None:
         """Print a line at once."""
@@ -99,15 +100,17 @@ class LiveDisplay(LineDisplay):
             grid.add_column(ratio=ratio, no_wrap=True)
         bar = ProgressBar(total=progress.total, completed=progress.finished + progress.under_way)
         done = f"{progress.finished}/{progress.total}"
-        grid.add_row(Text(self.name, "bold"), bar, done, f"{duration(left)} left" if left is not None else "starting")
+        grid.add_row(
+            Text(self.name, "bold"), bar, done, f"{units.duration(left)} left" if left is not None else "starting"
+        )
         return grid
 
     def _counts(self, now: float) -> Text:
         progress = self.progress
-        words = [f"{progress.ends[state]} {word}" for state, word in ENDS.items() if progress.ends[state]]
+        words = _ends(progress)
         words.append(f"{len(progress.running)} running")
         if progress.over_limits:
-            words.append(f"{progress.over_limits} over the limits")
+            words.append(f"{progress.over_limits} {STATE_WORDS[REFUSED]}")
         if progress.saved:
             words.append(f"{progress.saved} saved")
         words.append(f"{progress.slots} slots {100 * progress.utilisation(now):.0f}% busy")
@@ -117,7 +120,7 @@ class LiveDisplay(LineDisplay):
         running = tuple(self.progress.running.items())
         for candidate, state in running[:MOST_ROWS]:
             epoch, value = state.record.get("epoch", 0), state.record.get(self.progress.metric)
-            figures = f"{epoch}/{self.progress.epochs}  {shown(value)}  {duration(now - state.began)}  "
+            figures = f"{epoch}/{self.progress.epochs}  {_metric(value)}  {units.duration(now - state.began)}  "
             yield "epoch", Text.assemble(figures, (_name(candidate), "dim"))
         if len(running) > MOST_ROWS:
             yield "", Text(f"and {len(running) - MOST_ROWS} more", "dim")
@@ -125,11 +128,11 @@ class LiveDisplay(LineDisplay):
     def _results(self) -> Iterator[tuple[str, Text]]:
         progress = self.progress
         if progress.baselines:
-            words = (f"{name} {shown(value)}" for name, value in progress.baselines.items())
+            words = (f"{name} {_metric(value)}" for name, value in progress.baselines.items())
             yield "baselines", Text("  ·  ".join(words))
         if progress.best is not None:
             value, params, name = progress.best
-            yield "best", Text.assemble((shown(value), "bold green"), f"  {params:,} params  ", name)
+            yield "best", Text.assemble((_metric(value), "bold green"), f"  {params:,} params  ", name)
 
 
 def make_display(progress: Progress, name: str, stream: TextIO | None) -> LineDisplay:
@@ -141,35 +144,30 @@ def make_display(progress: Progress, name: str, stream: TextIO | None) -> LineDi
 
 def _line(progress: Progress, candidate: Candidate, state: str, reason: str | None, outcome: TrialOutcome) -> str:
     """Return the line of a candidate: [12/60] trial 14  finished: accuracy 0.9722  34,570 params  2.1s  resnet: …"""
-    result = reason if reason is not None else f"{progress.metric} {shown(outcome.metrics.get(progress.metric))}"
+    result = reason if reason is not None else f"{progress.metric} {_metric(outcome.metrics.get(progress.metric))}"
     size = f"{candidate.predicted['params']:,} params  " if "params" in candidate.predicted else ""
-    took = duration(float(outcome.measured.get("busy", 0)))
+    took = units.duration(float(outcome.measured.get("busy", 0)))
     place = f"[{progress.finished}/{progress.total}] trial {candidate.number}"
-    return f"{place}  {ENDS[state]}: {result}  {size}{took}  {_name(candidate)}"
+    return f"{place}  {STATE_WORDS[state]}: {result}  {size}{took}  {_name(candidate)}"
 
 
 def _summary(progress: Progress, name: str, ending: str) -> str:
-    ends = ", ".join(f"{progress.ends[state]} {word}" for state, word in ENDS.items() if progress.ends[state])
-    refused = f", {progress.over_limits} not trained (over the limits)" if progress.over_limits else ""
+    ends = ", ".join(_ends(progress))
+    refused = f", {progress.over_limits} not trained ({STATE_WORDS[REFUSED]})" if progress.over_limits else ""
     refused += f", {progress.saved} trainings saved (known before)" if progress.saved else ""
     busy = f", slots {100 * progress.utilisation():.0f}% busy" if progress.busy else ""
     return f"{name}: {ending}; {ends or 'no candidate ended'}{refused}{busy}"
+
+
+def _ends(progress: Progress) -> list[str]:
+    """Return how many trials ended in each state: ["12 finished", "1 failed"]."""
+    return [f"{progress.ends[state]} {STATE_WORDS[state]}" for state in ENDED if progress.ends[state]]
 
 
 def _name(candidate: Candidate) -> str:
     return one_line(candidate.baseline, candidate.topology.describe())
 
 
-def shown(value: Any) -> str:
-    """Return a metric for people, 0.9722; a dash if it is no number."""
-    if not isinstance(value, int | float):
-        return "–"
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:.4g}"
-
-
-def duration(seconds: float) -> str:
-    """Return seconds for people: 4.2s, 1m 20s, 2h 05m."""
-    if seconds < 60:
-        return f"{seconds:.1f}s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}m {rest:02}s" if minutes < 60 else "{}h {:02}m".format(*divmod(minutes, 60))
+def _metric(value: Any) -> str:
+    """Return the metric of an epoch, which may be anything that an evaluator reports."""
+    return units.metric(value) if isinstance(value, int | float) else units.MISSING

@@ -102,7 +102,7 @@ def test_any_trial_to_any_folder(run: Run, tmp_path: Path) -> None:
     assert export_run(run, 3) == run.path / "trial-3"
     failed = (run.path / "trial-3" / "card.md").read_text(encoding="utf-8")
     assert "| validation accuracy | not measured |" in failed
-    assert "It was not trained to the end (FAIL)" in failed
+    assert "It was not trained to the end (failed)" in failed
 
 
 def test_an_old_winner_leaves_no_weights_behind(run: Run) -> None:

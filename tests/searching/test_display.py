@@ -103,7 +103,8 @@ def test_the_picture_shows_what_a_person_wants_to_know() -> None:
         assert len(lines) == 13
         assert max(map(len, lines)) <= width
     text = stream.getvalue()
-    for words in ("mine", "3/20", "left", "1 finished  ·  1 pruned  ·  1 failed  ·  11 running  ·  1 over the limits"):
+    counts = "1 finished  ·  1 stopped early  ·  1 failed  ·  11 running  ·  1 over the limits"
+    for words in ("mine", "3/20", "left", counts):
         assert words in text
     for words in ("1/2  0.5000", "and 3 more", "plain 0.9000", "best  0.9000  1,000 params  plain: "):
         assert words in text
@@ -113,10 +114,3 @@ def test_a_terminal_gets_a_picture_and_a_file_gets_lines() -> None:
     progress = Progress(scripted.space(), 1, 0, 1)
     assert type(displays.make_display(progress, "mine", io.StringIO())) is displays.LineDisplay
     assert type(displays.make_display(progress, "mine", None)) is displays.LineDisplay
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.04, "0.0s"), (59.94, "59.9s"), (60, "1m 00s"), (3599.6, "1h 00m"), (7260, "2h 01m")]
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert displays.duration(seconds) == text

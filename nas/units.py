@@ -1,4 +1,8 @@
-"""Numbers as people read them: 12.3k, 1.20 MiB, 1m 20s. What is missing (None, NaN, infinite) is a dash."""
+"""Write numbers for people: 12.3k, 1.20 MiB, 1m 20s. A missing number (None, NaN, infinite) is a dash.
+
+Used by the display of a running search and by every table, so it is at the bottom of the package. The opposite, reading
+such texts in a space file, is nas.space.quantities.
+"""
 
 from __future__ import annotations
 
@@ -20,31 +24,37 @@ def _or_dash(show: Callable[[float], str]) -> Callable[[float | None], str]:
 
 @_or_dash
 def count(value: float) -> str:
-    """980, 12.3k, 4.56M, 1.20G: three digits and a power of 1000."""
+    """Return a count with three digits and a power of 1000: 980, 12.3k, 4.56M, 1.20G."""
     return _scaled(value, 1000, ("", "k", "M", "G", "T", "P"))
 
 
 @_or_dash
 def memory(value_bytes: float) -> str:
-    """812 B, 1.20 MiB, 3.45 GiB: three digits and a power of 1024."""
+    """Return bytes with three digits and a power of 1024: 812 B, 1.20 MiB, 3.45 GiB."""
     return _scaled(value_bytes, 1024, (" B", " KiB", " MiB", " GiB", " TiB"))
 
 
 @_or_dash
 def share(value: float) -> str:
-    """0.9722 is 97.22%."""
+    """Return a share in percent: 0.9722 is 97.22%."""
     return f"{100 * value:.2f}%"
 
 
 @_or_dash
 def number(value: float) -> str:
-    """Four significant digits."""
+    """Return a number with four significant digits: 0.9722, 93.13, 1.235e+04."""
     return f"{value:.4g}"
 
 
 @_or_dash
+def metric(value: float) -> str:
+    """Return a metric with four decimals, 0.9700, or from 10 on with four significant digits, 93.13."""
+    return f"{value:.4f}" if abs(value) < 10 else number(value)
+
+
+@_or_dash
 def duration(seconds: float) -> str:
-    """4.2s, 1m 20s, 2h 05m, 3d 04h."""
+    """Return seconds as a duration: 4.2s, 1m 20s, 2h 05m, 3d 04h."""
     if seconds < 59.95:
         return f"{seconds:.1f}s"
     if seconds < 3599.5:
@@ -56,12 +66,12 @@ def duration(seconds: float) -> str:
 
 @_or_dash
 def latency(seconds: float) -> str:
-    """850 µs, 1.25 ms, 3.40 s: three digits and a power of 1000."""
+    """Return seconds as a short time with three digits: 850 µs, 1.25 ms, 3.40 s."""
     return _scaled(seconds * 1e6, 1000, (" µs", " ms", " s"))
 
 
 def _scaled(value: float, base: int, units: tuple[str, ...]) -> str:
-    """`value` in the smallest unit that leaves fewer than `base` before the point."""
+    """Return `value` with three digits, in the smallest unit in which it is below `base`."""
     unit = units[0]
     for unit in units:
         if abs(value) < base - 0.5:
@@ -74,7 +84,7 @@ def _scaled(value: float, base: int, units: tuple[str, ...]) -> str:
 
 
 def large(value: int) -> str:
-    """531,441; from a million on 1.2 million, from a thousand millions on 3.4 × 10⁹."""
+    """Return a large count: 531,441, from a million on 1.2 million, from a thousand millions on 3.4 × 10⁹."""
     if value < 10**6:
         return f"{value:,}"
     if value < 10**9:

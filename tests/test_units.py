@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers written for people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.analysis import units
+from nas import units
 
 MIB = 2**20
 
@@ -29,6 +29,11 @@ MIB = 2**20
         (units.memory, 3 * 2**40, "3.00 TiB"),
         (units.share, 0.97222, "97.22%"),
         (units.number, 93.127, "93.13"),
+        (units.metric, 0.97, "0.9700"),
+        (units.metric, -0.12345, "-0.1235"),
+        (units.metric, 93.127, "93.13"),
+        (units.duration, 0.04, "0.0s"),
+        (units.duration, 59.94, "59.9s"),
         (units.duration, 4.21, "4.2s"),
         (units.duration, 59.96, "1m 00s"),
         (units.duration, 80, "1m 20s"),
@@ -47,7 +52,7 @@ def test_written(show: object, value: float, text: str) -> None:
     assert show(value) == text
 
 
-@pytest.mark.parametrize("show", [units.count, units.memory, units.share, units.number, units.duration])
+@pytest.mark.parametrize("show", [units.count, units.memory, units.share, units.number, units.metric, units.duration])
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
 def test_what_is_missing_is_a_dash(show: object, value: float | None) -> None:
     assert callable(show)
