@@ -17,7 +17,7 @@ FinalState = tuple[TrialState, str | None]  # the state, and the reason if it is
 
 @dataclass
 class TrialOutcome:
-    """How a training ended.
+    """The outcome of a training.
 
     curve        the record of every epoch: {epoch, <metric>, loss, seconds, …}
     full_budget  whether it was trained to the end; if it neither was nor failed, a scheduler stopped it

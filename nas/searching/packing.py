@@ -26,7 +26,7 @@ MAX_WAITING = 2  # candidates that wait for room; a candidate that is asked for 
 
 @dataclass(frozen=True)
 class Device:
-    """What candidates share: a GPU, or a node without one.
+    """A GPU, or a node without one, that candidates share.
 
     slots     the number of its equal parts
     memory    its bytes; None if candidates are not packed by memory: each then takes one slot
@@ -63,7 +63,7 @@ T = TypeVar("T", bound=TakesSlots)
 
 @dataclass(eq=False)
 class Placements(Generic[T]):
-    """Which candidate is on which device, and which candidates wait for room.
+    """The device of every candidate, and the candidates that wait for room.
 
     capacity  the slots of each device
     waiting   the candidates that wait, in their order

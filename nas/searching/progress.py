@@ -80,7 +80,7 @@ class Progress(SearchObserver):
 
     @property
     def finished(self) -> int:
-        """How many trials have ended, over all sessions."""
+        """The number of trials that have ended, over all sessions."""
         return self.before + self.ends.total()
 
     def epoch_ended(self, candidate: Candidate, record: Mapping[str, Any], busy: float) -> None:
@@ -153,7 +153,7 @@ class Progress(SearchObserver):
 
     @property
     def under_way(self) -> float:
-        """How much of the running candidates has been trained; 1.5 means one and a half trainings."""
+        """The part of the running candidates that has been trained; 1.5 means one and a half trainings."""
         return sum(float(state.record.get("epoch", 0)) / self.epochs for state in tuple(self.running.values()))
 
     def seconds_left(self, now: float) -> float | None:

@@ -33,9 +33,11 @@ class Dice:
         self.rng, self.params = rng, dict[str, Any]()
 
     def suggest_categorical(self, name: str, choices: Any) -> Any:
+        """Return one of the choices, drawn uniformly."""
         return self.params.setdefault(name, self.rng.choice(choices))
 
     def suggest_int(self, name: str, low: int, high: int) -> int:
+        """Return a whole number from `low` to `high`, drawn uniformly."""
         return int(self.params.setdefault(name, self.rng.randint(low, high)))
 
 

@@ -21,7 +21,7 @@ from nas.topology import Topology
 
 
 class CandidateEvaluator(Protocol):
-    """What trains candidates, one at a time: nas.training.evaluate.Evaluator, a table or a function of the user."""
+    """Evaluates candidates, one at a time: nas.training.evaluate.Evaluator, a table or a function of results."""
 
     @property
     def epochs(self) -> float:
@@ -33,7 +33,7 @@ class CandidateEvaluator(Protocol):
 
     @property
     def measured(self) -> dict[str, float]:
-        """What the last training took: {seconds, …}."""
+        """The measurements of the last training: {seconds, …}."""
 
     def start(self, topology: Topology, *, seed: int) -> Iterator[dict[str, Any]]:
         """Train the topology and yield a record of every epoch as it ends: {epoch, <metric>, loss, seconds, …}.

@@ -38,7 +38,7 @@ class Leaders:
 
 @dataclass(frozen=True)
 class TrialScore:
-    """What decides whether a trial that was trained to the full budget is a leader; smaller is better everywhere.
+    """The figures that decide whether a trial of the full budget is a leader; smaller is better everywhere.
 
     topology  Topology.to_dict()
     key       the canonical key of the topology

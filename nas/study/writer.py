@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class TrialHandle(NamedTuple):
-    """How a trial is found: by its id in the storage, and by its number in the study."""
+    """The id of a trial in the storage, and its number in the study."""
 
     id: int
     number: int
