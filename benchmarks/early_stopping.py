@@ -38,9 +38,9 @@ from ray.tune.schedulers import TrialScheduler
 import nas
 from nas.errors import CandidateError
 from nas.files import write_whole
+from nas.sampling.topologies import GuidedTrial
 from nas.searching.candidate import Candidate
 from nas.searching.driver import search
-from nas.searching.proposals import Dice
 from nas.searching.sampler_study import limit_excess
 from nas.searching.stopping import NO_CONTROLLER, scheduler
 from nas.space import SearchSpace
@@ -92,7 +92,7 @@ def _drawn(space: SearchSpace, seed: int) -> Iterator[tuple[str, Topology]]:
     yield from baselines.items()
     known, rng = {topology.key for topology in baselines.values()}, random.Random(seed)
     while True:
-        topology = space.sample(Dice(rng))
+        topology = space.sample(GuidedTrial({}, rng))
         if topology.key not in known and max(limit_excess(space, _price(space, topology)).values(), default=0) <= 0:
             known.add(topology.key)
             yield "", topology

@@ -1,4 +1,4 @@
-"""What a candidate is expected to be worth, given what is believed of it: every objective is to be made large."""
+"""Acquisition functions: the expected improvement of a candidate, where every objective is maximised."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 Array = NDArray[np.float64]
-ON_FRONT = 40  # points of a front of three objectives and more that boxes are made of: their number is a power of it
 
 
 def exceeding(mean: Array, deviation: Array, level: Array | float) -> Array:
-    """E[max(0, Y − level)] for Y ~ N(mean, deviation²), by broadcasting."""
+    """Return E[max(0, Y − level)] for Y ~ N(mean, deviation²), by broadcasting."""
     u = (mean - level) / deviation
     return np.asarray(deviation * (u * ndtr(u) + np.exp(-u * u / 2) / math.sqrt(2 * math.pi)))
 
 
 def expected_improvement(mean: Array, deviation: Array, best: float) -> Array:
-    """By how much the best is exceeded (Mockus 1978). (N,) → (N,)"""
+    """Return the expected improvement over `best` (Mockus 1978): (N,) → (N,)."""
     return exceeding(mean, deviation, best)
 
 
 def expected_hypervolume_improvement(mean: Array, deviation: Array, front: Array, reference: Array) -> Array:
-    """By how much the hypervolume over `reference` grows (Emmerich 2006), objectives independent. (N, M) → (N,)
+    """Return the expected growth of the hypervolume over `reference` (Emmerich 2006): (N, M) → (N,).
 
-    The region that no point of the front dominates is cut into boxes; of a box [l, u] a candidate is expected to
-    cover Π_m (E[(Y_m − l_m)⁺] − E[(Y_m − u_m)⁺]).
+    The objectives are independent. The region that no point of the front dominates is divided into boxes; the expected
+    part of a box [l, u] that a candidate covers is Π_m (E[(Y_m − l_m)⁺] − E[(Y_m − u_m)⁺]).
     """
     lower, upper = boxes(front, reference)
-    worth = np.ones((len(mean), len(lower)))
+    value = np.ones((len(mean), len(lower)))
     for m in range(mean.shape[1]):
         levels, place = np.unique(np.concatenate([lower[:, m], upper[:, m]]), return_inverse=True)
         above = np.zeros((len(mean), len(levels)))
         finite = np.isfinite(levels)
         above[:, finite] = exceeding(mean[:, m, None], deviation[:, m, None], levels[finite])
-        worth *= above[:, place[: len(lower)]] - above[:, place[len(lower) :]]
-    return worth.sum(1)
+        value *= above[:, place[: len(lower)]] - above[:, place[len(lower) :]]
+    return value.sum(1)
 
 
 def boxes(front: Array, reference: Array) -> tuple[Array, Array]:
-    """Disjoint boxes, (B, M) lower and upper corners, that make up what lies above `reference` and below no point.
+    """Return disjoint boxes that fill the region above `reference` that no point of the front dominates.
 
-    Slice by slice of the last objective: in a slice only the points that reach above it dominate anything.
+    Lower and upper corners are (B, M). The region is sliced along the last objective: in a slice, only the points that
+    reach above it dominate anything.
     """
     front = front[(front > reference).all(1)]
     if front.shape[1] == 1:
@@ -60,7 +60,7 @@ def boxes(front: Array, reference: Array) -> tuple[Array, Array]:
 
 
 def spread_out(front: Array, count: int) -> Array:
-    """At most `count` rows of a front: the best of each objective, and those farthest from all that are chosen."""
+    """Return at most `count` rows of a front: the best of each objective, then always the farthest from those."""
     if len(front) <= count:
         return front
     scaled = (front - front.min(0)) / np.maximum(np.ptp(front, 0), 1e-12)

@@ -1,37 +1,39 @@
-"""TopologySampler: Bayesian optimisation over what a topology is, for any Optuna study."""
+"""TopologySampler: Bayesian optimisation over topologies, or over the parameters of any Optuna study."""
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from nas.sampling.domain import Features
 from nas.sampling.optimizer import Optimizer
+from nas.sampling.topologies import Features
 from nas.space import SearchSpace
+from nas.study import compat
 from nas.topology.paths import describe
 
 
 class TopologySampler(BaseSampler):
-    """Proposes, among all points that were never tried, the one of the largest expected (hypervolume) improvement.
+    """An Optuna sampler that proposes the point of the largest expected (hypervolume) improvement that was never tried.
 
-    Gaussian processes (nas.sampling.surrogate), one for each objective and each constraint, see a point as what it
-    decides and no more: parameters that a trial did not decide carry no weight, and with a `space` the points are
-    its topologies in their canonical form. Where the points are few all are looked at, else those that chance and
-    the change of good ones bring up. Trials that run count as if they had given what is expected of them; pruned
-    ones as what their learning curves foretell; failed ones lower the probability to succeed nearby.
+    There is a Gaussian process (nas.sampling.surrogate) for each objective and each constraint. Its features are the
+    decisions of a point: parameters that a trial does not have carry no weight, and with a `space` the points are
+    topologies in their canonical form. All points are compared if they are few; otherwise random points and mutants of
+    good ones. A running trial counts as if it had reached its posterior mean (kriging believer), a pruned one as its
+    learning curve predicts, and a failed one lowers the probability of success of similar points.
 
-    space             of the trials; without one, whatever the study's trials have decided before
-    seed              the same seed, the same trials, the same proposals
-    features          of a topology, where there is a space: numbers that may foretell what it is worth
-    constraints_func  as Optuna's samplers take it: a trial → numbers, positive where a constraint is broken;
-                      trial.set_constraint does the same
+    space             the space of the trials; without one, the parameters of the study's own trials
+    seed              proposals are a function of the seed and of the trials
+    features          topology → further numbers that may predict its objectives; used where there is a space
+    constraints_func  trial → numbers, positive for a violation, as of Optuna's samplers; trial.set_constraint does the
+                      same
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class TopologySampler(BaseSampler):
         self._lock = threading.Lock()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Nothing, since what a trial decides first may change what it decides next: see sample_independent."""
+        """Return nothing: a first parameter may decide which others there are, so that all are sampled one by one."""
         return {}
 
     def sample_relative(
@@ -60,7 +62,7 @@ class TopologySampler(BaseSampler):
         return {}
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Think of a whole point, unless somebody has already."""
+        """Propose a whole point for the trial, unless its parameters are fixed."""
         if "fixed_params" in trial.system_attrs:
             return
         with self._lock:
@@ -71,7 +73,7 @@ class TopologySampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """What was thought of; at random what nobody could know of."""
+        """Return the value of the current proposal; sample uniformly where the proposal has none."""
         proposal = self._proposals.get(trial.number, {})
         if param_name in proposal and _holds(param_distribution, proposal[param_name]):
             return proposal[param_name]
@@ -80,15 +82,14 @@ class TopologySampler(BaseSampler):
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         self._proposals.pop(trial.number, None)
         if self._constraints_func is not None and state in (TrialState.COMPLETE, TrialState.PRUNED):
-            constraints = tuple(float(value) for value in self._constraints_func(trial))
-            study._storage.set_trial_system_attr(trial._trial_id, "constraints", constraints)
+            compat.store_constraints(study, trial, self._constraints_func(trial))
 
     def reseed_rng(self) -> None:
         self._chance.reseed_rng()
         self._rng.seed()
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is known follows from the study: a copy elsewhere reads it anew."""
+        """Return the state without the models: a copy in another process reads the study again."""
         return self.__dict__ | {"_lock": None, "_optimizer": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -96,7 +97,11 @@ class TopologySampler(BaseSampler):
 
 
 def _holds(distribution: BaseDistribution, value: Any) -> bool:
-    try:
-        return bool(distribution._contains(distribution.to_internal_repr(value)))
-    except (ValueError, TypeError):
+    """Return whether the distribution has the value."""
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    if not isinstance(value, int | float) or not distribution.low <= value <= distribution.high:
         return False
+    steps = (value - distribution.low) / distribution.step if distribution.step else 0.0
+    return math.isclose(steps, round(steps), abs_tol=1e-8)

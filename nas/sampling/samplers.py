@@ -1,4 +1,4 @@
-"""Who proposes topologies, by name: ours and Optuna's, each with a seed."""
+"""The samplers by name: ours and those of Optuna, each with a seed."""
 
 from __future__ import annotations
 
@@ -9,50 +9,47 @@ from collections.abc import Callable
 from optuna import samplers
 from optuna.exceptions import ExperimentalWarning
 
-from nas.sampling.foresight import features
+from nas.sampling.features import features
 from nas.sampling.sampler import TopologySampler
 from nas.space import SearchSpace
 
 
 def topology(space: SearchSpace, seed: int) -> samplers.BaseSampler:
-    """Gaussian processes over what a topology is (nas.sampling.sampler), its paths and the proxies that the space asks
-    for: the default."""
-
+    """Return the topology sampler (nas.sampling.sampler), which is the default."""
     return TopologySampler(space, seed=seed, features=functools.partial(features, space))
 
 
 def tpe(space: SearchSpace, seed: int) -> samplers.BaseSampler:
-    """Tree-structured Parzen estimator (Bergstra 2011), jointly over all parameters that are decided together
-    (Falkner 2018), away from what is running."""
+    """Return a tree-structured Parzen estimator (Bergstra et al. 2011), multivariate (Falkner et al. 2018)."""
     return samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
 
 
 def gp(space: SearchSpace, seed: int) -> samplers.BaseSampler:
-    """Gaussian process, expected (hypervolume) improvement."""
+    """Return Optuna's Gaussian process with expected (hypervolume) improvement."""
     return samplers.GPSampler(seed=seed)
 
 
 def nsga2(space: SearchSpace, seed: int) -> samplers.BaseSampler:
-    """Non-dominated sorting genetic algorithm (Deb 2002)."""
+    """Return the non-dominated sorting genetic algorithm II (Deb et al. 2002)."""
     return samplers.NSGAIISampler(seed=seed)
 
 
 def qmc(space: SearchSpace, seed: int) -> samplers.BaseSampler:
-    """Sobol's sequence, scrambled; categories are drawn at random."""
+    """Return a scrambled Sobol sequence; categories are drawn at random."""
     return samplers.QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False)
 
 
 def random(space: SearchSpace, seed: int) -> samplers.BaseSampler:
-    """Every decision uniformly: the control of every comparison."""
+    """Return the sampler that draws every decision uniformly: the control of every comparison."""
     return samplers.RandomSampler(seed=seed)
 
 
 class Enumeration(samplers.RandomSampler):
-    """Draws nothing: whoever asks it goes through the space in the order of its enumeration."""
+    """A marker: the search goes through the space in the order of its enumeration, and nothing is sampled."""
 
 
 def exhaustive(space: SearchSpace, seed: int) -> samplers.BaseSampler:
-    """Every topology once, in the order in which `SearchSpace.enumerate` gives them; the search ends with the last."""
+    """Return the sampler that tries every topology once, in the order of `SearchSpace.enumerate`."""
     return Enumeration(seed)
 
 
@@ -67,8 +64,8 @@ SAMPLERS: dict[str, Callable[[SearchSpace, int], samplers.BaseSampler]] = {
 }
 
 
-def sampler(space: SearchSpace, seed: int) -> samplers.BaseSampler:
-    """The one that the space asks for."""
+def make_sampler(space: SearchSpace, seed: int) -> samplers.BaseSampler:
+    """Return the sampler that the space names."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return SAMPLERS[space.search.sampler](space, seed)

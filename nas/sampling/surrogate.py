@@ -1,10 +1,10 @@
-"""A Gaussian process over feature vectors whose columns come in groups: one group for each thing that was decided.
+"""A Gaussian process over feature vectors whose columns form groups: one group for each decision.
 
     k(x, x') = s · exp(−Σ_g w_g ‖x_g − x'_g‖²) + Σ_g a_g ⟨x_g, x'_g⟩
 
-The first term knows that everything may depend on everything, the second that most things add up. With one column for
-every value of a decision (1/√2 where it is taken) ‖x_g − x'_g‖² is 0 or 1: the Hamming kernel. The weights, s and
-the variance of the noise are those most probable given the data, with log-normal priors around "a little of each".
+The first term models interactions of all groups, the second additive effects. With one column for every value of a
+decision (1/√2 where it is chosen), ‖x_g − x'_g‖² is 0 or 1: the Hamming kernel. The weights w and a, s and the
+variance of the noise maximise the posterior probability given the data, with log-normal priors.
 (Rasmussen and Williams 2006, chapters 2 and 5; additive terms: Duvenaud et al. 2011.)
 """
 
@@ -22,11 +22,11 @@ Array = NDArray[np.float64]
 
 SPREAD, LINEAR, SCALE, NOISE = 1.5, 0.7, 1.0, 0.02  # prior medians: of Σ w, of Σ a, of s, of the noise
 WIDTH = (1.0, 1.0, 0.5, 1.0)  # prior standard deviations of their logarithms
-FIT_ON = 150  # observations: more tell little about the weights
+FIT_ON = 150  # the most observations for fitting the weights: more say little about them
 
 
 class Weights(NamedTuple):
-    """What the kernel is made of: w and a of every group, s, and the variance of the noise."""
+    """The weights of the kernel: w (`spread`) and a (`linear`) of every group, s (`scale`), and the noise variance."""
 
     spread: Array
     linear: Array
@@ -35,7 +35,7 @@ class Weights(NamedTuple):
 
 
 class GaussianProcess:
-    """Of one quantity, whose values are standardised by whoever brings them; `before` had some of the groups."""
+    """A Gaussian process of one standardised quantity. It may start from one of fewer groups."""
 
     def __init__(self, groups: int, before: GaussianProcess | None = None) -> None:
         medians = [SPREAD / groups] * groups + [LINEAR / groups] * groups + [SCALE, NOISE]
@@ -43,18 +43,19 @@ class GaussianProcess:
         self._prior = np.log(medians)
         self._width = np.repeat(WIDTH, (groups, groups, 1, 1))
         self._log = self._prior.copy()
-        if before is not None:  # whose groups were fewer
+        if before is not None:
             self._log[: before.groups] = before._log[: before.groups]
             self._log[groups : groups + before.groups] = before._log[before.groups : -2]
             self._log[-2:] = before._log[-2:]
 
     @property
     def weights(self) -> Weights:
+        """The current weights of the kernel."""
         values = np.exp(self._log)
         return Weights(values[: self.groups], values[self.groups : -2], values[-2], values[-1])
 
     def fit(self, x: Array, y: Array, group: NDArray[np.intp], rounds: int = 40) -> None:
-        """The most probable weights, searched from those of before. x (n, F); y (n,); group (F,) of every column."""
+        """Fit the most probable weights, starting from the current ones: x (n, F), y (n,), group of columns (F,)."""
         if len(y) > FIT_ON:
             chosen = np.unique(np.linspace(0, len(y) - 1, FIT_ON).astype(int))
             x, y = x[chosen], y[chosen]
@@ -69,7 +70,7 @@ class GaussianProcess:
         self._log = found.x
 
     def _improbability(self, log: Array, y: Array, apart: Array, products: Array) -> tuple[float, Array]:
-        """−log p(weights | y) and its gradient; apart and products (G, n²)."""
+        """Return −log p(weights | y) and its gradient; apart and products are (G, n²)."""
         n, groups = len(y), self.groups
         spread, linear, (scale, noise) = np.exp(log[:groups]), np.exp(log[groups:-2]), np.exp(log[-2:])
         joint = (scale * np.exp(-(spread @ apart))).reshape(n, n)
@@ -88,12 +89,12 @@ class GaussianProcess:
         return float(loss), gradient + from_prior / self._width
 
     def given(self, x: Array, y: Array, group: NDArray[np.intp], noise: Array | None = None) -> Posterior:
-        """What is known after y was seen at x; `noise` (n,) is variance over and above the usual."""
+        """Return the posterior after y (n,) was observed at x (n, F); `noise` (n,) is additional variance."""
         return Posterior(self.weights, x, y, group, noise)
 
 
 class Posterior:
-    """The process given observations. Raises numpy.linalg.LinAlgError where these contradict one another."""
+    """The posterior of the process given observations. Raises numpy.linalg.LinAlgError for a singular covariance."""
 
     def __init__(
         self, weights: Weights, x: Array, y: Array, group: NDArray[np.intp], noise: Array | None = None
@@ -108,7 +109,7 @@ class Posterior:
         self._alpha = cho_solve((self._lower, True), y, check_finite=False)
 
     def _kernel(self, x: Array) -> Array:
-        """k(x, observed): (N, n)."""
+        """Return k(x, observed), (N, n)."""
         near, observed = x * self._near, self._x * self._near
         joint = 2 * (near @ observed.T)
         joint -= (near**2).sum(1)[:, None]
@@ -119,18 +120,18 @@ class Posterior:
         return joint
 
     def mean(self, x: Array) -> Array:
-        """(N,) at x (N, F)."""
+        """Return the posterior mean at x (N, F), (N,)."""
         return np.asarray(self._kernel(x) @ self._alpha)
 
     def __call__(self, x: Array) -> tuple[Array, Array]:
-        """Mean and standard deviation, each (N,), without the noise of an observation, at x (N, F)."""
+        """Return posterior mean and standard deviation at x (N, F), each (N,), without the noise of an observation."""
         kernel = self._kernel(x)
         explained = solve_triangular(self._lower, kernel.T, lower=True, check_finite=False)
         variance = self._weights.scale + ((x * self._along) ** 2).sum(1) - (explained**2).sum(0)
         return kernel @ self._alpha, np.sqrt(np.maximum(variance, 1e-12))
 
     def believing(self, x: Array) -> Posterior:
-        """The same after observing at x just what is expected there: where it looks, it need not look again."""
+        """Condition on the posterior mean at x, so that the next acquisition avoids x (kriging believer)."""
         group = np.arange(len(self._near))
         weights = Weights(self._near**2, self._along**2, self._weights.scale, self._weights.noise)
         noise = np.concatenate([self._noise, np.full(len(x), weights.noise)]) - weights.noise
@@ -138,7 +139,7 @@ class Posterior:
 
 
 def normal_scores(y: Array) -> Array:
-    """Ranks as quantiles of N(0, 1), then standardised: no outlier, no unit, no scale is left in them. (n,) → (n,)"""
+    """Return the ranks as standardised quantiles of N(0, 1), free of outliers and units: (n,) → (n,)."""
     from scipy.special import ndtri
 
     _, place, count = np.unique(y, return_inverse=True, return_counts=True)
@@ -147,6 +148,6 @@ def normal_scores(y: Array) -> Array:
 
 
 def standardised(y: Array) -> Array:
-    """(y − mean) / standard deviation; zeros where all are equal."""
+    """Return (y − mean) / standard deviation; zeros where all values are equal."""
     deviation = y.std()
     return (y - y.mean()) / deviation if deviation > 1e-12 * max(1.0, math.fabs(y.mean())) else np.zeros_like(y)

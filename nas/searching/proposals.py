@@ -13,8 +13,9 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.errors import OverLimits, SpaceError, TopologyError
-from nas.sampling.foresight import foreseen, most_promising
+from nas.sampling.features import most_promising, recorded_proxies
 from nas.sampling.samplers import Enumeration
+from nas.sampling.topologies import GuidedTrial
 from nas.searching.candidate import Candidate, PredictCost
 from nas.searching.sampler_study import SamplerStudy, limit_excess
 from nas.space import SearchSpace
@@ -24,21 +25,6 @@ from nas.topology import Topology
 
 # how many suggestions in a row may be known: first of the sampler, then uniform ones; then the space is enumerated
 SAMPLED, DRAWN = 20, 200
-
-
-class Dice:
-    """A trial that decides everything uniformly, without a study; `params` is what it decided."""
-
-    def __init__(self, rng: random.Random) -> None:
-        self.rng, self.params = rng, dict[str, Any]()
-
-    def suggest_categorical(self, name: str, choices: Any) -> Any:
-        """Return one of the choices, drawn uniformly."""
-        return self.params.setdefault(name, self.rng.choice(choices))
-
-    def suggest_int(self, name: str, low: int, high: int) -> int:
-        """Return a whole number from `low` to `high`, drawn uniformly."""
-        return int(self.params.setdefault(name, self.rng.randint(low, high)))
 
 
 class Proposer:
@@ -160,7 +146,7 @@ class Proposer:
         self.known_keys.add(candidate.topology.key)
         candidate.saved, self._saved = self._saved, 0
         if candidate.refusal is None:
-            candidate.proxies = foreseen(self.space, candidate.topology)
+            candidate.proxies = recorded_proxies(self.space, candidate.topology)
         return candidate
 
     def _priced(self, candidate: Candidate) -> Candidate:
@@ -188,7 +174,7 @@ class Proposer:
     def _without_sampler(self) -> Iterator[tuple[dict[str, Any], Topology]]:
         """Yield uniform points, then the points of the enumeration, which goes on where it stopped before."""
         for _ in range(0 if self._exhaustive else DRAWN):
-            dice = Dice(self._rng)
-            topology = self.space.sample(dice)
-            yield dice.params, topology
+            trial = GuidedTrial({}, self._rng)
+            topology = self.space.sample(trial)
+            yield trial.params, topology
         yield from self._points

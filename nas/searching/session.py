@@ -15,7 +15,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from nas.sampling.samplers import sampler
+from nas.sampling.samplers import make_sampler
 from nas.searching.candidate import Candidate, PredictCost
 from nas.searching.observer import SearchObserver
 from nas.searching.outcome import FinalState, TrialOutcome, final_state, objective_values
@@ -70,7 +70,9 @@ class Session:
         enqueue_baselines(self.writer, self.space, self.past, self.space.baselines() | dict(baselines or {}))
         self._recall_past()
         seed = self.space.search.seed
-        own_sampler = sampler(self.space, seed + len(self.past))  # the same seed would suggest the same points again
+        own_sampler = make_sampler(
+            self.space, seed + len(self.past)
+        )  # the same seed would suggest the same points again
         self.proposer = Proposer(self.space, own_sampler, predict_cost, self.past, seed)
         self.waiting = WaitingTrials(self.writer, self.proposer)
         self._prefetcher = Prefetcher(self.waiting, self.proposer, self._reusable_result)

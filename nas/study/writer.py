@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.errors import RunError
 from nas.files import write_whole
-from nas.study import Run
+from nas.study import Run, compat
 from nas.study.worker import Worker
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class StudyWriter:
     def trials(self, *states: TrialState) -> dict[TrialHandle, FrozenTrial]:
         """Return the trials of these states (all without any) that the storage holds now; queued writes are missing."""
         trials = self.storage.get_all_trials(self._study, deepcopy=False, states=states or None)
-        return {TrialHandle(trial._trial_id, trial.number): trial for trial in trials}
+        return {TrialHandle(compat.trial_id(trial), trial.number): trial for trial in trials}
 
     def add(self, trial: FrozenTrial) -> Future[TrialHandle]:
         """Create a trial with its parameters and attributes."""

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from nas.sampling import history
 from nas.sampling.sampler import TopologySampler
-from tests import scripted
+from tests.helpers import scripted
 
 LETTERS = "abcde"
 

@@ -10,8 +10,8 @@ import pytest
 from optuna.trial import TrialState
 
 from nas.errors import SpaceError
-from nas.sampling import foresight
-from nas.sampling.samplers import sampler
+from nas.sampling import features as foresight
+from nas.sampling.samplers import make_sampler
 from nas.searching.outcome import TrialOutcome
 from nas.searching.proposals import Proposer
 from nas.searching.session import Session
@@ -23,7 +23,7 @@ from tests.helpers import scripted
 
 
 def proposer(space: SearchSpace) -> Proposer:
-    return Proposer(space, sampler(space, 0), scripted.price, [], 0)
+    return Proposer(space, make_sampler(space, 0), scripted.price, [], 0)
 
 
 def paths(topology: Topology) -> float:

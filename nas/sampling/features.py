@@ -1,4 +1,4 @@
-"""What is computed of a topology before it is trained, as the search settings ask for."""
+"""Numbers of a topology before it is trained, as the search settings request them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from nas.topology import Topology
 from nas.topology.paths import describe
 
 
-def foreseen(space: SearchSpace, topology: Topology) -> dict[str, float | None]:
-    """The proxies that the record is to have; None for what is not finite."""
+def recorded_proxies(space: SearchSpace, topology: Topology) -> dict[str, float | None]:
+    """Return the proxies that the record holds; None for a value that is not finite."""
     search = space.search
     names = dict.fromkeys([*search.proxies, *([search.prefilter.proxy] if search.prefilter else [])])
     if not names:
@@ -25,7 +25,7 @@ def foreseen(space: SearchSpace, topology: Topology) -> dict[str, float | None]:
 
 
 def features(space: SearchSpace, topology: Topology) -> dict[str, float]:
-    """What the topology sampler sees of a topology besides its blocks: its paths, and the proxies asked for."""
+    """Return the features for the topology sampler besides those of the blocks: paths, and the requested proxies."""
     seen = describe(topology)
     if space.search.proxies:
         from nas.cost.proxies import compute_proxies
@@ -35,7 +35,7 @@ def features(space: SearchSpace, topology: Topology) -> dict[str, float]:
 
 
 def most_promising(space: SearchSpace, topologies: Sequence[Topology]) -> int:
-    """Which of them the prefilter's proxy puts first."""
+    """Return the index of the topology with the largest value of the prefilter's proxy."""
     if len(topologies) == 1 or space.search.prefilter is None:
         return 0
     from nas.cost.proxies import compute_proxies

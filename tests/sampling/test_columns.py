@@ -1,0 +1,24 @@
+"""The feature matrix: distances of rows are those of the points."""
+
+import numpy as np
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+from nas.sampling.columns import Columns
+from nas.sampling.parameters import Parameters
+
+
+def test_rows_measure_how_far_points_are_apart() -> None:
+    """Two words are at distance 1, inactive is a word; numbers are apart by their share of the range."""
+    columns = Columns()
+    distributions = {"op": CategoricalDistribution(["conv", "pool"]), "lr": FloatDistribution(1e-4, 1e-1, log=True)}
+    few = Parameters(distributions, {"lr": ("op", frozenset({"pool"}))})
+    params = [{"op": "conv", "lr": 1e-4}, {"op": "conv", "lr": 1e-1}, {"op": "pool"}, {"op": "conv", "lr": 1e-4}]
+    points = [few._point(each) for each in params]
+    columns.learn(points)
+    first, *others = columns.rows(points)
+    group = columns.group
+    apart = [[((first - other)[group == g] ** 2).sum() for g in (0, 1)] for other in others]
+    np.testing.assert_allclose(apart[0], [0, 1])
+    np.testing.assert_allclose(apart[1][0], 1)
+    assert apart[1][1] > 0
+    np.testing.assert_allclose(apart[2], 0)
