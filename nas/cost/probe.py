@@ -92,12 +92,12 @@ class _InputGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, name: str, gradients: dict[str, Tensor]) -> Tensor:
-        ctx.name, ctx.gradients = name, gradients
+        ctx.label, ctx.gradients = name, gradients
         return x.clone()
 
     @staticmethod
     def backward(ctx: Any, *arrived: Tensor) -> tuple[None, None, None]:
-        ctx.gradients[ctx.name] = arrived[0]
+        ctx.gradients[ctx.label] = arrived[0]
         return None, None, None
 
 

@@ -38,10 +38,10 @@ def make_lean(network: nn.Module) -> None:
 
 
 def _keep_less(part: nn.Module) -> None:
-    opened: list[LeanHooks] = []
+    opened: list[saved_tensors_hooks] = []
 
     def enter(part: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        opened.append(LeanHooks(inputs))
+        opened.append(lean_hooks(inputs))
         opened[-1].__enter__()
 
     def leave(part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | None) -> None:
@@ -66,26 +66,26 @@ class SavedTensor:
         return self.tensor
 
 
-class LeanHooks(saved_tensors_hooks):
+def lean_hooks(inputs: tuple[Tensor, ...]) -> saved_tensors_hooks:
     """While it is open, autograd saves `SavedTensor`s; `inputs` are not computed again, whatever made them."""
+    keys = {_key(tensor) for tensor in inputs}
+    makers = {tensor.grad_fn for tensor in inputs if tensor.grad_fn is not None}
+    holding: WeakValueDictionary[Key, SavedTensor] = WeakValueDictionary()  # those that hold a tensor
 
-    def __init__(self, inputs: tuple[Tensor, ...] = ()) -> None:
-        super().__init__(self._pack, SavedTensor.get)
-        self._inputs = {_key(tensor) for tensor in inputs}
-        self._kept: WeakValueDictionary[Key, SavedTensor] = WeakValueDictionary()  # those that hold a tensor
-
-    def _pack(self, tensor: Tensor) -> SavedTensor:
+    def pack(tensor: Tensor) -> SavedTensor:
         key = _key(tensor)
-        recompute = None if key in self._inputs else _recompute(tensor)
-        kept = self._kept.get(key)
+        recompute = None if key in keys else _recompute(tensor, makers)
+        saved = holding.get(key)
         if recompute is None:
-            if kept is None:
-                kept = self._kept[key] = SavedTensor(tensor)
-            return kept
+            if saved is None:
+                saved = holding[key] = SavedTensor(tensor)
+            return saved
         # a ReLU saves its own result before anybody can know what made it: here it lets go of it
-        kept = self._kept.pop(key, None) or SavedTensor(None)
-        kept.tensor, kept.recompute = None, recompute
-        return kept
+        saved = holding.pop(key, None) or SavedTensor(None)
+        saved.tensor, saved.recompute = None, recompute
+        return saved
+
+    return saved_tensors_hooks(pack, SavedTensor.get)
 
 
 def _key(tensor: Tensor) -> Key:
@@ -93,16 +93,18 @@ def _key(tensor: Tensor) -> Key:
     return tensor.untyped_storage()._cdata, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype
 
 
-def _recompute(tensor: Tensor) -> Recompute | None:
+def _recompute(tensor: Tensor, makers: set[Node]) -> Recompute | None:
     """How to compute `tensor` again from what made it; None where that costs more, or is not known.
 
-    What this holds of the graph lies before `tensor`: a ReLU's own node, which holds the result, would never be freed.
+    None too where `tensor` is a view or a cast of an input, which one of `makers` made: the price of a part does not
+    know what came before it. What this holds of the graph lies before `tensor`: a ReLU's own node, which holds the
+    result, would never be freed.
     """
     node, dtype, shape = tensor.grad_fn, tensor.dtype, tensor.shape
-    while node is not None and node.name() in VIEWS_AND_CASTS:
+    while node is not None and node not in makers and node.name() in VIEWS_AND_CASTS:
         node = node.next_functions[0][0]
-    make = None if node is None else RECOMPUTED.get(node.name(), _never)(node)
-    return None if make is None else lambda: make().to(dtype).view(shape)
+    make = None if node is None or node in makers else RECOMPUTED.get(node.name(), _never)(node)
+    return None if make is None else lambda: make().to(dtype).reshape(shape)
 
 
 def _never(node: Node) -> None:

@@ -26,7 +26,7 @@ from nas.network.lean import make_lean
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology, references
 from nas.topology.block import Block, Head, Skip, Stem
-from tests.helpers.topologies import random_topology
+from tests.helpers.topologies import TINY, random_topology
 
 DIGITS = {"input": (1, 8, 8), "outputs": 10}
 NETWORKS = {
@@ -39,6 +39,7 @@ NETWORKS = {
     "unet": references.unet(input=(1, 32, 32), outputs=3),
     "vit": references.vit("b", 16, input=(3, 64, 64), outputs=10),
     "gpt2": references.gpt2(input=(16,), outputs=50257),
+    "post_norm": TINY["post_norm"],
 }
 
 

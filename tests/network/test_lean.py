@@ -13,7 +13,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from nas import tasks
 from nas.cost.probe import CostTracker, channels_last
 from nas.network import Network, build
+from nas.network.blueprint import Call
 from nas.network.lean import make_lean
+from nas.network.network import construct
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology, references
 from nas.training.evaluate import Evaluator
@@ -59,6 +61,21 @@ def check_equal(topology: Topology, *, precision: str = "float32", tolerance: fl
 def test_the_function_and_its_gradients_are_the_same(name: str, precision: str) -> None:
     # in bfloat16 a value that is computed again may be rounded the other way
     check_equal(NETWORKS[name], precision=precision, tolerance=1e-4 if precision == "float32" else 2e-2)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_layout_of_the_input_does_not_matter(layout: torch.memory_format) -> None:
+    """A layer norm gives contiguous rows whatever it reads; computed again, it has the layout of what it reads."""
+    inputs = torch.randn(2, 4, 8, 8).contiguous(memory_format=layout)
+    gradients = []
+    for memory in ("plain", "lean"):
+        torch.manual_seed(0)
+        block = construct(Call("ConvNeXt", (4, 4)))
+        if memory == "lean":
+            make_lean(block)
+        block(inputs).square().sum().backward()
+        gradients.append([p.grad for p in block.parameters()])
+    assert all(torch.allclose(a, b) for a, b in zip(*gradients, strict=True))  # type: ignore[arg-type]
 
 
 def test_any_topology_has_the_same_gradients() -> None:
