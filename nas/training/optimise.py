@@ -1,7 +1,8 @@
 """The optimisers, each in one fused kernel that reads its learning rate from a tensor, and the schedule of that rate.
 
-torch.optim's updates, to the bit. Its classes would import torch's compiler, which costs every process of a search
-four seconds. Norms and biases (1-D) do not decay (He et al. 2019, arXiv:1812.01187).
+The updates are those of torch.optim's functions `sgd` and `adamw`, which its classes call too. The classes themselves
+import torch's compiler when they are first used (`torch._dynamo`), which costs every process of a search four seconds.
+Norms and biases (1-D) do not decay (He et al. 2019, arXiv:1812.01187).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
 
 if TYPE_CHECKING:
     from nas.tasks.recipe import Recipe
@@ -19,38 +22,39 @@ START, END = 1 / 25, 1 / 250_000  # the schedule's first and last learning rate,
 
 
 class Sgd:
-    """v ← μv + g + λw, w ← w − lr·(g + λw + μv): SGD with Nesterov momentum."""
+    """SGD with Nesterov momentum: v ← μv + g + λw, w ← w − lr·(g + λw + μv)."""
 
     def __init__(self, network: nn.Module, recipe: Recipe) -> None:
         self._momentum = recipe.momentum
         self._groups = [
-            (group, [torch.zeros_like(p) for p in group] if recipe.momentum else [], decay)
+            (group, [torch.zeros_like(p) if recipe.momentum else None for p in group], decay)
             for group, decay in _groups(network, recipe.weight_decay)
         ]
 
     @torch.no_grad()
     def step(self, rate: Tensor) -> None:
-        """One update with the learning rate `rate` (), read on the device; lets go of the gradients."""
+        """Update the weights with the learning rate `rate` (), which the device reads, and drop the gradients."""
         for parameters, velocities, decay in self._groups:
-            torch._fused_sgd_(
+            sgd(
                 parameters,
                 _gradients(parameters),
                 velocities,
+                fused=True,
                 weight_decay=decay,
                 momentum=self._momentum,
                 lr=rate,
                 dampening=0.0,
                 nesterov=self._momentum > 0,
                 maximize=False,
-                is_first_step=False,
             )
-            _let_go(parameters)
+            _drop_gradients(parameters)
 
 
 class AdamW:
-    """w ← w − lr·(λw + m̂ / (√v̂ + ε)): Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101).
+    """Adam with decoupled weight decay: w ← w − lr·(λw + m̂ / (√v̂ + ε)).
 
-    m̂ and v̂ are the gradient's and its square's running means, the first with the recipe's momentum.
+    m̂ and v̂ are the bias-corrected running means of the gradient and of its square; the recipe's momentum is the
+    decay rate β₁ of the first one (Loshchilov & Hutter 2019, arXiv:1711.05101).
     """
 
     BETA2, EPS = 0.99, 1e-8
@@ -70,16 +74,16 @@ class AdamW:
 
     @torch.no_grad()
     def step(self, rate: Tensor) -> None:
-        """One update with the learning rate `rate` (), read on the device; lets go of the gradients."""
+        """Update the weights with the learning rate `rate` (), which the device reads, and drop the gradients."""
         for parameters, means, squares, steps, decay in self._groups:
-            torch._foreach_add_(steps, 1)
-            torch._fused_adamw_(
+            adamw(
                 parameters,
                 _gradients(parameters),
                 means,
                 squares,
                 [],
                 steps,
+                fused=True,
                 lr=rate,
                 beta1=self._momentum,
                 beta2=self.BETA2,
@@ -88,32 +92,33 @@ class AdamW:
                 amsgrad=False,
                 maximize=False,
             )
-            _let_go(parameters)
+            _drop_gradients(parameters)
 
 
 OPTIMISERS: dict[str, type[Sgd] | type[AdamW]] = {"sgd": Sgd, "adamw": AdamW}
 
 
 def _groups(network: nn.Module, decay: float) -> list[tuple[list[Tensor], float]]:
-    """Weights, which decay, and the others; without what is empty."""
+    """Return (parameters, weight decay) of the weights, which decay, and of the others; an empty group is left out."""
     weights: list[Tensor] = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
     others: list[Tensor] = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
     return [(group, share) for group, share in ((weights, decay), (others, 0.0)) if group]
 
 
 def _gradients(parameters: list[Tensor]) -> list[Tensor]:
-    return [p.grad for p in parameters]  # type: ignore[misc]  # every parameter has one by now
+    return [p.grad for p in parameters]  # type: ignore[misc]  # the backward pass has given every parameter one
 
 
-def _let_go(parameters: list[Tensor]) -> None:
+def _drop_gradients(parameters: list[Tensor]) -> None:
     for p in parameters:
         p.grad = None
 
 
 def one_cycle(recipe: Recipe, steps: int) -> Tensor:
-    """The learning rate of every step (steps,): a cosine up to lr, then one down to nothing.
+    """Return the learning rate of every step (steps,): it follows a cosine up to the recipe's lr, then one down to ~0.
 
-    Smith & Topin 2018 (arXiv:1708.07120), with torch's OneCycleLR's shape and constant momentum.
+    The one-cycle policy of Smith & Topin 2018 (arXiv:1708.07120), in the shape of torch's OneCycleLR with constant
+    momentum.
     """
     step = torch.arange(steps, dtype=torch.float64)
     top = max(recipe.warmup * steps - 1, 0.0)
