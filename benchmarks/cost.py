@@ -23,13 +23,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.distributed._tools.mem_tracker import MemTracker
 from torch.nn import functional as F
 
 from benchmarks import bare
 from nas.cost import measure
 from nas.network import build
+from nas.network.compat import FakeTensorMode, memory_tracker
 from nas.topology import Topology, references
 from nas.training.optimise import OPTIMISERS
 
@@ -67,7 +66,7 @@ def tracked(topology: Topology, size: int) -> int:
             parameter.grad = torch.zeros_like(parameter)
         optimiser.step()
         optimiser.zero_grad()
-        tracker = MemTracker()
+        tracker = memory_tracker()
         tracker.track_external(network, optimiser, inputs)
         with tracker:
             loss(network(inputs)).backward()

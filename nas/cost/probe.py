@@ -9,19 +9,16 @@ from __future__ import annotations
 import functools
 import itertools
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from nas.network.blueprint import BlockPlan, Call
+from nas.network.compat import FakeTensorMode, TorchDispatchMode, flop_formula, storage_key
 from nas.network.lean import make_lean
 from nas.network.modules import construct
 from nas.network.network import JoinedBlock
@@ -113,7 +110,7 @@ class CostTracker(TorchDispatchMode):
 
     def __init__(self, excluded: Iterable[Tensor]) -> None:
         super().__init__()
-        self._excluded = {_key(tensor) for tensor in excluded}
+        self._excluded = {storage_key(tensor) for tensor in excluded}
         self.live = 0
         self._alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}
         self.restart({})
@@ -135,17 +132,19 @@ class CostTracker(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        made = [self._add(x.untyped_storage()) for x in tree_leaves(result) if isinstance(x, Tensor)]
+        results = [*tensors_in(result)]
+        made = [self._add(tensor) for tensor in results]
         self.peaks[self._released] = max(self.peaks.get(self._released, 0), self.live)
-        formula = flop_registry.get(func.overloadpacket)
+        formula = flop_formula(func)
         if formula is not None:
             self.flops += formula(*args, **(kwargs or {}), out_val=result)
-        elif (any(made) or func._schema.is_mutable) and func.overloadpacket.__name__ != "empty":
+        elif (any(made) or _in_place(results, args, kwargs)) and func.overloadpacket.__name__ != "empty":
             self.uncounted.add(func.overloadpacket.__name__.removesuffix("_"))
         return result
 
-    def _add(self, storage: torch.UntypedStorage) -> bool:
-        key, size = storage._cdata, storage.nbytes()
+    def _add(self, tensor: Tensor) -> bool:
+        storage = tensor.untyped_storage()
+        key, size = storage_key(tensor), storage.nbytes()
         if key in self._alive or key in self._excluded:
             return False
         self.live += size
@@ -157,6 +156,20 @@ class CostTracker(TorchDispatchMode):
         self.live -= size
         if key in self._watched:
             self._released |= {self._watched[key]}
+
+
+def tensors_in(tree: Any) -> Iterator[Tensor]:
+    """Yield the tensors in nested tuples, lists and values of dicts, in their order."""
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, tuple | list | dict):
+        for branch in tree.values() if isinstance(tree, dict) else tree:
+            yield from tensors_in(branch)
+
+
+def _in_place(results: list[Tensor], args: Any, kwargs: Any) -> bool:
+    """Return whether an operation returned one of its arguments: one that it has changed. A view is another object."""
+    return any(result is argument for argument in tensors_in((args, kwargs)) for result in results)
 
 
 @functools.lru_cache(maxsize=2**14)
@@ -231,10 +244,10 @@ def _training(run: Forward, given: dict[str, Tensor], tracker: CostTracker) -> d
             "flops": tracker.flops // 2,
             "uncounted": frozenset(tracker.uncounted),
             "output": TensorSpec.of(y),
-            "output_bytes": 0 if _key(y) == _key(shared["x"]) else y.untyped_storage().nbytes(),
+            "output_bytes": 0 if storage_key(y) == storage_key(shared["x"]) else y.untyped_storage().nbytes(),
             "forward_peak": tracker.peak - before,
         }
-        keys = {name: _key(tensor) for name, tensor in shared.items()}
+        keys = {name: storage_key(tensor) for name, tensor in shared.items()}
         sizes = {name: tensor.untyped_storage().nbytes() for name, tensor in shared.items()} | {
             "y": found["output_bytes"]
         }
@@ -275,7 +288,3 @@ def _inference(run: Forward, given: dict[str, Tensor], tracker: CostTracker) -> 
     with torch.no_grad(), tracker:
         run(**given)
     return tracker.peak
-
-
-def _key(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata

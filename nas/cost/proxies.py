@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from nas.cost import Cost, measure
 from nas.network import Network, build
+from nas.network.compat import TorchDispatchMode
 from nas.network.samples import sample_inputs
 from nas.topology import Topology
 from nas.topology.paths import describe

@@ -21,6 +21,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 
 from nas.network import Network
+from nas.network.compat import batch_norm_saved, gelu_saved, layer_norm_saved, storage_key
 
 Node = Any  # of autograd: what made a tensor, and what it keeps for its own backward pass
 Recompute = Callable[[], Tensor]
@@ -90,7 +91,7 @@ def lean_hooks(inputs: tuple[Tensor, ...]) -> saved_tensors_hooks:
 
 def _key(tensor: Tensor) -> Key:
     """Equal for tensors that are the same place of the same storage."""
-    return tensor.untyped_storage()._cdata, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype
+    return storage_key(tensor), tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype
 
 
 def _recompute(tensor: Tensor, makers: set[Node]) -> Recompute | None:
@@ -118,27 +119,30 @@ def _relu(node: Node) -> Recompute | None:
 
 
 def _batch_norm(node: Node) -> Recompute | None:
-    bias = node.next_functions[2][0]
-    if bias is None:
+    if node.next_functions[2][0] is None:  # no bias
         return None
 
     def make() -> Tensor:
-        mean, scale = node._saved_result1, node._saved_result2  # of the batch; scale = 1 / √(variance + ε)
-        return F.batch_norm(node._saved_input, mean, scale**-2, node._saved_weight, bias.variable, eps=0.0)
+        x, weight, bias, mean, scale = batch_norm_saved(node)
+        return F.batch_norm(x, mean, scale**-2, weight, bias, eps=0.0)
 
     return make
 
 
 def _layer_norm(node: Node) -> Recompute:
     def make() -> Tensor:
-        mean, scale = node._saved_result1, node._saved_result2  # of each row; scale = 1 / √(variance + ε)
-        return torch.addcmul(node._saved_bias, (node._saved_input - mean).mul_(scale), node._saved_weight)
+        x, weight, bias, mean, scale = layer_norm_saved(node)
+        return torch.addcmul(bias, (x - mean).mul_(scale), weight)
 
     return make
 
 
 def _gelu(node: Node) -> Recompute:
-    return lambda: F.gelu(node._saved_self, approximate=node._saved_approximate)
+    def make() -> Tensor:
+        x, approximation = gelu_saved(node)
+        return F.gelu(x, approximate=approximation)
+
+    return make
 
 
 VIEWS_AND_CASTS = {"ViewBackward0", "UnsafeViewBackward0", "ToCopyBackward0"}

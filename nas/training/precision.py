@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from nas.network.compat import cpu_multiplies_bf16
+
 if TYPE_CHECKING:
     from nas.tasks.recipe import Recipe
 
@@ -22,4 +24,4 @@ def resolve_precision(recipe: Recipe, device: torch.device | str) -> Recipe:
 def _multiplies_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= AMPERE
-    return torch.cpu._is_avx512_bf16_supported()
+    return cpu_multiplies_bf16()

@@ -6,12 +6,10 @@ import random
 import resource
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -22,6 +20,7 @@ from nas.cost.cost import _batch, _placed_modules, _sizes
 from nas.cost.probe import CostTracker, channels_last
 from nas.network import build
 from nas.network.blueprint import blueprint
+from nas.network.compat import FakeTensorMode, storage_key
 from nas.network.lean import make_lean
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology, references
@@ -267,8 +266,7 @@ def test_the_tracker_counts_storages_once_and_forgets_them() -> None:
 def test_the_tracker_tells_stages_apart() -> None:
     with CostTracker([]) as tracker:
         first = torch.zeros(100)
-        key: Any = first.untyped_storage()._cdata
-        tracker.restart({"first": key})
+        tracker.restart({"first": storage_key(first)})
         second = torch.zeros(50)
         del first, second
         torch.zeros(200)

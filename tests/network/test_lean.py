@@ -8,12 +8,12 @@ import random
 import pytest
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from nas import tasks
 from nas.cost.probe import CostTracker, channels_last
 from nas.network import Network, build
 from nas.network.blueprint import Call
+from nas.network.compat import FakeTensorMode
 from nas.network.lean import make_lean
 from nas.network.network import construct
 from nas.tasks.recipe import Recipe

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from nas import tasks
+from nas.cost.probe import tensors_in
 from nas.errors import OutOfMemory
 from nas.network import build
+from nas.network.compat import TorchDispatchMode, storage_key
 from nas.network.samples import sample_inputs
 from nas.tasks import Splits
 from nas.tasks.recipe import Recipe
@@ -70,29 +70,21 @@ class Tape(TorchDispatchMode):
     def replay(self) -> None:
         self.replays += 1
         for func, args, kwargs, results in self._ops:
-            for old, new in zip(_tensors(results), _tensors(func(*args, **kwargs)), strict=True):
-                if _memory(old) != _memory(new):  # no view, and not done in place
+            for old, new in zip(tensors_in(results), tensors_in(func(*args, **kwargs)), strict=True):
+                if storage_key(old) != storage_key(new):  # no view, and not done in place
                     old.copy_(new)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func.overloadpacket.__name__ == self._breaks_at:
             raise RuntimeError("operation not permitted when stream is capturing")
-        given = _tensors((args, kwargs))
+        given = tensors_in((args, kwargs))
         for tensor in given:
-            if _memory(tensor) not in self._made | self._before.keys():
-                self._before[_memory(tensor)] = tensor, tensor.detach().clone()
+            if storage_key(tensor) not in self._made | self._before.keys():
+                self._before[storage_key(tensor)] = tensor, tensor.detach().clone()
         results = func(*args, **(kwargs or {}))
-        self._made |= {_memory(tensor) for tensor in _tensors(results)} - self._before.keys()
+        self._made |= {storage_key(tensor) for tensor in tensors_in(results)} - self._before.keys()
         self._ops.append((func, args, kwargs or {}, results))
         return results
-
-
-def _tensors(tree: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
-
-
-def _memory(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +175,7 @@ def test_the_record_says_how_much_was_replayed(monkeypatch: pytest.MonkeyPatch, 
     assert "replayed" not in evaluator.evaluate(TOPOLOGY, seed=0).measured
 
 
-def test_memory_that_runs_out_while_recording_is_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_runs_out_while_recording_is_out_ofstorage_key(monkeypatch: pytest.MonkeyPatch) -> None:
     class Full(Tape):
         def record(self, computation: Computation) -> Tensor:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
