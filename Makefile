@@ -3,9 +3,10 @@ PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 RUN := .venv/bin
 ARGS ?=
+LOWEST := .venv-lowest
 PYTEST = OMP_NUM_THREADS=1 $(RUN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help setup search test test-all check format bench-claims bench-cost bench-degradation bench-dispatch bench-engine bench-network bench-packing bench-early-stopping bench-samplers constraints clean
+.PHONY: help setup search test test-all test-lowest check format bench-claims bench-cost bench-degradation bench-dispatch bench-engine bench-network bench-packing bench-early-stopping bench-samplers constraints clean
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -21,11 +22,15 @@ test: .venv/.ready  ## the tests (under ten minutes on two cores)
 test-all: .venv/.ready  ## the tests and the slow ones
 	@$(PYTEST) -m "slow or not slow" $(ARGS)
 
+test-lowest: RUN := $(LOWEST)/bin
+test-lowest: $(LOWEST)/.ready  ## the tests with the lowest versions that pyproject.toml allows (.venv-lowest: 6 GB)
+	@$(PYTEST) $(ARGS)
+
 check: .venv/.ready  ## lint, format, types, layers
 	@$(RUN)/ruff check .
 	@$(RUN)/ruff format --check .
 	@$(RUN)/mypy
-	@$(RUN)/pytest tests/test_layers.py
+	@$(RUN)/pytest tests/test_layers.py tests/test_house.py tests/test_docs.py
 
 format: .venv/.ready  ## lay out the code
 	@$(RUN)/ruff check --fix .
@@ -63,7 +68,7 @@ constraints: $(UV)  ## resolve the exact versions anew
 	  --no-header --no-annotate --no-emit-index-url -o constraints.txt
 
 clean:  ## remove what was installed and cached, never a run
-	@rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	@rm -rf .venv $(LOWEST) .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 
 .venv/.ready: pyproject.toml constraints.txt $(UV)
 	@echo "setting up .venv (once)" >&2
@@ -73,6 +78,12 @@ clean:  ## remove what was installed and cached, never a run
 
 .venv/.bench: .venv/.ready  # what only a benchmark compares with
 	@VIRTUAL_ENV=.venv $(UV) pip install -q -c constraints.txt --group bench
+	@touch $@
+
+$(LOWEST)/.ready: pyproject.toml $(UV)
+	@echo "setting up $(LOWEST) (once)" >&2
+	@test -x $(LOWEST)/bin/python || $(UV) venv -q --python 3.11 $(LOWEST)
+	@VIRTUAL_ENV=$(LOWEST) $(UV) pip install -q --resolution lowest-direct --group dev -e '.[onnx]'
 	@touch $@
 
 # uv where the PATH has none: into a folder of this checkout, which a system Python that manages itself allows
