@@ -1,6 +1,7 @@
 """Imports go down only. The layers are drawn here once; a new module must find its place."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,30 @@ def imports(path: Path, *, also_late: bool = True) -> set[str]:
     return found
 
 
+def defined_in(name: str) -> str:
+    """Return the module that a dotted name of nas is defined in: a package hands its public names on by its stub."""
+    path = NAS.parent.joinpath(*name.split("."))
+    if path.is_dir() or path.with_suffix(".py").is_file():
+        return name
+    package, _, attribute = name.rpartition(".")
+    stub = NAS.parent.joinpath(*package.split("."), "__init__.pyi")
+    for node in ast.walk(ast.parse(stub.read_text() if stub.is_file() else "")):
+        if isinstance(node, ast.ImportFrom) and attribute in {alias.name for alias in node.names}:
+            return defined_in(".".join(filter(None, (package, node.module, attribute))))
+    return package
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Return, for each module of nas, the modules of nas that it loads while it is itself being imported."""
+    graph = {}
+    for path in modules():
+        module = ".".join(path.relative_to(NAS.parent).with_suffix("").parts).removesuffix(".__init__")
+        names = {name for name in imports(path, also_late=False) if name.split(".")[0] == "nas"}
+        # `from nas.x import y` is read as nas.x and nas.x.y, where nas.x alone loads nothing: it is a package, or y is in it
+        graph[module] = {defined_in(name) for name in names} - {module}
+    return graph
+
+
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 
@@ -76,6 +101,13 @@ def test_imports_go_down(path: Path) -> None:
         if parts[0] != "nas" or len(parts) < 2 or parts[1] not in RANK or parts[1] == layer:
             continue
         assert RANK[parts[1]] < RANK[layer], f"nas.{layer} imports nas.{parts[1]}, which is not below it"
+
+
+def test_no_circle_of_imports() -> None:
+    try:
+        graphlib.TopologicalSorter(import_graph()).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(f"modules that import each other: {' → '.join(reversed(error.args[1]))}")
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(NAS)))
