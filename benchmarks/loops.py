@@ -121,7 +121,7 @@ def lightning(case: Case) -> Train:
     """A LightningModule and a Trainer. Raises ImportError where there is no Lightning."""
     import lightning as L
 
-    class Classifier(L.LightningModule):
+    class Classifier(L.LightningModule):  # type: ignore[misc,unused-ignore]  # it may not be installed
         def __init__(self, network: nn.Module) -> None:
             super().__init__()
             self.network = network

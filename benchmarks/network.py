@@ -54,8 +54,9 @@ def step_seconds(network: nn.Module, inputs: Tensor, targets: Tensor) -> float:
 
 def saved_bytes(network: nn.Module, inputs: Tensor) -> int:
     """Bytes that a forward pass leaves behind for the backward pass."""
-    with CostTracker([*network.parameters(), *network.buffers(), inputs]) as tracker:
-        outputs = network(inputs)
+    tracker = CostTracker([*network.parameters(), *network.buffers(), inputs])
+    with tracker:
+        outputs: Tensor = network(inputs)
         return tracker.live - outputs.nbytes
 
 

@@ -52,7 +52,8 @@ def _proxies(done: pd.DataFrame) -> pd.DataFrame:
         | (row["proxies"] if isinstance(row["proxies"], dict) else {})
         for row in done[["params", "flops", "topology", "proxies"]].to_dict("records")
     ]
-    return pd.DataFrame(rows, index=done.index).apply(pd.to_numeric, errors="coerce")
+    columns: pd.DataFrame = pd.DataFrame(rows, index=done.index).apply(pd.to_numeric, errors="coerce")
+    return columns
 
 
 def _free(data: object) -> dict[str, float]:

@@ -50,8 +50,8 @@ class Stage:
 
     def height(self, span: int) -> float:
         """Grows like span^0.8: with a power above ½, nested ellipses never touch, also where they share an end."""
-        unit = min(0.62 * self.step, TALLEST / max(1, self.longest) ** 0.8)
-        return unit * span**0.8 + self.radius
+        unit = min(0.62 * self.step, TALLEST / math.pow(max(1, self.longest), 0.8))
+        return unit * math.pow(span, 0.8) + self.radius
 
 
 def arc_svg(topology: Topology, title: str = "") -> str:

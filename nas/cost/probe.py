@@ -109,7 +109,7 @@ class CostTracker(TorchDispatchMode):
     """
 
     def __init__(self, excluded: Iterable[Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._excluded = {storage_key(tensor) for tensor in excluded}
         self.live = 0
         self._alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}

@@ -191,12 +191,9 @@ def _value(proxy: Callable[[UntrainedCandidate], float], candidate: UntrainedCan
 class _Codes(TorchDispatchMode):
     """Adds up K over the nonlinearities that it sees: kernel (B, B)."""
 
-    kernel: Tensor
-
-    def __enter__(self) -> _Codes:
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
         self.kernel = torch.zeros(())
-        super().__enter__()
-        return self
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in NONLINEARITIES:

@@ -37,7 +37,7 @@ def expected_hypervolume_improvement(mean: Array, deviation: Array, front: Array
         finite = np.isfinite(levels)
         above[:, finite] = exceeding(mean[:, m, None], deviation[:, m, None], levels[finite])
         value *= above[:, place[: len(lower)]] - above[:, place[len(lower) :]]
-    return value.sum(1)
+    return np.asarray(value.sum(1))
 
 
 def boxes(front: Array, reference: Array) -> tuple[Array, Array]:

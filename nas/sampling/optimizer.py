@@ -208,17 +208,17 @@ class Pool:
     def take(self, chosen: NDArray[np.intp], value: Array) -> Point:
         """Store the values of the chosen candidates and return the best of them."""
         self._values[chosen] = value
-        return self._points[chosen[value.argmax()]]
+        return self._points[int(chosen[value.argmax()])]
 
     def farthest(self, points: Sequence[Point]) -> Point:
         """Return, of DRAWN random candidates, the one whose nearest neighbour among `points` is the farthest."""
         left = np.flatnonzero(self._values > -np.inf).tolist()
         drawn = np.array(self._rng.sample(left, min(DRAWN, len(left))))
         if not points:
-            return self._points[drawn[0]]
+            return self._points[int(drawn[0])]
         known = self.columns.rows(points)
         apart = ((self._x[drawn][:, None] - known) ** 2).sum(2).min(1)
-        return self._points[drawn[apart.argmax()]]
+        return self._points[int(drawn[apart.argmax()])]
 
     def _hold(self, kept: NDArray[np.intp], fresh: Sequence[Point]) -> None:
         """Keep the candidates at the places `kept` and add fresh ones."""
@@ -255,7 +255,7 @@ def _best_first(complete: Sequence[Observation]) -> list[Observation]:
 
 def _on_front(values: Array) -> NDArray[np.bool_]:
     """Return which rows of values (n, M) no other row dominates, (n,)."""
-    return pareto_rank(values, ["maximize"] * values.shape[1], fronts=1) == 1
+    return np.asarray(pareto_rank(values, ["maximize"] * values.shape[1], fronts=1) == 1)
 
 
 def _remembered(observations: Sequence[Observation], best: Sequence[Observation] = ()) -> list[Observation]:
