@@ -6,7 +6,7 @@ ARGS ?=
 LOWEST := .venv-lowest
 PYTEST = OMP_NUM_THREADS=1 $(RUN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help setup search test test-all test-lowest check format bench-claims bench-cost bench-degradation bench-dispatch bench-engine bench-network bench-packing bench-early-stopping bench-samplers constraints clean
+.PHONY: help setup search test test-all test-lowest check format picture bench-claims bench-cost bench-degradation bench-dispatch bench-engine bench-network bench-packing bench-early-stopping bench-samplers constraints clean
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -35,6 +35,9 @@ check: .venv/.ready  ## lint, format, types, layers
 format: .venv/.ready  ## lay out the code
 	@$(RUN)/ruff check --fix .
 	@$(RUN)/ruff format .
+
+picture: .venv/.ready  ## draw docs/architecture.svg, the wings and their imports, from the code
+	@$(RUN)/python -m docs.picture
 
 bench-degradation: .venv/.ready  ## plain nets degrade with depth, residual ones do not: training error of both
 	@$(RUN)/python -m benchmarks.degradation $(ARGS)

@@ -1,5 +1,6 @@
 """What a person may use is documented, and what is documented exists."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -7,10 +8,12 @@ import pytest
 import typer.main
 
 import nas
+from docs import picture
 from nas.cli import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "benchmarks" / "README.md"])
 COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
 
@@ -56,3 +59,34 @@ def test_the_readmes_space_is_valid(tmp_path: Path) -> None:
     for task in ("task: digits\n", *tasks):
         path.write_text(text.replace("task: digits\n", task))
         assert SearchSpace.load(str(path)).size() > 10**6
+
+
+def test_the_picture_of_the_house_is_what_its_command_draws() -> None:
+    assert picture.TARGET.read_text(encoding="utf-8") == picture.draw(), "the imports have changed: run make picture"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_path_that_a_page_names_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    links = {link for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) if "://" not in link}
+    named = set(re.findall(r"`((?:nas|tests|docs|benchmarks|search_spaces|\.ci)/[\w./-]*)`", text))
+    missing = {link for link in links if not (page.parent / link).exists()}
+    missing |= {name for name in named if not (ROOT / name).exists()}
+    assert not missing, f"{page.name} names what is not there: {', '.join(sorted(missing))}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_name_that_a_page_links_is_defined_in_the_file(page: Path) -> None:
+    for name, link in re.findall(r"\[`([\w.]+)`\]\(([^)#\s]+\.py)\)", page.read_text(encoding="utf-8")):
+        assert name in definitions(page.parent / link), f"{page.name}: {name} is not defined in {link}"
+
+
+def definitions(path: Path) -> set[str]:
+    """Return the functions, classes, methods (as Class.method) and top-level variables of a file."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            found |= {node.name, *(f"{node.name}.{getattr(part, 'name', '')}" for part in node.body)}
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            found |= set(re.findall(r"\w+", ast.unparse(node).partition("=")[0].partition(":")[0]))
+    return found

@@ -82,7 +82,7 @@ def import_graph() -> dict[str, set[str]]:
     for path in modules():
         module = ".".join(path.relative_to(NAS.parent).with_suffix("").parts).removesuffix(".__init__")
         names = {name for name in imports(path, also_late=False) if name.split(".")[0] == "nas"}
-        # `from nas.x import y` is read as nas.x and nas.x.y, where nas.x alone loads nothing: it is a package, or y is in it
+        # the package of `from nas.x import y` is read as well, but it loads nothing of its own accord
         graph[module] = {defined_in(name) for name in names} - {module}
     return graph
 
