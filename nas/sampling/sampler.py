@@ -63,7 +63,7 @@ class TopologySampler(BaseSampler):
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Propose a whole point for the trial, unless its parameters are fixed."""
-        if "fixed_params" in trial.system_attrs:
+        if compat.enqueued_params(trial) is not None:
             return
         with self._lock:
             if self._optimizer is None or not self._optimizer.is_of(study):

@@ -19,6 +19,7 @@ from nas.sampling.topologies import GuidedTrial
 from nas.searching.candidate import Candidate, PredictCost
 from nas.searching.sampler_study import SamplerStudy, limit_excess
 from nas.space import SearchSpace
+from nas.study import compat
 from nas.study.attributes import BASELINE, CURVE, KEY, PREDICTED, REPEAT, SEED, TOPOLOGY
 from nas.study.writer import TrialHandle, resolved
 from nas.topology import Topology
@@ -94,7 +95,7 @@ class Proposer:
 
         Raises NasError if the trial describes no topology.
         """
-        params = trial.system_attrs.get("fixed_params") or trial.params
+        params = compat.enqueued_params(trial) or trial.params
         sampler_trial, topology = self.sampler_study.suggest(params) if params else (None, None)
         attributes = trial.user_attrs
         if TOPOLOGY in attributes:

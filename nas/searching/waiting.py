@@ -13,6 +13,7 @@ from nas.errors import NasError
 from nas.searching.candidate import Candidate
 from nas.searching.proposals import Proposer
 from nas.space import SearchSpace
+from nas.study import compat
 from nas.study.attributes import BASELINE, KEY, REASON
 from nas.study.writer import StudyWriter, TrialHandle, resolved
 from nas.topology import Topology
@@ -78,5 +79,5 @@ def _waiting_trial(space: SearchSpace, name: str, topology: Topology) -> FrozenT
         params = space.encode(topology)
     except NasError:  # not a point of the space
         params = {}
-    fixed = {"fixed_params": params}  # the system attribute that study.enqueue_trial writes
-    return Candidate(topology, space.search.seed, baseline=name, system_attrs=fixed).trial(TrialState.WAITING)
+    candidate = Candidate(topology, space.search.seed, baseline=name, system_attrs=compat.enqueued_attributes(params))
+    return candidate.trial(TrialState.WAITING)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial
@@ -32,3 +33,21 @@ def store_constraints(study: Study, trial: FrozenTrial, constraints: Sequence[fl
     """
     values = tuple(float(value) for value in constraints)
     study._storage.set_trial_system_attr(trial._trial_id, "constraints", values)
+
+
+def enqueued_params(trial: FrozenTrial) -> dict[str, Any] | None:
+    """Return the parameters that `Study.enqueue_trial` fixed for a trial; None if it was not enqueued (Optuna 5.0).
+
+    The name of the system attribute that holds them is not documented, and no public method returns them.
+    """
+    params: dict[str, Any] | None = trial.system_attrs.get("fixed_params")
+    return params
+
+
+def enqueued_attributes(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the system attributes that `Study.enqueue_trial(params)` gives to a waiting trial (Optuna 5.0).
+
+    The method itself writes to the storage at once and does not return the trial, but the writer of a search makes its
+    trials in a thread of its own and needs their identifiers.
+    """
+    return {"fixed_params": dict(params)}

@@ -37,3 +37,23 @@ def test_stored_constraints_are_those_that_optuna_reads() -> None:
     compat.store_constraints(study, study.get_trials()[0], [0.5, -1])
     study.tell(running, 1.0)
     assert [*study.get_trials()[0].constraints.values()] == [0.5, -1.0]
+
+
+def test_enqueued_params_are_those_of_the_study() -> None:
+    """The system attribute "fixed_params", read"""
+    study = optuna.create_study()
+    study.enqueue_trial({"x": 0.25})
+    study.add_trial(optuna.trial.create_trial(value=1.0))
+    enqueued, other = study.get_trials()
+    assert compat.enqueued_params(enqueued) == {"x": 0.25}
+    assert compat.enqueued_params(other) is None
+
+
+def test_optuna_takes_the_parameters_of_enqueued_attributes() -> None:
+    """The system attribute "fixed_params", written"""
+    study = optuna.create_study()
+    waiting = optuna.trial.TrialState.WAITING
+    study.add_trial(optuna.trial.create_trial(state=waiting, system_attrs=compat.enqueued_attributes({"x": 0.25})))
+    trial = study.ask()
+    assert trial.number == 0
+    assert trial.suggest_float("x", 0, 1) == 0.25
