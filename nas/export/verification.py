@@ -111,7 +111,7 @@ def _prepare(case: Case, folder: Path) -> dict[str, Any]:
     folder.mkdir()
     network = build(case.topology)
     if case.weights is None:
-        _stir(network, case.topology)
+        _perturb(network, case.topology)
     else:
         _load(network, case)
     files = {"weights": folder / "weights.safetensors", "expected": folder / "expected.safetensors"}
@@ -154,17 +154,32 @@ def _batch(topology: Topology, size: int) -> Tensor:
     return sample_inputs(topology, size, tokens=length, generator=torch.Generator().manual_seed(size))
 
 
-def _stir(network: Network, topology: Topology) -> None:
-    """Move an untrained network off its zeros and ones, and its norms to the statistics of a batch."""
+def _perturb(network: Network, topology: Topology) -> None:
+    """Move every parameter off its initial value, and every norm to the statistics of a batch.
+
+    At an initial value such as 0 or 1 a file could use a parameter wrongly and still give the same logits and gradients.
+    """
     import torch
 
     with torch.no_grad():
         for parameter in network.parameters():
-            if parameter.dim() == 1:
-                parameter.add_(0.1 * torch.randn_like(parameter))
+            parameter.add_(_noise(parameter))
         norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
         for norm in norms:
             norm.momentum = 1.0
         network.train()(_batch(topology, BATCHES[1]))
         for norm in norms:
             norm.momentum = 0.1
+
+
+def _noise(parameter: Tensor) -> Tensor:
+    """Return noise of the parameter's shape, none of it near 0: its size is 0.05 to 0.15, of either sign.
+
+    The noise of a random weight is that share of its standard deviation, so that deep networks stay in range. Scalars,
+    vectors (scales and biases) and constants of any shape get the noise itself.
+    """
+    import torch
+
+    noise = (0.05 + 0.1 * torch.rand_like(parameter)) * torch.randn_like(parameter).sign()
+    is_random = parameter.dim() > 1 and parameter.min() < parameter.max()
+    return noise * parameter.std() if is_random else noise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import random
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from nas.errors import ExportError
-from nas.export import export_code, export_topology, read_topology, verify, verify_all, write
+from nas.export import export_code, export_topology, read_topology, verification, verify, verify_all, write
 from nas.export.source import source
 from nas.export.verification import Case
 from nas.export.weights import renamed
@@ -24,7 +25,7 @@ from nas.topology.block import Block, Head, Skip, Stem
 from nas.topology.vocabulary import HEADS, JOINS, OPS, STEMS
 from tests.conftest import GOLDEN
 from tests.helpers.exported import loaded
-from tests.helpers.topologies import SMALL, random_topology
+from tests.helpers.topologies import SMALL, TINY, random_topology
 
 torch.set_num_threads(1)
 
@@ -326,6 +327,67 @@ def test_a_gradient_that_differs_is_found(tmp_path: Path) -> None:
     path.write_text(source(topology, "x", 0).replace("self.block1(x) + x", "self.block1(x) + x.detach()"), "utf-8")
     with pytest.raises(ExportError, match=r"its gradients differ by"):
         verify(path, topology)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 4)])
+def test_a_parameter_of_any_shape_that_is_used_wrongly_is_found(
+    shape: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A learned scale that begins at 0: exp(α) − 1 has the value and the derivative of α there, and nowhere else."""
+    topology = Topology((5,), Stem("linear", 4), (Block("linear", 4, skip=Skip("add")),), Head("classify"), 3)
+
+    def scaled(topology: Topology) -> torch.nn.Module:
+        network = build(topology)
+        branch = network.blocks[0].transform
+        branch.alpha = torch.nn.Parameter(torch.zeros(shape))
+        branch.register_forward_hook(lambda module, _, y: module.alpha * y)
+        return network
+
+    def exported(alpha: str) -> str:
+        text = source(topology, "x", 0).replace("return self.block1(x) + x", f"return {alpha} * self.block1(x) + x")
+        made = "self.block1 = Linear(4, 4)"
+        return text.replace(made, f"{made}\n        self.block1.alpha = nn.Parameter(torch.zeros({shape}))")
+
+    monkeypatch.setattr("nas.network.build", scaled)
+    torch.manual_seed(0)
+    right, wrong = tmp_path / "right.py", tmp_path / "wrong.py"
+    right.write_text(exported("self.block1.alpha"), "utf-8")
+    wrong.write_text(exported("self.block1.alpha.expm1()"), "utf-8")
+    with pytest.raises(ExportError, match=r"wrong\.py does not compute the network: its logits differ by"):
+        verify_all([Case(right, topology), Case(wrong, topology)])
+
+
+def test_a_class_token_that_is_used_wrongly_is_found(tmp_path: Path) -> None:
+    """A class token begins at zeros, in a tensor of three dimensions."""
+    torch.manual_seed(0)
+    topology = Topology((3, 8, 8), Stem("patch", 4, {"patch": 4}), (), Head("class_token"), 3)
+    path, right = tmp_path / "network.py", "self.class_token.expand"
+    text = source(topology, "x", 0)
+    assert right in text
+    path.write_text(text.replace(right, "self.class_token.expm1().expand"), "utf-8")
+    with pytest.raises(ExportError, match=r"its logits differ by"):
+        verify(path, topology)
+
+
+def test_no_parameter_is_proven_at_its_initial_value() -> None:
+    """Neither the scalars nor the constants of any shape, nor a single weight of a convolution."""
+    for name, topology in {**TINY, "vit": SMALL["vit"], "gpt": SMALL["gpt"]}.items():
+        torch.manual_seed(5)
+        initial = {key: value.detach().clone() for key, value in build(topology).named_parameters()}
+        torch.manual_seed(5)
+        network = build(topology)
+        verification._perturb(network, topology)
+        for key, parameter in network.named_parameters():
+            assert (parameter != initial[key]).all(), f"{name}: {key}"
+
+
+def test_a_join_is_written_as_its_row_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No kind of join has a spelling of its own in the exporter."""
+    topology = Topology((5,), Stem("linear", 4), (Block("linear", 4, skip=Skip("mul")),), Head("classify"), 3)
+    monkeypatch.setitem(JOINS, "mul", dataclasses.replace(JOINS["mul"], expression="torch.maximum({f}, {s}, out=None)"))
+    text = source(topology, "x", 0)
+    assert "return torch.maximum(self.block1(x), x, out=None)  # mul: (B, 4)" in text
+    assert "self.block1(x) * x" not in text
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
