@@ -7,7 +7,7 @@ import functools
 from collections.abc import Iterable
 from pathlib import Path
 
-from nas.export.layout import fit
+from nas.export.code_style import split_line
 
 NETWORK = Path(__file__).parents[1] / "network"
 IMPORTS = {  # name → the line that brings it, in the order of an import section
@@ -18,7 +18,7 @@ IMPORTS = {  # name → the line that brings it, in the order of an import secti
 }
 
 
-def lift(names: Iterable[str]) -> list[str]:
+def collect_class_sources(names: Iterable[str]) -> list[str]:
     """The source of each, with what it needs of its neighbours before it; laid out for a file of its own."""
     known, lifted = _definitions(), dict[str, str]()
 
@@ -34,7 +34,7 @@ def lift(names: Iterable[str]) -> list[str]:
     return list(lifted.values())
 
 
-def imports(source: str) -> str:
+def import_lines(source: str) -> str:
     """The import lines that the source needs: of torch alone."""
     used = _names(ast.parse(source))
     lines = [line for name, line in IMPORTS.items() if name in used]
@@ -61,7 +61,7 @@ def _lines(source: str) -> list[list[str]]:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
             docstring = node.body[0]
             as_it_is.update(range(docstring.lineno, (docstring.end_lineno or 0) + 1))
-    return [[line] if number in as_it_is else fit(line) for number, line in enumerate(source.splitlines(), 1)]
+    return [[line] if number in as_it_is else split_line(line) for number, line in enumerate(source.splitlines(), 1)]
 
 
 def _names(tree: ast.AST) -> set[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nas.export.layout import WIDTH, literal
-from nas.export.plan import Step
+from nas.export.block_groups import BlockGroup
+from nas.export.code_style import WIDTH, literal
 from nas.network.blueprint import Call
 from nas.topology.vocabulary import OPS
 
@@ -13,16 +13,16 @@ DEFAULTS = {"eps": 1e-5, "padding": 0}  # of torch's own modules
 ORDER = ["stride", *(name for op in OPS.values() for name in op.options), "norm", "eps"]  # as a person names them
 
 
-def constructors(parts: list[tuple[str, Call]], steps: tuple[Step, ...] = ()) -> Iterator[str]:
-    """Single modules, then those of the steps, as attributes of self."""
+def constructor_lines(parts: list[tuple[str, Call]], groups: tuple[BlockGroup, ...] = ()) -> Iterator[str]:
+    """Single modules, then those of the groups, as attributes of self."""
     for name, call in parts:
-        yield f"self.{name} = {written(call)}"
-    for step in steps:
-        for slot, calls in step.modules.items():
-            yield from _attribute(step, slot, calls)
+        yield f"self.{name} = {write_call(call)}"
+    for group in groups:
+        for slot, calls in group.modules.items():
+            yield from _attribute(group, slot, calls)
 
 
-def written(call: Call, grows: bool = False) -> str:
+def write_call(call: Call, grows: bool = False) -> str:
     """`Basic(64, 128, stride=2)`, without what torch's own modules take for granted."""
     kwargs = dict(call.kwargs)
     if call.name.startswith("nn."):
@@ -36,27 +36,27 @@ def written(call: Call, grows: bool = False) -> str:
     return f"{call.name}({', '.join([*args, *(f'{key}={literal(value)}' for key, value in named)])})"
 
 
-def _attribute(step: Step, slot: str, calls: tuple[Call, ...]) -> Iterator[str]:
-    """The modules of one slot of a step: one call, a comprehension, or a loop that appends."""
-    name, first, grows = f"self.{step.attribute(slot)}", calls[0], step.period == 0
+def _attribute(group: BlockGroup, slot: str, calls: tuple[Call, ...]) -> Iterator[str]:
+    """The modules of one slot of a group: one call, a comprehension, or a loop that appends."""
+    name, first, grows = f"self.{group.attribute(slot)}", calls[0], group.period == 0
     if len(calls) == 1:
-        yield f"{name} = {written(first)}"
+        yield f"{name} = {write_call(first)}"
         return
-    container = "nn.Sequential" if step.is_sequence else "nn.ModuleList"
-    rounds = _rounds(step, calls)
-    modules = f"{written(first, grows)} {rounds}"
-    line = f"{name} = {container}({f'*({modules})' if step.is_sequence else modules})"
-    if step.period < 2 and len(line) + 8 <= WIDTH:
+    container = "nn.Sequential" if group.is_sequence else "nn.ModuleList"
+    rounds = _rounds(group, calls)
+    modules = f"{write_call(first, grows)} {rounds}"
+    line = f"{name} = {container}({f'*({modules})' if group.is_sequence else modules})"
+    if group.period < 2 and len(line) + 8 <= WIDTH:
         yield line
         return
     yield f"{name} = {container}()"
     yield f"{rounds}:"
-    for call in calls[: max(step.period, 1)]:
-        yield f"    {name}.append({written(call, grows)})"
+    for call in calls[: max(group.period, 1)]:
+        yield f"    {name}.append({write_call(call, grows)})"
 
 
-def _rounds(step: Step, calls: tuple[Call, ...]) -> str:
-    if step.period:
-        return f"for _ in range({len(calls) // step.period})"
+def _rounds(group: BlockGroup, calls: tuple[Call, ...]) -> str:
+    if group.period:
+        return f"for _ in range({len(calls) // group.period})"
     by = calls[1].args[0] - calls[0].args[0]
     return f"for w in range({calls[0].args[0]}, {calls[-1].args[0] + by}, {by})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from nas.export.plan import Step
+from nas.export.block_groups import BlockGroup
 from nas.export.stem_and_head import BARE_STEMS
 from nas.network.blueprint import BlockPlan, Blueprint
 from nas.topology import Topology
@@ -28,15 +28,15 @@ class Line:
         return ("    " if self.inner else "") + line + (f"  # {self.comment}" if self.comment else "")
 
 
-def forward_features(topology: Topology, plan: Blueprint, steps: tuple[Step, ...]) -> list[str]:
+def forward_lines(topology: Topology, plan: Blueprint, groups: tuple[BlockGroup, ...]) -> list[str]:
     """From the input to the last features."""
     kept = plan.last_use
     lines = _stem(topology, plan, keep=0 in kept)
-    for step in steps:
-        wires = topology.wiring.wires[step.first - 1 : step.last]
-        lines += _loop(step, wires) if len(step.plans) > 1 and not step.is_sequence else _line(step, wires)
-        if step.last in kept:
-            _keep(lines, step.last)
+    for group in groups:
+        wires = topology.wiring.wires[group.first - 1 : group.last]
+        lines += _loop(group, wires) if len(group.plans) > 1 and not group.is_sequence else _line(group, wires)
+        if group.last in kept:
+            _keep(lines, group.last)
     return [str(line) for line in _returned(lines)]
 
 
@@ -63,25 +63,25 @@ def _stem(topology: Topology, plan: Blueprint, keep: bool) -> list[Line]:
     return [Line(value, "x = y0" if keep else "x", _shape(topology.wiring.stem))]
 
 
-def _line(step: Step, wires: tuple[Wire, ...]) -> list[Line]:
+def _line(group: BlockGroup, wires: tuple[Wire, ...]) -> list[Line]:
     """One block, or an nn.Sequential of several."""
-    plan, wire = step.plans[0], wires[-1]
-    if not step.modules and plan.join is None:
+    plan, wire = group.plans[0], wires[-1]
+    if not group.modules and plan.join is None:
         return []  # the identity
-    names = {slot: f"self.{step.attribute(slot)}" for slot in step.modules}
+    names = {slot: f"self.{group.attribute(slot)}" for slot in group.modules}
     before, value = _value(plan, wire, names)
     return [*before, Line(value, "x", _comment(plan, wires[-1:]))]
 
 
-def _loop(step: Step, wires: tuple[Wire, ...]) -> list[Line]:
+def _loop(group: BlockGroup, wires: tuple[Wire, ...]) -> list[Line]:
     """A run of blocks whose lines read alike."""
-    slots = list(step.modules)
-    lists = [f"self.{step.attribute(slot)}" for slot in slots]
+    slots = list(group.modules)
+    lists = [f"self.{group.attribute(slot)}" for slot in slots]
     over = lists[0] if len(lists) == 1 else f"zip({', '.join(lists)}, strict=True)"
-    _, value = _value(step.plans[0], wires[0], {slot: slot for slot in slots})
+    _, value = _value(group.plans[0], wires[0], {slot: slot for slot in slots})
     return [
         Line(f"for {', '.join(slots)} in {over}:"),
-        Line(value, "x", _comment(step.plans[0], wires), inner=True),
+        Line(value, "x", _comment(group.plans[0], wires), inner=True),
     ]
 
 

@@ -37,7 +37,7 @@ def compare(code: str, weights: str, expected: str, formats: list[str], context:
     """The differences of one file: eval logits of every batch, then gradients of mean(logits²) in train mode."""
     from safetensors.torch import load_file
 
-    network, known = module("exported", code).load_weights(weights), load_file(expected)
+    network, known = load_module("exported", code).load_weights(weights), load_file(expected)
     batches = sorted(name for name in known if name.startswith("input."))
     first = known[batches[0]]
 
@@ -48,7 +48,7 @@ def compare(code: str, weights: str, expected: str, formats: list[str], context:
     found["milliseconds"] = 1000 * min(timeit.repeat(lambda: network(first[:1]), number=1, repeat=3))
     if formats:
         paths = {name: Path(code).with_suffix(f".{name}") for name in formats}
-        conversion = module("conversion", str(Path(__file__).with_name("conversion.py")))
+        conversion = load_module("conversion", str(Path(__file__).with_name("conversion.py")))
         written = conversion.convert(network, first, context, paths)
         found |= {name: apart(forward) for name, forward in written.items()}
     network.train()
@@ -60,7 +60,7 @@ def compare(code: str, weights: str, expected: str, formats: list[str], context:
     return found | {"gradients": max((difference(got[name], wanted[name]) for name in got), default=0.0)}
 
 
-def module(name: str, path: str) -> Any:
+def load_module(name: str, path: str) -> Any:
     """The module in a file."""
     loader = SourceFileLoader(name, path)
     spec = spec_from_loader(name, loader)

@@ -8,12 +8,20 @@ from collections import Counter
 from collections.abc import Iterable
 
 from nas.errors import ExportError
-from nas.export.class_sources import imports, lift
-from nas.export.constructors import constructors
-from nas.export.forward import forward_features
-from nas.export.layout import filled, fit
-from nas.export.plan import Step, steps
-from nas.export.stem_and_head import BARE_STEMS, Head, batched, example, head_of, output_shape, stem_of
+from nas.export.block_groups import BlockGroup, group_blocks
+from nas.export.class_sources import collect_class_sources, import_lines
+from nas.export.code_style import split_line, wrap_text
+from nas.export.constructors import constructor_lines
+from nas.export.forward import forward_lines
+from nas.export.stem_and_head import (
+    BARE_STEMS,
+    ExportedHead,
+    batched,
+    example,
+    exported_head,
+    exported_stem,
+    output_shape,
+)
 from nas.network.blueprint import Blueprint, blueprint
 from nas.topology import Topology
 from nas.topology.vocabulary import HEADS
@@ -73,14 +81,14 @@ if __name__ == "__main__":
 '''
 
 
-def source(topology: Topology, title: str, parameters: int, weights: str = "weights.safetensors") -> str:
+def write_source(topology: Topology, title: str, parameters: int, weights: str = "weights.safetensors") -> str:
     """The text of the file, laid out as `ruff format` would; `weights` is the name of the file with its weights."""
     plan = blueprint(topology)
-    parts, head = steps(plan), head_of(topology, plan.head)
-    classes = lift(_classes(plan, parts, head))
+    parts, head = group_blocks(plan), exported_head(topology, plan.head)
+    classes = collect_class_sources(_classes(plan, parts, head))
     body = NETWORK.format(
         init=_method(_init(topology, plan, parts, head, classes)),
-        features=_method(forward_features(topology, plan, parts)),
+        features=_method(forward_lines(topology, plan, parts)),
         forward=_method(head.forward),
         reset=_method([head.reset]),
         topology=_as_data(topology),
@@ -88,26 +96,26 @@ def source(topology: Topology, title: str, parameters: int, weights: str = "weig
     )
     text = "\n\n\n".join([*classes, body])
     header = HEADER.format(
-        title=filled(_title(topology, title, parameters)),
-        notes=filled(_notes(topology, plan)),
-        weights=title_of(weights),
-        imports=imports(text),
+        title=wrap_text(_title(topology, title, parameters)),
+        notes=wrap_text(_notes(topology, plan)),
+        weights=safe_title(weights),
+        imports=import_lines(text),
     )
     return header + text
 
 
-def title_of(name: str) -> str:
+def safe_title(name: str) -> str:
     """A name that anyone may have chosen, in words that cannot end a docstring."""
     return re.sub(r"[^A-Za-z0-9 .,:/()+_-]+", "?", name).strip()[:50] or "network"
 
 
 def _method(lines: Iterable[str]) -> str:
-    return "\n".join(short for long in lines for short in fit(" " * 8 + long))
+    return "\n".join(short for long in lines for short in split_line(" " * 8 + long))
 
 
 def _title(topology: Topology, name: str, parameters: int) -> str:
     ends = f"{batched(topology.input)} -> {batched(output_shape(topology))}"
-    return f"{title_of(name)}: {parameters:,} parameters, {ends}."
+    return f"{safe_title(name)}: {parameters:,} parameters, {ends}."
 
 
 def _notes(topology: Topology, plan: Blueprint) -> str:
@@ -127,15 +135,17 @@ def skips_in_words(topology: Topology) -> str:
     return f"{len(topology)} block{'s' * (len(topology) != 1)}" + f": {counts}" * bool(counts)
 
 
-def _classes(plan: Blueprint, parts: tuple[Step, ...], head: Head) -> list[str]:
+def _classes(plan: Blueprint, parts: tuple[BlockGroup, ...], head: ExportedHead) -> list[str]:
     """The names of our classes that the file needs, in the order of their first use."""
-    inner = [call.name for step in parts for calls in step.modules.values() for call in calls]
+    inner = [call.name for group in parts for calls in group.modules.values() for call in calls]
     names = dict.fromkeys([plan.stem.name, *inner, head.call.name])
     return [name for name in names if not name.startswith("nn.") and name not in BARE_STEMS]
 
 
-def _init(topology: Topology, plan: Blueprint, parts: tuple[Step, ...], head: Head, classes: list[str]) -> list[str]:
-    lines = [*constructors(stem_of(plan), parts), *constructors([("head", head.call)])]
+def _init(
+    topology: Topology, plan: Blueprint, parts: tuple[BlockGroup, ...], head: ExportedHead, classes: list[str]
+) -> list[str]:
+    lines = [*constructor_lines(exported_stem(plan), parts), *constructor_lines([("head", head.call)])]
     if HEADS[topology.head.op].tied:
         lines.append("self.head.tie(self.stem.token.weight)")
     return [*lines, *_initialisation("\n".join([*classes, *lines]))]

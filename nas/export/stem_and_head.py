@@ -16,23 +16,25 @@ INNER = {"Conv1x1": "conv", "nn.Linear": "", "LanguageModel": "decoder"}
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class ExportedHead:
     """self.head: the call that makes it, what `forward` and `reset_classifier` do, and its old name of `head`."""
 
     call: Call
     forward: list[str]
     reset: str
-    renamed: str
+    built_name: str
 
 
-def head_of(topology: Topology, call: Call) -> Head:
+def exported_head(topology: Topology, call: Call) -> ExportedHead:
     """The head as the exported file has it."""
     inner = INNER.get(call.name, "linear")
     if call.name not in POOLED:
         forward = [f"return self.head(self.forward_features(x))  # {batched(output_shape(topology))}"]
-        return Head(call, forward, _reset(f"self.head.{inner}", _last_layer(call)), "head")
+        return ExportedHead(call, forward, _reset(f"self.head.{inner}", _last_layer(call)), "head")
     layer = _last_layer(call)
-    return Head(layer, _pooled(topology, call), _reset("self.head", layer), f"head.{inner}" if inner else "head")
+    return ExportedHead(
+        layer, _pooled(topology, call), _reset("self.head", layer), f"head.{inner}" if inner else "head"
+    )
 
 
 def _last_layer(call: Call) -> Call:
@@ -78,6 +80,6 @@ def example(topology: Topology) -> str:
     return f"torch.randn({sizes})"
 
 
-def stem_of(plan: Blueprint) -> list[tuple[str, Call]]:
+def exported_stem(plan: Blueprint) -> list[tuple[str, Call]]:
     """The stem as a module, where it is one."""
     return [] if plan.stem.name in BARE_STEMS else [("stem", plan.stem)]

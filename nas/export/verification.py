@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from nas.errors import ExportError
 from nas.export import proof
 from nas.export.formats import FORMATS
-from nas.export.weights import renamed, safetensors
+from nas.export.weights import rename_tensors, safetensors_bytes
 from nas.topology import Topology
 from nas.topology.vocabulary import STEMS
 
@@ -115,8 +115,8 @@ def _prepare(case: Case, folder: Path) -> dict[str, Any]:
     else:
         _load(network, case)
     files = {"weights": folder / "weights.safetensors", "expected": folder / "expected.safetensors"}
-    files["weights"].write_bytes(safetensors(renamed(case.topology, network.state_dict())))
-    files["expected"].write_bytes(safetensors(_expected(network, case.topology)))
+    files["weights"].write_bytes(safetensors_bytes(rename_tensors(case.topology, network.state_dict())))
+    files["expected"].write_bytes(safetensors_bytes(_expected(network, case.topology)))
     context = case.topology.input[0] if STEMS[case.topology.stem.op].reads_tokens else None
     paths = {"code": str(case.path), **{name: str(path) for name, path in files.items()}}
     return {**paths, "formats": case.formats, "context": context}
@@ -142,7 +142,7 @@ def _expected(network: Network, topology: Topology) -> dict[str, Tensor]:
     network.train()
     network(inputs[0]).square().mean().backward()
     gradients = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
-    return known | {f"gradient.{name}": grad for name, grad in renamed(topology, gradients).items()}
+    return known | {f"gradient.{name}": grad for name, grad in rename_tensors(topology, gradients).items()}
 
 
 def _batch(topology: Topology, size: int) -> Tensor:

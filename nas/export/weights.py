@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nas.errors import ExportError
-from nas.export.plan import renaming
-from nas.export.stem_and_head import head_of
+from nas.export.block_groups import exported_names
+from nas.export.stem_and_head import exported_head
 from nas.network.blueprint import blueprint
 from nas.topology import Topology
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 PLACE = re.compile(r"blocks\.\d+\.\w+|head(\.\w+)?")
 
 
-def renamed(topology: Topology, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def rename_tensors(topology: Topology, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The state_dict of `nas.build(topology)` under the names of the exported network; gradients likewise.
 
     Raises ExportError for a name that the built network does not have.
     """
     plan = blueprint(topology)
-    head = head_of(topology, plan.head).renamed
-    places = renaming(plan) | {head: "head"}
+    head = exported_head(topology, plan.head).built_name
+    places = exported_names(plan) | {head: "head"}
     names = {}
     for key in state:
         module, dot, rest = _split(key, head)
@@ -42,7 +42,7 @@ def _split(key: str, head: str) -> tuple[str, str, str]:
     return ".".join(parts[:depth]), "." * (len(parts) > depth), ".".join(parts[depth:])
 
 
-def safetensors(state: Mapping[str, Tensor]) -> bytes:
+def safetensors_bytes(state: Mapping[str, Tensor]) -> bytes:
     """The file's content; tensors that share memory (tied weights) are written once under each name."""
     from safetensors.torch import save
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from nas.errors import ExportError
 from nas.export.card import Card, written
 from nas.export.formats import formats as known_formats
-from nas.export.source import source
+from nas.export.source import write_source
 from nas.export.verification import Case, Proof, verify_all
-from nas.export.weights import renamed, safetensors
+from nas.export.weights import rename_tensors, safetensors_bytes
 from nas.files import write_whole
 from nas.topology import Topology
 
@@ -87,7 +87,7 @@ def _export(
     code = path if single else path / "network.py"
     beside = path.with_suffix(".safetensors") if single else path / "weights.safetensors"
     parameters = sum(p.numel() for p in build(topology, device="meta").parameters())
-    text = source(topology, title or path.absolute().stem, parameters, beside.name)
+    text = write_source(topology, title or path.absolute().stem, parameters, beside.name)
     with tempfile.TemporaryDirectory(prefix="nas-export-") as folder:
         draft = Path(folder) / code.name
         _write(draft, text)
@@ -95,7 +95,7 @@ def _export(
         for name in others:
             _write(code.with_suffix(f".{name}"), draft.with_suffix(f".{name}").read_bytes())
     if weights is not None:
-        _write(beside, safetensors(renamed(topology, weights)))
+        _write(beside, safetensors_bytes(rename_tensors(topology, weights)))
     return _write(code, text), proof
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nas.cli import main
-from nas.export.source import source
+from nas.export.source import write_source
 from nas.topology import Topology
 from nas.topology.block import Block, Head, Stem
 from tests.helpers.command_line import TINY, Done, Nas
@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     (folder / "tiny.yaml").write_text(TINY)
     mine = Topology((1, 8, 8), Stem("conv3x3", 4), (Block("basic", 6),), Head("classify"), 10)
-    (folder / "mine.py").write_text("raise SystemExit('it was run')\n" + source(mine, "mine", 0))
+    (folder / "mine.py").write_text("raise SystemExit('it was run')\n" + write_source(mine, "mine", 0))
     words = ["search", "tiny.yaml", "--name", "first", "--baseline", "mine.py"]
     done = subprocess.run(
         [sys.executable, "-c", "from nas.cli import main; main()", *words],

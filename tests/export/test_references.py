@@ -9,7 +9,7 @@ import torch
 import torchvision
 
 from nas.export import export_code, read_topology
-from nas.export.weights import renamed
+from nas.export.weights import rename_tensors
 from nas.network.pretrained import from_torchvision
 from nas.topology import references
 from tests.helpers.exported import network
@@ -57,7 +57,7 @@ def test_torchvisions_weights_give_torchvisions_logits(name: str, tmp_path: Path
                 value.add_(0.2 * torch.rand_like(value))
     topology = references.get(name)
     ours = network(topology, tmp_path).eval()
-    ours.load_state_dict(renamed(topology, from_torchvision(name, theirs.state_dict())), strict=True)
+    ours.load_state_dict(rename_tensors(topology, from_torchvision(name, theirs.state_dict())), strict=True)
     with torch.no_grad():
         x = torch.randn(2, 3, 224, 224)
         expected = theirs(x)

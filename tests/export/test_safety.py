@@ -11,7 +11,7 @@ import pytest
 from nas.errors import ExportError, TopologyError
 from nas.export import Card, export_code, export_topology, read_topology, write
 from nas.export.card import words, written
-from nas.export.source import source, title_of
+from nas.export.source import safe_title, write_source
 from nas.export.verification import Proof
 from nas.topology import Topology, references
 from nas.topology.block import Block, Head, Stem
@@ -49,18 +49,18 @@ def shape_of(text: str) -> str:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_title_is_words(name: str) -> None:
-    text = source(TOPOLOGY, name, 0)
-    assert shape_of(text) == shape_of(source(TOPOLOGY, "benign", 0))
+    text = write_source(TOPOLOGY, name, 0)
+    assert shape_of(text) == shape_of(write_source(TOPOLOGY, "benign", 0))
     assert text.isascii() or "x" * 51 not in text
     first = text.splitlines()[0]
     assert first.startswith('"""') and first.isprintable()
-    assert len(title_of(name)) <= 50
+    assert len(safe_title(name)) <= 50
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_of_a_file_is_words(name: str) -> None:
-    text = source(TOPOLOGY, "benign", 0, weights=f"{name}.safetensors")
-    assert shape_of(text) == shape_of(source(TOPOLOGY, "benign", 0))
+    text = write_source(TOPOLOGY, "benign", 0, weights=f"{name}.safetensors")
+    assert shape_of(text) == shape_of(write_source(TOPOLOGY, "benign", 0))
 
 
 @pytest.mark.parametrize("value", HOSTILE)
@@ -138,7 +138,7 @@ def test_a_file_that_is_no_topology(text: str, tmp_path: Path) -> None:
 
 def test_reading_does_not_run_the_file(tmp_path: Path) -> None:
     path = tmp_path / "network.py"
-    path.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n" + source(TOPOLOGY, "benign", 0), encoding="utf-8")
+    path.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n" + write_source(TOPOLOGY, "benign", 0), encoding="utf-8")
     assert read_topology(path) == TOPOLOGY
     assert not (tmp_path / "ran").exists()
 
@@ -160,7 +160,7 @@ def test_reading_needs_no_torch(tmp_path: Path) -> None:
     import sys
 
     path = tmp_path / "network.py"
-    path.write_text(source(TOPOLOGY, "benign", 0), encoding="utf-8")
+    path.write_text(write_source(TOPOLOGY, "benign", 0), encoding="utf-8")
     program = (
         f"import sys; from nas.export import read_topology; read_topology({str(path)!r}); print('torch' in sys.modules)"
     )
@@ -179,7 +179,7 @@ def test_a_hostile_name_of_a_file(name: str, tmp_path: Path, monkeypatch: pytest
         assert "cannot be written" in str(error) and str(error).isprintable() and len(str(error)) < 500
         assert not list(tmp_path.iterdir())
     else:
-        assert shape_of(path.read_text(encoding="utf-8")) == shape_of(source(TOPOLOGY, "benign", 80))
+        assert shape_of(path.read_text(encoding="utf-8")) == shape_of(write_source(TOPOLOGY, "benign", 80))
         assert read_topology(path) == TOPOLOGY
 
 
@@ -190,7 +190,7 @@ def test_a_hostile_title_all_the_way(tmp_path: Path) -> None:
 
 
 def test_a_network_without_blocks() -> None:
-    text = source(Topology((5,), Stem("identity"), (), Head("classify"), 3), "nothing", 0)
+    text = write_source(Topology((5,), Stem("identity"), (), Head("classify"), 3), "nothing", 0)
     assert "return x" in text
-    text = source(Topology((5,), Stem("identity"), (Block("identity"),), Head("classify"), 3), "nothing", 0)
+    text = write_source(Topology((5,), Stem("identity"), (Block("identity"),), Head("classify"), 3), "nothing", 0)
     assert "return x" in text

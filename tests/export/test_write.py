@@ -16,9 +16,9 @@ from safetensors.torch import load_file
 
 from nas.errors import ExportError
 from nas.export import export_code, export_topology, read_topology, verification, verify, verify_all, write
-from nas.export.source import source
+from nas.export.source import write_source
 from nas.export.verification import Case
-from nas.export.weights import renamed
+from nas.export.weights import rename_tensors
 from nas.network import build
 from nas.topology import Topology, references
 from nas.topology.block import Block, Head, Skip, Stem
@@ -75,7 +75,7 @@ def written(topologies: list[Topology], folder: Path) -> list[Case]:
     cases = []
     for number, topology in enumerate(topologies):
         path = folder / f"network_{number}.py"
-        path.write_text(source(topology, f"network {number}", 0), encoding="utf-8")
+        path.write_text(write_source(topology, f"network {number}", 0), encoding="utf-8")
         cases.append(Case(path, topology))
     return cases
 
@@ -143,7 +143,7 @@ def test_three_hundred_random_networks(tmp_path: Path) -> None:
 
 def text_of(topology: Topology, title: str) -> str:
     """The file, as `nas export` writes it."""
-    return source(topology, title, sum(p.numel() for p in build(topology, device="meta").parameters()))
+    return write_source(topology, title, sum(p.numel() for p in build(topology, device="meta").parameters()))
 
 
 @pytest.mark.parametrize("name", ["resnet18", "densenet121", "unet", "vit_b_16", "gpt2", "highway", "highway_conv"])
@@ -190,12 +190,12 @@ def test_golden_candidates(number: int, golden: Callable[[str, str], None]) -> N
 
 @pytest.mark.parametrize(("name", "most"), [("resnet18", 120), ("unet", 150)])
 def test_files_are_short(name: str, most: int) -> None:
-    assert len(source(references.get(name), name, 0).splitlines()) <= most
+    assert len(write_source(references.get(name), name, 0).splitlines()) <= most
 
 
 def test_depth_costs_no_lines() -> None:
     """Runs of blocks are loops: sixteen times as deep, as long a file."""
-    short, long = (source(references.resnet(depth), "resnet", 0).splitlines() for depth in (56, 110))
+    short, long = (write_source(references.resnet(depth), "resnet", 0).splitlines() for depth in (56, 110))
     assert len(short) == len(long)
 
 
@@ -226,9 +226,9 @@ def test_plain_python_instead_of_machinery(cases: list[Case]) -> None:
 def test_the_same_seed_gives_the_same_untrained_network(tmp_path: Path) -> None:
     for name in ("resnet18", "unet", "gpt", "densenet121"):
         path = tmp_path / "network.py"
-        path.write_text(source(SMALL[name], name, 0), encoding="utf-8")
+        path.write_text(write_source(SMALL[name], name, 0), encoding="utf-8")
         torch.manual_seed(3)
-        ours = renamed(SMALL[name], build(SMALL[name]).state_dict())
+        ours = rename_tensors(SMALL[name], build(SMALL[name]).state_dict())
         torch.manual_seed(3)
         exported = loaded(path).Network().state_dict()
         assert ours.keys() == exported.keys()
@@ -301,7 +301,7 @@ def test_a_file_that_differs_is_not_written(
     right: str, wrong: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def spoiled(*arguments: object) -> str:
-        text = source(*arguments)  # type: ignore[arg-type]
+        text = write_source(*arguments)  # type: ignore[arg-type]
         assert right in text
         return text.replace(right, wrong, 1)
 
@@ -313,7 +313,7 @@ def test_a_file_that_differs_is_not_written(
         3,
     )
     (tmp_path / "network.py").write_text("the old one")
-    monkeypatch.setattr(write, "source", spoiled)
+    monkeypatch.setattr(write, "write_source", spoiled)
     with pytest.raises(ExportError, match=said):
         export_code(topology, tmp_path, weights=trained(topology).state_dict())
     assert [path.name for path in tmp_path.iterdir()] == ["network.py"]
@@ -324,7 +324,9 @@ def test_a_gradient_that_differs_is_found(tmp_path: Path) -> None:
     """Equal logits do not hide a detached branch."""
     topology = Topology((5,), Stem("linear", 4), (Block("linear", 4, skip=Skip("add")),), Head("classify"), 3)
     path = tmp_path / "network.py"
-    path.write_text(source(topology, "x", 0).replace("self.block1(x) + x", "self.block1(x) + x.detach()"), "utf-8")
+    path.write_text(
+        write_source(topology, "x", 0).replace("self.block1(x) + x", "self.block1(x) + x.detach()"), "utf-8"
+    )
     with pytest.raises(ExportError, match=r"its gradients differ by"):
         verify(path, topology)
 
@@ -344,7 +346,9 @@ def test_a_parameter_of_any_shape_that_is_used_wrongly_is_found(
         return network
 
     def exported(alpha: str) -> str:
-        text = source(topology, "x", 0).replace("return self.block1(x) + x", f"return {alpha} * self.block1(x) + x")
+        text = write_source(topology, "x", 0).replace(
+            "return self.block1(x) + x", f"return {alpha} * self.block1(x) + x"
+        )
         made = "self.block1 = Linear(4, 4)"
         return text.replace(made, f"{made}\n        self.block1.alpha = nn.Parameter(torch.zeros({shape}))")
 
@@ -362,7 +366,7 @@ def test_a_class_token_that_is_used_wrongly_is_found(tmp_path: Path) -> None:
     torch.manual_seed(0)
     topology = Topology((3, 8, 8), Stem("patch", 4, {"patch": 4}), (), Head("class_token"), 3)
     path, right = tmp_path / "network.py", "self.class_token.expand"
-    text = source(topology, "x", 0)
+    text = write_source(topology, "x", 0)
     assert right in text
     path.write_text(text.replace(right, "self.class_token.expm1().expand"), "utf-8")
     with pytest.raises(ExportError, match=r"its logits differ by"):
@@ -385,7 +389,7 @@ def test_a_join_is_written_as_its_row_says(tmp_path: Path, monkeypatch: pytest.M
     """No kind of join has a spelling of its own in the exporter."""
     topology = Topology((5,), Stem("linear", 4), (Block("linear", 4, skip=Skip("mul")),), Head("classify"), 3)
     monkeypatch.setitem(JOINS, "mul", dataclasses.replace(JOINS["mul"], expression="torch.maximum({f}, {s}, out=None)"))
-    text = source(topology, "x", 0)
+    text = write_source(topology, "x", 0)
     assert "return torch.maximum(self.block1(x), x, out=None)  # mul: (B, 4)" in text
     assert "self.block1(x) * x" not in text
 

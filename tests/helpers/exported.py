@@ -9,7 +9,7 @@ from types import ModuleType
 
 from torch import nn
 
-from nas.export.source import source
+from nas.export.source import write_source
 from nas.topology import Topology
 
 
@@ -25,6 +25,6 @@ def loaded(path: Path) -> ModuleType:
 def network(topology: Topology, folder: Path) -> nn.Module:
     """Network() of the file that the topology exports to."""
     path = folder / "network.py"
-    path.write_text(source(topology, "network", 0), encoding="utf-8")
+    path.write_text(write_source(topology, "network", 0), encoding="utf-8")
     made: nn.Module = loaded(path).Network()
     return made

@@ -1,6 +1,6 @@
-"""Blueprint → steps: which consecutive blocks one line of `forward` runs, and what their modules are called.
+"""Blueprint → groups: which consecutive blocks one line of `forward` runs, and what their modules are called.
 
-A step is one block, or a run of blocks whose lines read alike, written as a loop. Its modules are attributes named
+A group is one block, or a run of blocks whose lines read alike, written as a loop. Its modules are attributes named
 after the blocks: `block3`, `project3`, `gate3`, `norm3`, or of a run `blocks4_9`, `gates4_9`, `norms4_9`.
 """
 
@@ -23,7 +23,7 @@ Modules = tuple[tuple[str, Call], ...]  # slot → its constructor call, of one 
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class BlockGroup:
     """Blocks `first` to `last`. period: after how many blocks the calls come again; 0: a width grows evenly."""
 
     first: int
@@ -37,7 +37,7 @@ class Step:
     @property
     def modules(self) -> dict[str, tuple[Call, ...]]:
         """slot → the calls of its modules, one a block."""
-        every = [dict(modules(plan)) for plan in self.plans]
+        every = [dict(exported_modules(plan)) for plan in self.plans]
         return {slot: tuple(calls[slot] for calls in every) for slot in SLOTS if slot in every[0]}
 
     def attribute(self, slot: str) -> str:
@@ -49,7 +49,7 @@ class Step:
         return len(self.plans) > 1 and self.plans[0].join is None and self.plans[0].after is None
 
 
-def modules(plan: BlockPlan) -> Modules:
+def exported_modules(plan: BlockPlan) -> Modules:
     """What of a block remains a module; joins and activations that plain Python says better do not."""
     slots = {
         "block": plan.transform if plan.transform.name != "nn.Identity" else None,
@@ -60,16 +60,16 @@ def modules(plan: BlockPlan) -> Modules:
     return tuple((slot, call) for slot, call in slots.items() if call is not None)
 
 
-def steps(plan: Blueprint) -> tuple[Step, ...]:
+def group_blocks(plan: Blueprint) -> tuple[BlockGroup, ...]:
     """All blocks, the longest loops first come."""
-    return tuple(_steps(plan.blocks, plan.last_use))
+    return tuple(_groups(plan.blocks, plan.last_use))
 
 
-def _steps(plans: Sequence[BlockPlan], kept: Mapping[int, int]) -> Iterator[Step]:
+def _groups(plans: Sequence[BlockPlan], kept: Mapping[int, int]) -> Iterator[BlockGroup]:
     place = 0
     while place < len(plans):
-        period, length = _repeated([modules(plan) for plan in _alike(plans, place, kept)])
-        yield Step(place + 1, tuple(plans[place : place + length]), period)
+        period, length = _repeated([exported_modules(plan) for plan in _alike(plans, place, kept)])
+        yield BlockGroup(place + 1, tuple(plans[place : place + length]), period)
         place += length
 
 
@@ -118,13 +118,13 @@ def _growing(blocks: Sequence[Modules]) -> int:
     return length
 
 
-def renaming(plan: Blueprint) -> dict[str, str]:
+def exported_names(plan: Blueprint) -> dict[str, str]:
     """Where a module of the built network is in the exported one: blocks.4.join → gates4_9.1."""
     places = dict.fromkeys(WITH_PARAMETERS, "join") | PLACES
     names = {}
-    for step in steps(plan):
-        for slot in step.modules:
-            for place in range(len(step.plans)):
-                inner = f".{place}" if len(step.plans) > 1 else ""
-                names[f"blocks.{step.first - 1 + place}.{places[slot]}"] = step.attribute(slot) + inner
+    for group in group_blocks(plan):
+        for slot in group.modules:
+            for place in range(len(group.plans)):
+                inner = f".{place}" if len(group.plans) > 1 else ""
+                names[f"blocks.{group.first - 1 + place}.{places[slot]}"] = group.attribute(slot) + inner
     return names

@@ -27,7 +27,7 @@ def literal(value: Scalar | tuple[int, ...]) -> str:
     return re.sub(r"e([+-])0+", r"e\1", repr(value)) if isinstance(value, float) else repr(value)
 
 
-def filled(text: str) -> str:
+def wrap_text(text: str) -> str:
     """Prose in lines of at most WIDTH."""
     return textwrap.fill(
         text,
@@ -37,7 +37,7 @@ def filled(text: str) -> str:
     )
 
 
-def fit(line: str) -> list[str]:
+def split_line(line: str) -> list[str]:
     """One statement (or one argument) of any length as lines."""
     if len(line) <= WIDTH or not line.strip():
         return [line]
@@ -50,7 +50,7 @@ def fit(line: str) -> list[str]:
         return [*above, code]
     start, end = _last_group(code)
     lines = [f"{indent}    {argument}," for argument in _arguments(code[start + 1 : end])]
-    opened = [short for long in lines for short in fit(long)]
+    opened = [short for long in lines for short in split_line(long)]
     return [*above, code[: start + 1], *opened, indent + code[end:]]
 
 
