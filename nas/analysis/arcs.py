@@ -28,7 +28,7 @@ class Arc:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class NodeRun:
     """The nodes first … last, which are alike in something: their resolution, their op."""
 
     first: int
@@ -44,7 +44,7 @@ class Run:
         return re.split("[× ]", self.label)[0]
 
 
-def arcs(topology: Topology) -> tuple[Arc, ...]:
+def list_arcs(topology: Topology) -> tuple[Arc, ...]:
     """Every skip of the topology, in the order of its blocks."""
     found = []
     for number, (block, wire) in enumerate(zip(topology.blocks, topology.wiring.wires, strict=True), 1):
@@ -53,7 +53,7 @@ def arcs(topology: Topology) -> tuple[Arc, ...]:
     return tuple(found)
 
 
-def levels(drawn: Sequence[Arc]) -> dict[Arc, int]:
+def arc_heights(drawn: Sequence[Arc]) -> dict[Arc, int]:
     """The height of every arc: one more than the highest that it spans, so that nested arcs never touch.
 
     Two arcs that overlap only partly get different heights too: where they meet, they cross at a right angle.
@@ -66,19 +66,19 @@ def levels(drawn: Sequence[Arc]) -> dict[Arc, int]:
     return heights
 
 
-def sizes(topology: Topology) -> list[Run]:
+def runs_by_size(topology: Topology) -> list[NodeRun]:
     """Runs of nodes of equal resolution; the label is `8×8`, `197 tokens` or nothing for a vector."""
     units = {"vector": "", "sequence": " tokens", "image": ""}
     return _runs(["×".join(map(str, shape.size)) + units[shape.layout] for shape in topology.wiring.nodes])
 
 
-def ops(topology: Topology) -> list[Run]:
+def runs_by_op(topology: Topology) -> list[NodeRun]:
     """Runs of nodes of the same op, the stem's first; the label is `basic` or `basic × 4`."""
     runs = _runs([topology.stem.op, *(block.op for block in topology.blocks)], apart=1)
-    return [Run(run.first, run.last, run.label + (f" × {len(run)}" if len(run) > 1 else "")) for run in runs]
+    return [NodeRun(run.first, run.last, run.label + (f" × {len(run)}" if len(run) > 1 else "")) for run in runs]
 
 
-def widths(topology: Topology, run: Run) -> str:
+def width_range(topology: Topology, run: NodeRun) -> str:
     """The channels along a run: `16`; `64 → 256` where they only grow or only shrink; else `16–48`."""
     inside = [shape.width for shape in topology.wiring.nodes[run.first : run.last + 1]]
     low, high = min(inside), max(inside)
@@ -88,16 +88,16 @@ def widths(topology: Topology, run: Run) -> str:
     return f"{inside[0]} → {inside[-1]}" if steady else f"{low}–{high}"
 
 
-def counted(total: int, far: int) -> str:
+def count_text(total: int, far: int) -> str:
     """`5`, `5, 2 long`, `5 long`: how many skips of a kind, and how many of them are long."""
     return f"{total} long" if total == far else f"{total}, {far} long" if far else f"{total}"
 
 
-def _runs(labels: Sequence[str], apart: int = 0) -> list[Run]:
+def _runs(labels: Sequence[str], apart: int = 0) -> list[NodeRun]:
     """Runs of equal labels; the first `apart` nodes are never joined with what follows."""
     runs, first = [], 0
     for _, group in itertools.groupby(enumerate(labels), key=lambda pair: (pair[0] < apart, pair[1])):
         members = list(group)
-        runs.append(Run(first, first + len(members) - 1, members[0][1]))
+        runs.append(NodeRun(first, first + len(members) - 1, members[0][1]))
         first += len(members)
     return runs

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 
-from nas.analysis.arcs import Arc, Run, arcs, counted, ops, sizes, widths
+from nas.analysis.arcs import Arc, NodeRun, count_text, list_arcs, runs_by_op, runs_by_size, width_range
 from nas.topology import Topology
 from nas.topology.vocabulary import JOINS
 
@@ -21,7 +21,7 @@ LETTER = 0.56  # the mean width of a letter, in ems
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class SvgGrid:
     """Where things stand: x of a node, the height of an arc, the radius of a node."""
 
     nodes: int
@@ -56,22 +56,22 @@ class Stage:
 
 def arc_svg(topology: Topology, title: str = "") -> str:
     """The diagram as one <svg> element; a title is written above it."""
-    drawn = arcs(topology)
-    stage = Stage(len(topology) + 1, max((arc.span for arc in drawn), default=0))
-    top = (40.0 if title else 14.0) + (stage.height(stage.longest) if drawn else stage.radius)
-    bands, depth = _bands(topology, stage, top + stage.radius + (10 if stage.numbered else 22))
-    names, depth = _names(topology, stage, depth + 16)
+    drawn = list_arcs(topology)
+    grid = SvgGrid(len(topology) + 1, max((arc.span for arc in drawn), default=0))
+    top = (40.0 if title else 14.0) + (grid.height(grid.longest) if drawn else grid.radius)
+    bands, depth = _bands(topology, grid, top + grid.radius + (10 if grid.numbered else 22))
+    names, depth = _names(topology, grid, depth + 16)
     legend = list(_legend(drawn, depth + 22))
     parts = [
         *([f'<text class="title" x="{MARGIN}" y="28">{escape(title)}</text>'] if title else []),
         *bands,
         *names,
-        f'<line class="chain" x1="{stage.x(0):.1f}" y1="{top:.1f}" x2="{stage.x(len(topology)):.1f}" y2="{top:.1f}"/>',
-        *(_arc(arc, stage, top) for arc in sorted(drawn, key=lambda arc: -arc.span)),
-        *_nodes(topology, drawn, stage, top),
+        f'<line class="chain" x1="{grid.x(0):.1f}" y1="{top:.1f}" x2="{grid.x(len(topology)):.1f}" y2="{top:.1f}"/>',
+        *(_arc(arc, grid, top) for arc in sorted(drawn, key=lambda arc: -arc.span)),
+        *_nodes(topology, drawn, grid, top),
         *legend,
     ]
-    return _frame(stage.width, depth + 44, title or topology.describe(), parts)
+    return _frame(grid.width, depth + 44, title or topology.describe(), parts)
 
 
 def _frame(width: float, height: float, label: str, parts: list[str]) -> str:
@@ -120,52 +120,52 @@ def _half(dash: str) -> str:
     return " ".join(f"{float(part) / 2:g}" for part in dash.split()) if dash != "none" else dash
 
 
-def _arc(arc: Arc, stage: Stage, y: float) -> str:
-    left, right = stage.x(arc.source), stage.x(arc.target)
-    path = f"M{left:.1f} {y:.1f}A{(right - left) / 2:.1f} {stage.height(arc.span):.1f} 0 0 1 {right:.1f} {y:.1f}"
+def _arc(arc: Arc, grid: SvgGrid, y: float) -> str:
+    left, right = grid.x(arc.source), grid.x(arc.target)
+    path = f"M{left:.1f} {y:.1f}A{(right - left) / 2:.1f} {grid.height(arc.span):.1f} 0 0 1 {right:.1f} {y:.1f}"
     far = f", over {arc.span} blocks" if arc.span > 1 else ""
     says = f"block {arc.target}: {arc.kind} from node {arc.source}{far}; aligned: {arc.align}"
-    fine = "" if stage.numbered else " fine"
+    fine = "" if grid.numbered else " fine"
     return f'<path class="{arc.kind}{fine}" d="{path}"><title>{escape(says)}</title></path>'
 
 
-def _nodes(topology: Topology, drawn: tuple[Arc, ...], stage: Stage, y: float) -> Iterator[str]:
+def _nodes(topology: Topology, drawn: tuple[Arc, ...], grid: SvgGrid, y: float) -> Iterator[str]:
     kinds = {arc.target: arc.kind for arc in drawn}
     says = [f"node 0, the stem: {topology.stem.op}", *(f"block {i}: {b.op}" for i, b in enumerate(topology.blocks, 1))]
     for node, shape in enumerate(topology.wiring.nodes):
-        kind, x = kinds.get(node, "none"), stage.x(node)
+        kind, x = kinds.get(node, "none"), grid.x(node)
         label = escape(f"{says[node]} → {shape}" + (f", {kind}" if node in kinds else ""))
-        yield f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{stage.radius:.1f}"><title>{label}</title></circle>'
-        if stage.numbered:
+        yield f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{grid.radius:.1f}"><title>{label}</title></circle>'
+        if grid.numbered:
             inside = "inside" if node in kinds else "outside"
             yield f'<text class="middle {inside}" x="{x:.1f}" y="{y + 4:.1f}" pointer-events="none">{node}</text>'
         elif node % 5 == 0:
-            yield f'<text class="middle" x="{x:.1f}" y="{y + stage.radius + 14:.1f}">{node}</text>'
+            yield f'<text class="middle" x="{x:.1f}" y="{y + grid.radius + 14:.1f}">{node}</text>'
 
 
-def _bands(topology: Topology, stage: Stage, y: float) -> tuple[list[str], float]:
+def _bands(topology: Topology, grid: SvgGrid, y: float) -> tuple[list[str], float]:
     """One plate for each run of equal resolution, deeper for a larger one; and where the deepest ends."""
-    runs = [run for run in sizes(topology) if run.label]
+    runs = [run for run in runs_by_size(topology) if run.label]
     scales = [math.log2(math.prod(topology.wiring.nodes[run.first].size)) for run in runs]
     parts, deepest = [], y
     for run, scale in zip(runs, scales, strict=True):
         spread = max(scales) - min(scales)
         depth = 38 + (34 * (scale - min(scales)) / spread if spread else 0)
-        left, right = stage.x(run.first - 0.5) + 1.5, stage.x(run.last + 0.5) - 1.5
-        channels = widths(topology, run)
+        left, right = grid.x(run.first - 0.5) + 1.5, grid.x(run.last + 0.5) - 1.5
+        channels = width_range(topology, run)
         says = escape(f"{run.label} with {channels} channels")
         parts.append(
             f'<rect class="band" x="{left:.1f}" y="{y:.1f}" width="{right - left:.1f}" height="{depth:.1f}" rx="4">'
             f"<title>{says}</title></rect>"
         )
-        room, middle = right - left - 4, stage.x((run.first + run.last) / 2)
+        room, middle = right - left - 4, grid.x((run.first + run.last) / 2)
         for text, style, line in ((_size(run, room), "strong", 16), (_fitting((channels,), room), "", 31)):
             parts.append(f'<text class="middle {style}" x="{middle:.1f}" y="{y + line:.1f}">{text}</text>')
         deepest = max(deepest, y + depth)
     return parts, deepest
 
 
-def _size(run: Run, room: float) -> str:
+def _size(run: NodeRun, room: float) -> str:
     return _fitting((run.label, run.short), room)
 
 
@@ -179,14 +179,14 @@ def _extent(label: str, font: float = 11) -> float:
     return LETTER * font * len(label)
 
 
-def _names(topology: Topology, stage: Stage, y: float) -> tuple[list[str], float]:
+def _names(topology: Topology, grid: SvgGrid, y: float) -> tuple[list[str], float]:
     """The op of every run of alike blocks, turned by a quarter where it has no room; single blocks all alike."""
-    runs = ops(topology)
-    fits = {run: _extent(run.label, 10) <= len(run) * stage.step - 4 for run in runs}
+    runs = runs_by_op(topology)
+    fits = {run: _extent(run.label, 10) <= len(run) * grid.step - 4 for run in runs}
     level_single = all(fits[run] for run in runs if len(run) == 1)
     parts, depth = [], y + 6
     for run in runs:
-        left, right = stage.x(run.first - 0.5) + 3, stage.x(run.last + 0.5) - 3
+        left, right = grid.x(run.first - 0.5) + 3, grid.x(run.last + 0.5) - 3
         middle = (left + right) / 2
         parts.append(f'<line class="rule" x1="{left:.1f}" y1="{y - 8:.1f}" x2="{right:.1f}" y2="{y - 8:.1f}"/>')
         if fits[run] and (level_single or len(run) > 1):
@@ -205,7 +205,7 @@ def _legend(drawn: tuple[Arc, ...], y: float) -> Iterator[str]:
     if not drawn:
         yield f'<text x="{x}" y="{y + 4:.1f}">no skips</text>'
     for kind in (kind for kind in JOINS if total[kind]):
-        count = counted(total[kind], far[kind])
+        count = count_text(total[kind], far[kind])
         yield f'<path class="{kind}" d="M{x:.1f} {y:.1f}h26"/>'
         yield f'<text x="{x + 33:.1f}" y="{y + 4:.1f}"><tspan class="strong">{kind}</tspan> {count}</text>'
         x += 33 + _extent(f"{kind} {count}") + 22

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from nas.analysis.arcs import Arc, Run, arcs, counted, levels, sizes, widths
+from nas.analysis.arcs import Arc, NodeRun, arc_heights, count_text, list_arcs, runs_by_size, width_range
 from nas.topology import Topology
 from nas.topology.vocabulary import JOINS
 
@@ -30,7 +30,7 @@ Canvas = dict[tuple[int, int], Cell]
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class TextGrid:
     """Where the nodes of a chain stand: each has `cell` columns, its mark `digits` before the last of its label."""
 
     nodes: int
@@ -54,7 +54,7 @@ class Grid:
         return range(nodes.start * self.cell, nodes.stop * self.cell)
 
     @classmethod
-    def fitting(cls, nodes: int, width: int) -> Grid:
+    def fitting(cls, nodes: int, width: int) -> TextGrid:
         """The widest gaps, at most 4, with which all nodes fit side by side; 1 where none does."""
         digits = len(str(nodes - 1))
         return cls(nodes, digits, min(4, max(1, width // nodes - 1 - digits)))
@@ -62,8 +62,8 @@ class Grid:
 
 def arc_text(topology: Topology, width: int = 80) -> Text:
     """The diagram in lines of at most `width` columns: arcs, chain, resolutions and channels, legend."""
-    drawn, grid = arcs(topology), Grid.fitting(len(topology) + 1, width)
-    canvas, top = _draw(drawn, grid), max(levels(drawn).values(), default=0)
+    drawn, grid = list_arcs(topology), TextGrid.fitting(len(topology) + 1, width)
+    canvas, top = _draw(drawn, grid), max(arc_heights(drawn).values(), default=0)
     lines = math.ceil(grid.nodes / max(1, width // grid.cell))
     across = math.ceil(grid.nodes / lines)
     systems = []
@@ -75,10 +75,10 @@ def arc_text(topology: Topology, width: int = 80) -> Text:
     return Text("\n\n").join([*systems, _legend(drawn, width)])
 
 
-def _draw(drawn: tuple[Arc, ...], grid: Grid) -> Canvas:
+def _draw(drawn: tuple[Arc, ...], grid: TextGrid) -> Canvas:
     """Every arc's strokes: up from its source, across at its height, down to its target."""
     canvas: Canvas = {}
-    heights = levels(drawn)
+    heights = arc_heights(drawn)
     for arc in sorted(drawn, key=lambda arc: heights[arc]):
         left, right, height = grid.leaves(arc.source), grid.arrives(arc.target), heights[arc]
         for column in range(left + 1, right):
@@ -113,9 +113,9 @@ def _character(strokes: int, kind: str) -> str:
     return _FORK.get(down, "├") if not strokes & LEFT else _CROSS.get(down, "┼")
 
 
-def _chain(topology: Topology, grid: Grid, nodes: range) -> Text:
+def _chain(topology: Topology, grid: TextGrid, nodes: range) -> Text:
     """`─+3`: the mark of the join, then the number of the node."""
-    kinds = {arc.target: arc.kind for arc in arcs(topology)}
+    kinds = {arc.target: arc.kind for arc in list_arcs(topology)}
     chain = Text()
     for node in nodes:
         kind, label = kinds.get(node), str(node)
@@ -127,11 +127,11 @@ def _chain(topology: Topology, grid: Grid, nodes: range) -> Text:
     return chain
 
 
-def _below(topology: Topology, grid: Grid, nodes: range) -> Text:
+def _below(topology: Topology, grid: TextGrid, nodes: range) -> Text:
     """The resolution and the channels of every run of nodes, as much of them as has room."""
     offset, over = nodes.start * grid.cell, (grid.gap - 1) // 2  # a bracket reaches a little into both gaps
     line = ""
-    for run in sizes(topology):
+    for run in runs_by_size(topology):
         first, last = max(run.first, nodes.start), min(run.last, nodes.stop - 1)
         if first <= last:
             start, end = grid.arrives(first) - over - offset, grid.leaves(last) + over - offset
@@ -140,9 +140,9 @@ def _below(topology: Topology, grid: Grid, nodes: range) -> Text:
     return Text(line, "dim")
 
 
-def _labels(topology: Topology, run: Run) -> tuple[str, ...]:
+def _labels(topology: Topology, run: NodeRun) -> tuple[str, ...]:
     """What may be written under a run, the fullest first."""
-    channels = widths(topology, run).replace(" ", "")
+    channels = width_range(topology, run).replace(" ", "")
     if not run.label:
         return (f" {channels} ", channels, "")
     full, size = f"{run.label} · {channels}", run.label
@@ -163,6 +163,6 @@ def _legend(drawn: tuple[Arc, ...], width: int) -> Text:
     for kind in (kind for kind in JOINS if total[kind]):
         across, _, left, right = JOINS[kind].strokes
         entry = Text(f"{left}{across}{right} {kind}", JOINS[kind].terminal)
-        entries.append(entry.append(f" {counted(total[kind], far[kind])}", "default"))
+        entries.append(entry.append(f" {count_text(total[kind], far[kind])}", "default"))
     together = sum(len(entry) + 3 for entry in entries) - 3 <= width
     return Text("   " if together else "\n").join(entries)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from nas.analysis.arcs import arcs, sizes
+from nas.analysis.arcs import list_arcs, runs_by_size
 from nas.topology import Topology
 from nas.topology.vocabulary import JOINS
 
@@ -14,7 +14,7 @@ def in_words(topology: Topology) -> str:
     names = list(dict.fromkeys(block.op for block in topology.blocks))
     kind = f"{names[0]} " if len(names) == 1 else ""
     what = f"{len(topology)} {kind}{'block' if len(topology) == 1 else 'blocks'}"
-    places = list(dict.fromkeys(run.label for run in sizes(topology) if run.label))
+    places = list(dict.fromkeys(run.label for run in runs_by_size(topology) if run.label))
     where = f" at {listed(places)}" if 0 < len(places) <= 6 else f" at {len(places)} resolutions" if places else ""
     made_of = f" ({listed(names)})" if 1 < len(names) <= 5 else ""
     return f"{what}{made_of}{where}. {_skips(topology)}"
@@ -26,7 +26,7 @@ def listed(words: list[str]) -> str:
 
 
 def _skips(topology: Topology) -> str:
-    drawn = arcs(topology)
+    drawn = list_arcs(topology)
     if not drawn:
         return "None has a skip."
     total, far = Counter(arc.kind for arc in drawn), Counter(arc.kind for arc in drawn if arc.span > 1)

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from nas.analysis.arcs import Arc, arcs, levels, ops, sizes
+from nas.analysis.arcs import Arc, arc_heights, list_arcs, runs_by_op, runs_by_size
 from nas.analysis.draw_svg import arc_svg
-from nas.analysis.draw_text import Grid, arc_text
+from nas.analysis.draw_text import TextGrid, arc_text
 from nas.analysis.marks import coloured, fitted, kinds, marks
 from nas.analysis.words import in_words
 from nas.topology import Topology, references
@@ -38,7 +38,7 @@ def topologies(draw: st.DrawFn, max_blocks: int = 14) -> Topology:
     return random_topology(random.Random(draw(st.integers(0, 10**9))), max_blocks=draw(st.integers(0, max_blocks)))
 
 
-def traced(text: str, grid: Grid) -> set[tuple[int, int, str]]:
+def traced(text: str, grid: TextGrid) -> set[tuple[int, int, str]]:
     """The arcs of a diagram read back: from the mark of a node up, at the corner left, to whose end it is above."""
     rows = text.split("\n\n")[0].splitlines()
     chain, above = rows[-2], rows[-3::-1]
@@ -57,8 +57,8 @@ def traced(text: str, grid: Grid) -> set[tuple[int, int, str]]:
 @given(topologies())
 def test_text_shows_every_skip(topology: Topology) -> None:
     width = 8 * (len(topology) + 1)
-    grid = Grid.fitting(len(topology) + 1, width)
-    expected = {(arc.source, arc.target, arc.kind) for arc in arcs(topology)}
+    grid = TextGrid.fitting(len(topology) + 1, width)
+    expected = {(arc.source, arc.target, arc.kind) for arc in list_arcs(topology)}
     assert traced(arc_text(topology, width).plain, grid) == expected
 
 
@@ -78,7 +78,7 @@ def test_wide_networks_wrap_and_lose_no_node(width: int) -> None:
 
 @given(topologies())
 def test_arcs_are_the_wiring(topology: Topology) -> None:
-    drawn = {arc.target: arc for arc in arcs(topology)}
+    drawn = {arc.target: arc for arc in list_arcs(topology)}
     for number, (block, wire) in enumerate(zip(topology.blocks, topology.wiring.wires, strict=True), 1):
         assert (number in drawn) == (block.skip is not None)
         if block.skip is not None:
@@ -88,7 +88,7 @@ def test_arcs_are_the_wiring(topology: Topology) -> None:
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 30)), max_size=30, unique=True))
 def test_overlapping_arcs_have_different_heights(pairs: list[tuple[int, int]]) -> None:
     drawn = [Arc(source, source + span, "add", "") for source, span in pairs]
-    heights = levels(drawn)
+    heights = arc_heights(drawn)
     for a in drawn:
         for b in drawn:
             if a != b and a.source < b.target and b.source < a.target:
@@ -99,7 +99,7 @@ def test_overlapping_arcs_have_different_heights(pairs: list[tuple[int, int]]) -
 
 @given(topologies())
 def test_runs_cover_every_node_once(topology: Topology) -> None:
-    for runs in (sizes(topology), ops(topology)):
+    for runs in (runs_by_size(topology), runs_by_op(topology)):
         assert [node for run in runs for node in range(run.first, run.last + 1)] == list(range(len(topology) + 1))
 
 
@@ -108,7 +108,7 @@ def test_svg_is_well_formed_and_draws_every_skip(topology: Topology) -> None:
     root = ET.fromstring(arc_svg(topology, 'a <title> & "quotes"'))
     assert root.get("aria-label") == 'a <title> & "quotes"'
     paths = [path for path in root.iter(f"{SVG}path") if path.find(f"{SVG}title") is not None]
-    assert sorted((path.get("class") or "").split()[0] for path in paths) == sorted(a.kind for a in arcs(topology))
+    assert sorted((path.get("class") or "").split()[0] for path in paths) == sorted(a.kind for a in list_arcs(topology))
     circles = list(root.iter(f"{SVG}circle"))
     assert len(circles) == len(topology) + 1
     width, height = float(root.get("width", 0)), float(root.get("height", 0))
