@@ -1,6 +1,6 @@
-"""The arc diagram of a topology: nodes on a line, every skip an arc from its source to its block.
+"""Compute the arc diagram of a topology: nodes on a line, and an arc from the source of every skip to its block.
 
-`arc_svg` (draw_svg.py) draws it for a page, `arc_text` (draw_text.py) for a terminal; here is what both of them draw.
+`arc_svg` (draw_svg.py) draws it for a page and `arc_text` (draw_text.py) for a terminal.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from nas.topology import Topology
 
 @dataclass(frozen=True, slots=True)
 class Arc:
-    """A skip: node `target` joins the output of node `source` (node 0 is the stem, node i is block i)."""
+    """A skip from the output of node `source` to node `target` (node 0 is the stem, node i is block i)."""
 
     source: int
     target: int
@@ -24,12 +24,13 @@ class Arc:
 
     @property
     def span(self) -> int:
+        """The number of blocks that the arc spans; 1 for a short skip."""
         return self.target - self.source
 
 
 @dataclass(frozen=True, slots=True)
 class NodeRun:
-    """The nodes first … last, which are alike in something: their resolution, their op."""
+    """Consecutive nodes, `first` to `last`, with one label: their common resolution or op."""
 
     first: int
     last: int
@@ -40,12 +41,12 @@ class NodeRun:
 
     @property
     def short(self) -> str:
-        """The label's first number or word: `8` of `8×8`, `197` of `197 tokens`."""
+        """The first number or word of the label: `8` of `8×8`, `197` of `197 tokens`."""
         return re.split("[× ]", self.label)[0]
 
 
 def list_arcs(topology: Topology) -> tuple[Arc, ...]:
-    """Every skip of the topology, in the order of its blocks."""
+    """Return every skip of the topology as an arc, in the order of the blocks."""
     found = []
     for number, (block, wire) in enumerate(zip(topology.blocks, topology.wiring.wires, strict=True), 1):
         if block.skip is not None and wire.source is not None:
@@ -54,9 +55,9 @@ def list_arcs(topology: Topology) -> tuple[Arc, ...]:
 
 
 def arc_heights(drawn: Sequence[Arc]) -> dict[Arc, int]:
-    """The height of every arc: one more than the highest that it spans, so that nested arcs never touch.
+    """Return the height of every arc: one more than the highest arc that it spans, so that nested arcs never touch.
 
-    Two arcs that overlap only partly get different heights too: where they meet, they cross at a right angle.
+    Two arcs that overlap only partly have different heights as well, so that they cross at a right angle.
     """
     highest = [0] * max((arc.target for arc in drawn), default=0)  # above the edge from node i to node i + 1
     heights = {}
@@ -67,19 +68,19 @@ def arc_heights(drawn: Sequence[Arc]) -> dict[Arc, int]:
 
 
 def runs_by_size(topology: Topology) -> list[NodeRun]:
-    """Runs of nodes of equal resolution; the label is `8×8`, `197 tokens` or nothing for a vector."""
+    """Return the runs of nodes of equal resolution; the label is `8×8`, `197 tokens`, or "" for a vector."""
     units = {"vector": "", "sequence": " tokens", "image": ""}
     return _runs(["×".join(map(str, shape.size)) + units[shape.layout] for shape in topology.wiring.nodes])
 
 
 def runs_by_op(topology: Topology) -> list[NodeRun]:
-    """Runs of nodes of the same op, the stem's first; the label is `basic` or `basic × 4`."""
+    """Return the runs of nodes with the same op, the stem first; the label is `basic` or `basic × 4`."""
     runs = _runs([topology.stem.op, *(block.op for block in topology.blocks)], apart=1)
     return [NodeRun(run.first, run.last, run.label + (f" × {len(run)}" if len(run) > 1 else "")) for run in runs]
 
 
 def width_range(topology: Topology, run: NodeRun) -> str:
-    """The channels along a run: `16`; `64 → 256` where they only grow or only shrink; else `16–48`."""
+    """Return the channels along a run: `16`; `64 → 256` if they only grow or only shrink; otherwise `16–48`."""
     inside = [shape.width for shape in topology.wiring.nodes[run.first : run.last + 1]]
     low, high = min(inside), max(inside)
     if low == high:
@@ -89,12 +90,12 @@ def width_range(topology: Topology, run: NodeRun) -> str:
 
 
 def count_text(total: int, far: int) -> str:
-    """`5`, `5, 2 long`, `5 long`: how many skips of a kind, and how many of them are long."""
+    """Return how many skips there are, and how many of them are long: `5`, `5, 2 long`, `5 long`."""
     return f"{total} long" if total == far else f"{total}, {far} long" if far else f"{total}"
 
 
 def _runs(labels: Sequence[str], apart: int = 0) -> list[NodeRun]:
-    """Runs of equal labels; the first `apart` nodes are never joined with what follows."""
+    """Return the runs of equal labels; a run never contains both one of the first `apart` nodes and a later node."""
     runs, first = [], 0
     for _, group in itertools.groupby(enumerate(labels), key=lambda pair: (pair[0] < apart, pair[1])):
         members = list(group)

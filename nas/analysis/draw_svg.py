@@ -1,6 +1,6 @@
-"""The arc diagram as an SVG: arcs above the chain, resolutions and channels hanging below it.
+"""Draw the arc diagram as an SVG: arcs above the chain of nodes, resolutions and channels below it.
 
-One file for light and dark pages, no script, no font of its own; every mark carries a <title>.
+The file works on light and dark pages, and has no script and no font; every shape has a <title>.
 """
 
 from __future__ import annotations
@@ -16,46 +16,56 @@ from nas.topology import Topology
 from nas.topology.vocabulary import JOINS
 
 MARGIN = 16.0
-TALLEST = 230.0  # the highest arc
+TALLEST = 230.0  # the height of the highest arc
 LETTER = 0.56  # the mean width of a letter, in ems
 
 
 @dataclass(frozen=True, slots=True)
 class SvgGrid:
-    """Where things stand: x of a node, the height of an arc, the radius of a node."""
+    """The places and sizes in the diagram, in pixels.
+
+    nodes    the number of nodes, the stem included
+    longest  the span of the longest arc
+    """
 
     nodes: int
     longest: int
 
     @property
     def step(self) -> float:
-        """The distance of two nodes: wide for few nodes, never too narrow for a dot."""
+        """The distance of two nodes: wider for few nodes, and never too narrow for a dot."""
         return min(72.0, max(15.0, 920.0 / self.nodes))
 
     @property
     def numbered(self) -> bool:
-        """Whether the nodes are large enough to carry their numbers."""
+        """Whether the nodes are large enough for a number inside."""
         return self.step >= 30
 
     @property
     def radius(self) -> float:
+        """The radius of a node."""
         return min(13.0, 0.32 * self.step) if self.numbered else 0.24 * self.step
 
     @property
     def width(self) -> float:
+        """The width of the diagram."""
         return max(560.0, self.nodes * self.step + 2 * MARGIN)  # 560: the legend has room for every kind
 
     def x(self, node: float) -> float:
+        """Return the x coordinate of a node; of a place between two nodes for a fraction."""
         return MARGIN + (node + 0.5) * self.step
 
     def height(self, span: int) -> float:
-        """Grows like span^0.8: with a power above ½, nested ellipses never touch, also where they share an end."""
+        """Return the height of an arc, which grows as span^0.8.
+
+        With a power above ½, nested ellipses never touch, even if they share an end.
+        """
         unit = min(0.62 * self.step, TALLEST / math.pow(max(1, self.longest), 0.8))
         return unit * math.pow(span, 0.8) + self.radius
 
 
 def arc_svg(topology: Topology, title: str = "") -> str:
-    """The diagram as one <svg> element; a title is written above it."""
+    """Return the diagram as one <svg> element; a title is written above the arcs."""
     drawn = list_arcs(topology)
     grid = SvgGrid(len(topology) + 1, max((arc.span for arc in drawn), default=0))
     top = (40.0 if title else 14.0) + (grid.height(grid.longest) if drawn else grid.radius)
@@ -83,7 +93,7 @@ def _frame(width: float, height: float, label: str, parts: list[str]) -> str:
 
 
 def _style() -> str:
-    """Plain rules, no CSS variables: Inkscape and librsvg read them too."""
+    """Return the style sheet, without CSS variables, which Inkscape and librsvg do not read."""
     rules = [_SHAPE]
     for kind, look in JOINS.items():
         rules.append(f".arcs path.{kind}{{stroke-dasharray:{look.dash}}}")
@@ -116,7 +126,7 @@ def _kind(kind: str, colour: str) -> str:
 
 
 def _half(dash: str) -> str:
-    """The same pattern for short arcs: half as long."""
+    """Return the dash pattern at half its length, for short arcs."""
     return " ".join(f"{float(part) / 2:g}" for part in dash.split()) if dash != "none" else dash
 
 
@@ -144,7 +154,7 @@ def _nodes(topology: Topology, drawn: tuple[Arc, ...], grid: SvgGrid, y: float) 
 
 
 def _bands(topology: Topology, grid: SvgGrid, y: float) -> tuple[list[str], float]:
-    """One plate for each run of equal resolution, deeper for a larger one; and where the deepest ends."""
+    """Draw a rectangle under each run of equal resolution, taller for a larger one; return also the lowest y."""
     runs = [run for run in runs_by_size(topology) if run.label]
     scales = [math.log2(math.prod(topology.wiring.nodes[run.first].size)) for run in runs]
     parts, deepest = [], y
@@ -170,17 +180,20 @@ def _size(run: NodeRun, room: float) -> str:
 
 
 def _fitting(labels: tuple[str, ...], room: float) -> str:
-    """The first label that fits in `room` pixels, or nothing."""
+    """Return the first label that fits in `room` pixels, or "" if none does."""
     return next((label for label in labels if _extent(label) <= room), "")
 
 
 def _extent(label: str, font: float = 11) -> float:
-    """About how many pixels wide a label is."""
+    """Return the approximate width of a label in pixels."""
     return LETTER * font * len(label)
 
 
 def _names(topology: Topology, grid: SvgGrid, y: float) -> tuple[list[str], float]:
-    """The op of every run of alike blocks, turned by a quarter where it has no room; single blocks all alike."""
+    """Write the op of every run of equal blocks; return also the lowest y.
+
+    A label without enough room is turned by 90°. If one single block needs that, all single blocks are turned.
+    """
     runs = runs_by_op(topology)
     fits = {run: _extent(run.label, 10) <= len(run) * grid.step - 4 for run in runs}
     level_single = all(fits[run] for run in runs if len(run) == 1)
@@ -199,7 +212,7 @@ def _names(topology: Topology, grid: SvgGrid, y: float) -> tuple[list[str], floa
 
 
 def _legend(drawn: tuple[Arc, ...], y: float) -> Iterator[str]:
-    """A stroke, a name and a count for each kind that occurs."""
+    """Draw a stroke, a name and a count for each kind of skip that occurs."""
     total, far = Counter(arc.kind for arc in drawn), Counter(arc.kind for arc in drawn if arc.span > 1)
     x = MARGIN
     if not drawn:

@@ -1,9 +1,9 @@
-"""The arc diagram in a terminal: box-drawn arcs above the chain, wrapped like music where it is wide.
+"""Draw the arc diagram for a terminal, in box characters; a wide diagram is wrapped like text.
 
 ```
           ╭╌╌╌╌╌╌╌╌╌╌╮
-  ╭───────┼──╮       ╎      each node carries the mark of its join: `+3` adds, `&2` concatenates, `~5` gates,
-  ├──╮╔══╗╎  │       ╎      `×3` multiplies, `4` alone has no skip
+  ╭───────┼──╮       ╎      the mark before a node is its join: `+3` adds, `&2` concatenates, `~5` gates,
+  ├──╮╔══╗╎  │       ╎      `×3` multiplies, `4` has no skip
   0──+1──&2──+3───4──~5
  ╰─── 8×8 · 16–32 ────╯     the resolution and the channels of the nodes above
 ```
@@ -22,16 +22,21 @@ from nas.topology import Topology
 from nas.topology.vocabulary import JOINS
 
 UP, DOWN, LEFT, RIGHT = 1, 2, 4, 8
-_FORK = {"║": "╠", "┃": "┣"}  # two arcs leave one node; dashed lines meet as light ones do
+_FORK = {"║": "╠", "┃": "┣"}  # two arcs start at one node; dashed lines have the crossings of light ones
 _CROSS = {"║": "╬", "┃": "╋"}
 
-Cell = tuple[int, str]  # the strokes that leave the cell, and the kind that drew the last of them
+Cell = tuple[int, str]  # the directions of its strokes, and the kind of skip that was drawn last
 Canvas = dict[tuple[int, int], Cell]
 
 
 @dataclass(frozen=True, slots=True)
 class TextGrid:
-    """Where the nodes of a chain stand: each has `cell` columns, its mark `digits` before the last of its label."""
+    """The columns of the nodes in a terminal: each node has a gap, the mark of its join, and its number.
+
+    nodes   the number of nodes, the stem included
+    digits  the columns of a node's number
+    gap     the columns between two nodes
+    """
 
     nodes: int
     digits: int
@@ -39,29 +44,30 @@ class TextGrid:
 
     @property
     def cell(self) -> int:
+        """The columns of one node."""
         return self.gap + 1 + self.digits
 
     def arrives(self, node: int) -> int:
-        """The column of the mark: where an arc comes down."""
+        """Return the column of the mark, where an arc ends."""
         return node * self.cell + self.gap
 
     def leaves(self, node: int) -> int:
-        """The column of the last digit: where an arc goes up."""
+        """Return the column of the last digit, where an arc starts."""
         return (node + 1) * self.cell - 1
 
     def columns(self, nodes: range) -> range:
-        """The columns of some of the nodes."""
+        """Return the columns of these nodes."""
         return range(nodes.start * self.cell, nodes.stop * self.cell)
 
     @classmethod
     def fitting(cls, nodes: int, width: int) -> TextGrid:
-        """The widest gaps, at most 4, with which all nodes fit side by side; 1 where none does."""
+        """Return the grid with the widest gap, 1 to 4, that has all nodes in one line; with gap 1 if none has."""
         digits = len(str(nodes - 1))
         return cls(nodes, digits, min(4, max(1, width // nodes - 1 - digits)))
 
 
 def arc_text(topology: Topology, width: int = 80) -> Text:
-    """The diagram in lines of at most `width` columns: arcs, chain, resolutions and channels, legend."""
+    """Return the diagram in lines of at most `width` columns: arcs, chain, resolutions and channels, legend."""
     drawn, grid = list_arcs(topology), TextGrid.fitting(len(topology) + 1, width)
     canvas, top = _draw(drawn, grid), max(arc_heights(drawn).values(), default=0)
     lines = math.ceil(grid.nodes / max(1, width // grid.cell))
@@ -70,13 +76,13 @@ def arc_text(topology: Topology, width: int = 80) -> Text:
     for first in range(0, grid.nodes, across):
         nodes = range(first, min(first + across, grid.nodes))
         rows = [_row(canvas, level, grid.columns(nodes)) for level in range(top, 0, -1)]
-        rows = [row for row in rows if not set(row.plain) <= set(" │║┃╎")]  # nothing turns here, nothing is lost
+        rows = [row for row in rows if not set(row.plain) <= set(" │║┃╎")]  # no arc turns in this row
         systems.append(Text("\n").join([*rows, _chain(topology, grid, nodes), _below(topology, grid, nodes)]))
     return Text("\n\n").join([*systems, _legend(drawn, width)])
 
 
 def _draw(drawn: tuple[Arc, ...], grid: TextGrid) -> Canvas:
-    """Every arc's strokes: up from its source, across at its height, down to its target."""
+    """Draw every arc: up from its source, across at its height, and down to its target."""
     canvas: Canvas = {}
     heights = arc_heights(drawn)
     for arc in sorted(drawn, key=lambda arc: heights[arc]):
@@ -114,7 +120,7 @@ def _character(strokes: int, kind: str) -> str:
 
 
 def _chain(topology: Topology, grid: TextGrid, nodes: range) -> Text:
-    """`─+3`: the mark of the join, then the number of the node."""
+    """Return the line of the nodes, such as `─+3`: the mark of the join, then the number of the node."""
     kinds = {arc.target: arc.kind for arc in list_arcs(topology)}
     chain = Text()
     for node in nodes:
@@ -128,7 +134,7 @@ def _chain(topology: Topology, grid: TextGrid, nodes: range) -> Text:
 
 
 def _below(topology: Topology, grid: TextGrid, nodes: range) -> Text:
-    """The resolution and the channels of every run of nodes, as much of them as has room."""
+    """Return the line with the resolution and the channels of every run of nodes, shortened to the room there is."""
     offset, over = nodes.start * grid.cell, (grid.gap - 1) // 2  # a bracket reaches a little into both gaps
     line = ""
     for run in runs_by_size(topology):
@@ -141,7 +147,7 @@ def _below(topology: Topology, grid: TextGrid, nodes: range) -> Text:
 
 
 def _labels(topology: Topology, run: NodeRun) -> tuple[str, ...]:
-    """What may be written under a run, the fullest first."""
+    """Return the possible labels of a run, the longest first."""
     channels = width_range(topology, run).replace(" ", "")
     if not run.label:
         return (f" {channels} ", channels, "")
@@ -150,12 +156,12 @@ def _labels(topology: Topology, run: NodeRun) -> tuple[str, ...]:
 
 
 def _centred(labels: tuple[str, ...], room: int) -> str:
-    """The first of the labels that fits, in a line of dashes."""
+    """Return the first label that fits, in the middle of a line of dashes."""
     return next(label for label in labels if len(label) <= room).center(room, "─")
 
 
 def _legend(drawn: tuple[Arc, ...], width: int) -> Text:
-    """What each stroke means and how often it occurs: only the kinds that do, in one line if it has room."""
+    """Return the stroke and the count of each kind of skip that occurs, in one line if they fit."""
     if not drawn:
         return Text("no skips", "dim")
     total, far = Counter(arc.kind for arc in drawn), Counter(arc.kind for arc in drawn if arc.span > 1)

@@ -1,4 +1,4 @@
-"""The skips of a topology in as few characters as can be read: `++·&³ +~` is one mark a block."""
+"""Write the skips of a topology as short text: `++·&³ +~` has one mark per block."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _KINDS = {NONE: "none"} | {join.symbol: kind for kind, join in JOINS.items()}
 
 
 def marks(topology: Topology) -> str:
-    """One mark a block, a space where the resolution changes; a raised number is the node a long skip is from."""
+    """Return one mark per block, with a space where the resolution changes.
+
+    A raised number after a mark is the node from which a long skip starts.
+    """
     written = []
     for block, wire in zip(topology.blocks, topology.wiring.wires, strict=True):
         mark = JOINS[block.skip.kind].symbol if block.skip else NONE
@@ -26,7 +29,7 @@ def marks(topology: Topology) -> str:
 
 
 def fitted(written: str, width: int) -> str:
-    """The marks in at most `width` characters: runs are counted (`12&`) where they must be, then cut."""
+    """Return the marks in at most `width` characters: if needed, they are counted (`12&`) and cut at the end."""
     if len(written) <= width:
         return written
     runs = [(mark, len(list(run))) for mark, run in itertools.groupby(_split(written))]
@@ -35,17 +38,17 @@ def fitted(written: str, width: int) -> str:
 
 
 def kinds(written: str) -> list[tuple[str, str]]:
-    """The marks one by one, each with its raised number and its kind (`none` for dots, `""` for spaces and counts)."""
+    """Return each mark with its raised number, and its kind (`none` for dots, "" for spaces and counts)."""
     return [(part, _KINDS.get(part[0], "")) for part in _split(written)]
 
 
 def coloured(written: str) -> Text:
-    """The marks, each in the colour of its kind."""
+    """Return the marks, each in the colour of its kind."""
     return Text.assemble(*((part, JOINS[kind].terminal if kind in JOINS else "dim") for part, kind in kinds(written)))
 
 
 def _split(written: str) -> list[str]:
-    """Every mark with its raised number."""
+    """Return the characters, each mark together with its raised number."""
     parts: list[str] = []
     for character in written:
         if character in "⁰¹²³⁴⁵⁶⁷⁸⁹":

@@ -1,4 +1,4 @@
-"""What `nas show` prints of a topology: every part in a row, and what it costs."""
+"""Make the table of a topology that `nas show` prints: one row per part, with its parameters and FLOPs."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ Costs = Sequence[tuple[int, int]]  # parameters and FLOPs of the stem, of every 
 
 
 def topology_table(topology: Topology, costs: Costs | None = None, *, width: int = 100) -> Table:
-    """One row a part: number, op, in → out, skip, alignment, and its parameters and FLOPs where `costs` are given.
+    """Return a table with one row per part: number, op, in → out, skip, alignment, parameters and FLOPs.
 
-    costs: (parameters, FLOPs) of the stem, of every block and of the head; the last row is their sum. A line
-    parts the resolutions; options that all blocks of an op share are said once, below. Under 100 columns shapes
-    are written shorter. Raises ValueError where there are not len(topology) + 2 costs.
+    costs: (parameters, FLOPs) of the stem, of every block and of the head; without them the last two columns are left
+    out. The last row is their sum. A line separates different resolutions; options that all blocks of an op share are
+    written once, below the table. Shapes are written in short form if `width` is below 100 columns.
+
+    Raises ValueError if there are not len(topology) + 2 costs.
     """
     if costs is not None and len(costs) != len(topology) + 2:
-        raise ValueError(f"{len(topology) + 2} costs must be given, one a part, but got {len(costs)}")
+        raise ValueError(f"{len(topology) + 2} costs must be given, one per part, but got {len(costs)}")
     shared = _shared_options(topology)
     table = _empty(costs is not None)
     table.caption = _caption(shared)
@@ -73,7 +75,7 @@ def _empty(priced: bool) -> Table:
 
 
 def _shared_options(topology: Topology) -> dict[str, dict[str, Scalar]]:
-    """op → its options other than the defaults that all of its blocks share, for ops with several blocks."""
+    """Return, for each op with several blocks, the options other than the defaults that all of these blocks share."""
     blocks = sorted(topology.blocks, key=lambda block: block.op)
     shared = {}
     for op, group in itertools.groupby(blocks, key=lambda block: block.op):
@@ -85,7 +87,7 @@ def _shared_options(topology: Topology) -> dict[str, dict[str, Scalar]]:
 
 
 def _unusual(part: Stem | Block | Head) -> dict[str, Scalar]:
-    """The options of a part that differ from its op's defaults."""
+    """Return the options of a part that differ from the defaults of its op."""
     known = (STEMS if isinstance(part, Stem) else HEADS if isinstance(part, Head) else OPS)[part.op].options
     return {name: value for name, value in options_of(part).items() if value != known[name].default}
 
@@ -100,7 +102,7 @@ def _written(options: Mapping[str, Scalar]) -> str:
 
 
 def _op(part: Stem | Block | Head, said: Mapping[str, Scalar] = MappingProxyType({})) -> Text:
-    """`basic/2 32 kernel=5`: op, stride, width and the options that are neither the default nor `said` already."""
+    """Return `basic/2 32 kernel=5`: op, stride, width, and the options that are neither defaults nor in `said`."""
     text = Text(part.op)
     if isinstance(part, Block) and part.stride != 1:
         text.append(f"/{part.stride}")
@@ -118,7 +120,7 @@ def _shapes(before: Shape | None, after: Shape | None, brief: bool) -> Text:
 
 
 def _shape(shape: Shape, brief: bool) -> str:
-    """`64×56×56`, in brief `64×56²`."""
+    """Return the shape as `64×56×56`, in short form `64×56²`."""
     if brief and shape.layout == "image" and shape.size[0] == shape.size[1]:
         return f"{shape.width}×{shape.size[0]}²"
     return str(shape)

@@ -1,4 +1,4 @@
-"""A topology in words, as one would tell it to a colleague."""
+"""Describe a topology in sentences, for the report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from nas.topology.vocabulary import JOINS
 
 
 def in_words(topology: Topology) -> str:
-    """`12 basic blocks at 8×8, 4×4 and 2×2. 10 of them have a skip: 5 add (2 long), 2 concat (2 long), 3 gate.`"""
+    """Return a description of the blocks and skips of a topology.
+
+    `12 basic blocks at 8×8, 4×4 and 2×2. 10 of them have a skip: 5 add (2 long), 2 concat (2 long) and 3 gate.`
+    """
     names = list(dict.fromkeys(block.op for block in topology.blocks))
     kind = f"{names[0]} " if len(names) == 1 else ""
     what = f"{len(topology)} {kind}{'block' if len(topology) == 1 else 'blocks'}"
@@ -21,7 +24,7 @@ def in_words(topology: Topology) -> str:
 
 
 def listed(words: list[str]) -> str:
-    """`a, b and c`."""
+    """Return the words as a list in a sentence: `a, b and c`."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 

@@ -1,4 +1,4 @@
-"""The way out: a network as Python that imports torch alone, proven equal, with its weights and a card."""
+"""Export a network as Python code that imports torch alone, proven equal to the original, with weights and a card."""
 
 import lazy_loader
 

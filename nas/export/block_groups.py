@@ -1,7 +1,8 @@
-"""Blueprint → groups: which consecutive blocks one line of `forward` runs, and what their modules are called.
+"""Divide a blueprint into groups of blocks that one line of `forward` runs, and name the modules of each group.
 
-A group is one block, or a run of blocks whose lines read alike, written as a loop. Its modules are attributes named
-after the blocks: `block3`, `project3`, `gate3`, `norm3`, or of a run `blocks4_9`, `gates4_9`, `norms4_9`.
+A group is one block, or several consecutive blocks with the same line, which is written as a loop. Its modules are
+attributes named after the blocks: `block3`, `project3`, `gate3`, `norm3` of one block, and `blocks4_9`, `gates4_9`,
+`norms4_9` of several.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ WITH_PARAMETERS = tuple(kind for kind, join in JOINS.items() if join.expression 
 SLOTS = ("block", "project", *WITH_PARAMETERS, "norm")
 PLACES = {"block": "transform", "project": "project", "norm": "after"}  # slot → attribute of a built block
 PERIODS = (1, 2, 3, 4)
-SHORTEST = 3  # blocks that are worth a loop
+SHORTEST = 3  # the smallest number of blocks that are written as a loop
 
 Modules = tuple[tuple[str, Call], ...]  # slot → its constructor call, of one block
 
 
 @dataclass(frozen=True, slots=True)
 class BlockGroup:
-    """Blocks `first` to `last`. period: after how many blocks the calls come again; 0: a width grows evenly."""
+    """The blocks `first` to `last`, numbered from 1.
+
+    period: the number of blocks after which the constructor calls repeat; 0 if only a width differs, by equal steps.
+    """
 
     first: int
     plans: tuple[BlockPlan, ...]
@@ -32,25 +36,27 @@ class BlockGroup:
 
     @property
     def last(self) -> int:
+        """The number of the last block."""
         return self.first + len(self.plans) - 1
 
     @property
     def modules(self) -> dict[str, tuple[Call, ...]]:
-        """slot → the calls of its modules, one a block."""
+        """The constructor calls of every slot, one call per block."""
         every = [dict(exported_modules(plan)) for plan in self.plans]
         return {slot: tuple(calls[slot] for calls in every) for slot in SLOTS if slot in every[0]}
 
     def attribute(self, slot: str) -> str:
+        """Return the name of the attribute that holds the modules of the slot."""
         return f"{slot}{self.first}" if len(self.plans) == 1 else f"{slot}s{self.first}_{self.last}"
 
     @property
     def is_sequence(self) -> bool:
-        """A loop that only passes x on: an nn.Sequential."""
+        """Whether the group is a loop of x = block(x), which is written as an nn.Sequential."""
         return len(self.plans) > 1 and self.plans[0].join is None and self.plans[0].after is None
 
 
 def exported_modules(plan: BlockPlan) -> Modules:
-    """What of a block remains a module; joins and activations that plain Python says better do not."""
+    """Return the modules of a block in the exported file; plain joins and activations are written as expressions."""
     slots = {
         "block": plan.transform if plan.transform.name != "nn.Identity" else None,
         "project": plan.project,
@@ -61,7 +67,7 @@ def exported_modules(plan: BlockPlan) -> Modules:
 
 
 def group_blocks(plan: Blueprint) -> tuple[BlockGroup, ...]:
-    """All blocks, the longest loops first come."""
+    """Return the groups of all blocks in order; from every place on, the longest loop is taken."""
     return tuple(_groups(plan.blocks, plan.last_use))
 
 
@@ -74,7 +80,7 @@ def _groups(plans: Sequence[BlockPlan], kept: Mapping[int, int]) -> Iterator[Blo
 
 
 def _alike(plans: Sequence[BlockPlan], place: int, kept: Mapping[int, int]) -> Sequence[BlockPlan]:
-    """The blocks from `place` on whose lines read the same; an output that is kept ends them."""
+    """Return the blocks from `place` on that have the same line; a block whose output is kept is the last of them."""
     end = place + 1
     line = _line(plans[place])
     while line and end < len(plans) and _line(plans[end]) == line and end not in kept:
@@ -83,7 +89,7 @@ def _alike(plans: Sequence[BlockPlan], place: int, kept: Mapping[int, int]) -> S
 
 
 def _line(plan: BlockPlan) -> tuple[str, ...]:
-    """What tells two lines of a loop apart; () for a block that needs lines of its own."""
+    """Return a key that is equal for blocks with the same line; () for a block that cannot be in a loop."""
     long = plan.source is not None and not plan.short
     if long or plan.resize or plan.project or plan.shared or plan.transform.name == "nn.Identity":
         return ()
@@ -91,7 +97,7 @@ def _line(plan: BlockPlan) -> tuple[str, ...]:
 
 
 def _repeated(blocks: Sequence[Modules]) -> tuple[int, int]:
-    """The period and the length of the longest loop at the front; (1, 1) where there is none."""
+    """Return the period and the length of the longest loop from the first block on; (1, 1) if there is none."""
     best = 1, 1
     for period in PERIODS:
         length = period
@@ -105,7 +111,7 @@ def _repeated(blocks: Sequence[Modules]) -> tuple[int, int]:
 
 
 def _growing(blocks: Sequence[Modules]) -> int:
-    """How many blocks at the front differ in nothing but a first argument that grows evenly."""
+    """Return how many blocks, from the first on, differ only in a first argument that grows by equal steps."""
     calls = [block[0][1] for block in blocks if len(block) == 1 and block[0][1].args]
     if len(calls) < len(blocks) or len(calls) < 2:
         return 1
@@ -119,7 +125,7 @@ def _growing(blocks: Sequence[Modules]) -> int:
 
 
 def exported_names(plan: Blueprint) -> dict[str, str]:
-    """Where a module of the built network is in the exported one: blocks.4.join → gates4_9.1."""
+    """Return the name of a module in the built network → its name in the exported one: blocks.4.join → gates4_9.1."""
     places = dict.fromkeys(WITH_PARAMETERS, "join") | PLACES
     names = {}
     for group in group_blocks(plan):

@@ -1,4 +1,4 @@
-"""The source of the classes of nas.network.ops, as it stands there: one truth for the search and the export."""
+"""Copy the source of the classes of nas.network.ops, so that the search and the exported file run the same code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IMPORTS = {  # name → the line that brings it, in the order of an import secti
 
 
 def collect_class_sources(names: Iterable[str]) -> list[str]:
-    """The source of each, with what it needs of its neighbours before it; laid out for a file of its own."""
+    """Return the source of every named class, each after the classes that it uses, in lines of the exported file."""
     known, lifted = _definitions(), dict[str, str]()
 
     def visit(name: str) -> None:
@@ -35,7 +35,7 @@ def collect_class_sources(names: Iterable[str]) -> list[str]:
 
 
 def import_lines(source: str) -> str:
-    """The import lines that the source needs: of torch alone."""
+    """Return the import lines that the source needs; all of them import from torch."""
     used = _names(ast.parse(source))
     lines = [line for name, line in IMPORTS.items() if name in used]
     return "\n".join(lines).replace("import Tensor\nfrom torch import nn", "import Tensor, nn")
@@ -43,7 +43,7 @@ def import_lines(source: str) -> str:
 
 @functools.cache
 def _definitions() -> dict[str, str]:
-    """name → source of every class of nas.network.ops, and of `initialise`."""
+    """Return name → source of every class of nas.network.ops, and of the function `initialise`."""
     found = {}
     for path in (*sorted((NETWORK / "ops").glob("*.py")), NETWORK / "network.py"):
         text = path.read_text(encoding="utf-8")
@@ -55,7 +55,7 @@ def _definitions() -> dict[str, str]:
 
 
 def _lines(source: str) -> list[list[str]]:
-    """Every line of the source laid out, docstrings as they are."""
+    """Return the lines that every line of the source is split into; a docstring keeps its lines."""
     as_it_is = set[int]()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):

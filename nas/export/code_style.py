@@ -1,8 +1,8 @@
-"""Lines as `ruff format` leaves them, at its default width and at every wider one.
+"""Write lines of code that `ruff format` does not change, at its default width of 88 and at every wider one.
 
-A person opens the file in a repository of their own, whose width nobody knows. A line of at most 88 characters stays
-as it is everywhere; a longer one is opened into one argument a line, whose last comma keeps a formatter from closing
-it again, and a comment that does not fit moves above its line.
+The width of the repository that the file will be in is unknown. A formatter keeps a line of at most 88 characters at
+every such width. A longer line is split into one argument per line, and the comma after the last argument keeps a
+formatter from joining them again; a comment that does not fit moves above its line.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OPEN, CLOSE = "([{", ")]}"
 
 
 def literal(value: Scalar | tuple[int, ...]) -> str:
-    """The value as Python source: strings in double quotes, 1e-6 rather than 1e-06."""
+    """Return the value as Python source: strings in double quotes, 1e-6 rather than 1e-06."""
     if isinstance(value, str):
         quoted = repr(value)
         return f'"{quoted[1:-1]}"' if quoted[0] == "'" and '"' not in quoted else quoted
@@ -28,7 +28,7 @@ def literal(value: Scalar | tuple[int, ...]) -> str:
 
 
 def wrap_text(text: str) -> str:
-    """Prose in lines of at most WIDTH."""
+    """Return prose in lines of at most WIDTH characters."""
     return textwrap.fill(
         text,
         width=WIDTH,
@@ -38,11 +38,11 @@ def wrap_text(text: str) -> str:
 
 
 def split_line(line: str) -> list[str]:
-    """One statement (or one argument) of any length as lines."""
+    """Return one statement (or one argument) of any length as lines of at most WIDTH characters, where possible."""
     if len(line) <= WIDTH or not line.strip():
         return [line]
     code, comment = _split_comment(line)
-    if comment.startswith("# type:"):  # no part of the width, and bound to its line
+    if comment.startswith("# type:"):  # a formatter does not count it, and it must stay on its line
         return [line]
     indent = " " * (len(code) - len(code.lstrip()))
     above = [indent + comment] if comment else []
@@ -55,18 +55,18 @@ def split_line(line: str) -> list[str]:
 
 
 def _tokens(code: str) -> list[tokenize.TokenInfo]:
-    """The tokens of a piece of a program, which need not be whole."""
+    """Return the tokens of a piece of a program, which may be incomplete."""
     found = []
     try:
         for token in tokenize.generate_tokens(io.StringIO(code.strip()).readline):
             found.append(token)
-    except tokenize.TokenError:  # a statement that goes on
+    except tokenize.TokenError:  # the statement is incomplete
         pass
     return found
 
 
 def _split_comment(line: str) -> tuple[str, str]:
-    """The code and its trailing comment ("" without one)."""
+    """Return the code and its trailing comment ("" if there is none)."""
     indent = len(line) - len(line.lstrip())
     for token in _tokens(line):
         if token.type == tokenize.COMMENT:
@@ -76,7 +76,7 @@ def _split_comment(line: str) -> tuple[str, str]:
 
 
 def _last_group(code: str) -> tuple[int, int]:
-    """Where the last outermost parenthesis opens and closes."""
+    """Return where the last outermost bracket opens and closes. Raises ValueError if there is none."""
     indent = len(code) - len(code.lstrip())
     depth, start, group = 0, 0, None
     for token in _tokens(code):
@@ -93,7 +93,7 @@ def _last_group(code: str) -> tuple[int, int]:
 
 
 def _arguments(inside: str) -> list[str]:
-    """What stands between the outermost commas."""
+    """Return the arguments: the parts between the outermost commas."""
     depth, cuts = 0, [-1]
     for token in _tokens(f"({inside})"):
         if token.type != tokenize.OP:

@@ -1,4 +1,4 @@
-"""The lines of `__init__`: constructor calls, and comprehensions or loops where calls come again."""
+"""Write the lines of `__init__`: constructor calls, and comprehensions or loops where calls are repeated."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from nas.export.code_style import WIDTH, literal
 from nas.network.blueprint import Call
 from nas.topology.vocabulary import OPS
 
-DEFAULTS = {"eps": 1e-5, "padding": 0}  # of torch's own modules
-ORDER = ["stride", *(name for op in OPS.values() for name in op.options), "norm", "eps"]  # as a person names them
+DEFAULTS = {"eps": 1e-5, "padding": 0}  # of the modules of torch
+ORDER = [
+    "stride",
+    *(name for op in OPS.values() for name in op.options),
+    "norm",
+    "eps",
+]  # the order in which arguments are written
 
 
 def constructor_lines(parts: list[tuple[str, Call]], groups: tuple[BlockGroup, ...] = ()) -> Iterator[str]:
-    """Single modules, then those of the groups, as attributes of self."""
+    """Return the lines that set single modules, and then the modules of the groups, as attributes of self."""
     for name, call in parts:
         yield f"self.{name} = {write_call(call)}"
     for group in groups:
@@ -23,12 +28,15 @@ def constructor_lines(parts: list[tuple[str, Call]], groups: tuple[BlockGroup, .
 
 
 def write_call(call: Call, grows: bool = False) -> str:
-    """`Basic(64, 128, stride=2)`, without what torch's own modules take for granted."""
+    """Return the call as code, `Basic(64, 128, stride=2)`, without arguments that equal a default of torch.
+
+    grows: the first argument is the loop variable `w`.
+    """
     kwargs = dict(call.kwargs)
     if call.name.startswith("nn."):
         kwargs = {key: value for key, value in kwargs.items() if DEFAULTS.get(key) != value}
         if kwargs.get("stride") == call.args[0]:
-            del kwargs["stride"]  # a pooling window strides by its own size
+            del kwargs["stride"]  # the default stride of a pooling window is its size
     args = [literal(value) for value in call.args]
     named = sorted(kwargs.items(), key=lambda item: ORDER.index(item[0]) if item[0] in ORDER else len(ORDER))
     if grows:
@@ -37,7 +45,7 @@ def write_call(call: Call, grows: bool = False) -> str:
 
 
 def _attribute(group: BlockGroup, slot: str, calls: tuple[Call, ...]) -> Iterator[str]:
-    """The modules of one slot of a group: one call, a comprehension, or a loop that appends."""
+    """Return the lines that make the modules of one slot of a group: a call, a comprehension, or a loop."""
     name, first, grows = f"self.{group.attribute(slot)}", calls[0], group.period == 0
     if len(calls) == 1:
         yield f"{name} = {write_call(first)}"

@@ -1,6 +1,7 @@
-"""A network as torch.export's program and as ONNX; run by proof.py, in an interpreter that does not know nas.
+"""Convert a network to a torch.export program and to ONNX; proof.py runs this in an interpreter without nas.
 
-Either reads any number of samples and, of tokens, any number up to the context. Neither says where it was made.
+Both accept any number of samples and, for tokens, any length up to the context. Neither contains a path of the machine
+that wrote it.
 """
 
 from collections.abc import Callable
@@ -14,9 +15,10 @@ Forward = Callable[[Tensor], Tensor]
 
 
 def convert(network: nn.Module, x: Tensor, context: int | None, paths: dict[str, Path]) -> dict[str, Forward]:
-    """Write network.pt2, network.onnx, … to the `paths`; what each computes when it is loaded again.
+    """Write the network in every format of `paths` (name → file); return name → the forward pass of the file, reloaded.
 
-    x is an input like those to come; context is the largest number of tokens, None for a network that reads none.
+    x        an example input
+    context  the largest number of tokens; None for a network that does not read tokens
     """
     axes = {0: Dim("batch")}
     if context is not None and x.shape[1] > 1:
@@ -25,7 +27,7 @@ def convert(network: nn.Module, x: Tensor, context: int | None, paths: dict[str,
         program = torch.export.export(network, (x,), dynamic_shapes=(axes,))
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
-            node.meta.pop("stack_trace", None)  # has paths of this machine
+            node.meta.pop("stack_trace", None)  # it contains paths of this machine
     names = {place: str(axis.__name__) for place, axis in axes.items()}
     return {name: WRITERS[name](program, names, path) for name, path in paths.items()}
 
@@ -49,7 +51,7 @@ def _onnx(program: ExportedProgram, axes: dict[int, str], path: Path) -> Forward
     )
     assert made is not None
     for node in made.model.graph.all_nodes():
-        node.metadata_props.clear()  # has paths of this machine
+        node.metadata_props.clear()  # it contains paths of this machine
     made.save(path, external_data=False)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return lambda x: torch.from_numpy(session.run(None, {"x": x.numpy()})[0])

@@ -1,4 +1,4 @@
-"""The formats beside network.py: what each needs, and how far it may be from the network. No torch."""
+"""The file formats that can be written beside network.py, with the packages that each needs. No torch."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ from nas.errors import ExportError, expected
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """tolerance: of the logits, as a share of the largest; needs: packages of the extra of its name."""
+    """A file format of a network.
+
+    tolerance  the largest allowed difference of the logits, relative to the largest logit (or to 1, if that is larger)
+    needs      the packages that writing it needs: those of the extra of the same name
+    """
 
     tolerance: float
     needs: tuple[str, ...] = ()
 
 
 FORMATS = {
-    "onnx": Format(1e-4, ("onnx", "onnxscript", "onnxruntime")),  # another library computes it
-    "pt2": Format(1e-5),  # torch.export's
+    "onnx": Format(1e-4, ("onnx", "onnxscript", "onnxruntime")),  # the sums of another library
+    "pt2": Format(1e-5),  # the operations of torch itself
 }
 
 
 def formats(words: Iterable[str]) -> tuple[str, ...]:
-    """Those of the words that name a format beside "py", each once. Raises ExportError where one cannot be written."""
+    """Return the formats other than "py", each once. Raises ExportError if one is unknown or lacks a package."""
     found = tuple(dict.fromkeys(word for word in words if word != "py"))
     for word in found:
         if word not in FORMATS:

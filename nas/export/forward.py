@@ -1,4 +1,4 @@
-"""The lines of `forward`: y = after(join(F(x), project(resize(s)))) as a person writes it, one line a block."""
+"""Write the lines of `forward`: y = after(join(F(x), project(resize(s)))) in plain Python, one line per block."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nas.topology.vocabulary import JOINS
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`target = value  # comment`, or a line as it is where it has no target."""
+    """A line `target = value  # comment`; only the value if there is no target. `inner`: the body of a loop."""
 
     value: str
     target: str = ""
@@ -29,7 +29,7 @@ class Line:
 
 
 def forward_lines(topology: Topology, plan: Blueprint, groups: tuple[BlockGroup, ...]) -> list[str]:
-    """From the input to the last features."""
+    """Return the lines of `forward_features`, which computes the last features from the input."""
     kept = plan.last_use
     lines = _stem(topology, plan, keep=0 in kept)
     for group in groups:
@@ -41,7 +41,7 @@ def forward_lines(topology: Topology, plan: Blueprint, groups: tuple[BlockGroup,
 
 
 def _returned(lines: list[Line]) -> list[Line]:
-    """The last value is returned."""
+    """Return the lines with a `return` of the last value at their end."""
     last = lines[-1] if lines else None
     if last is None or last.inner or last.target != "x":
         return [*lines, Line("return x")]
@@ -49,7 +49,7 @@ def _returned(lines: list[Line]) -> list[Line]:
 
 
 def _keep(lines: list[Line], node: int) -> None:
-    """Give the output of a node a name of its own, for the long skips that start there."""
+    """Keep the output of a node under the name y<node>, for the long skips that start there."""
     if lines and lines[-1].target == "x" and not lines[-1].inner:
         lines[-1] = replace(lines[-1], target=f"x = y{node}")
     else:
@@ -64,7 +64,7 @@ def _stem(topology: Topology, plan: Blueprint, keep: bool) -> list[Line]:
 
 
 def _line(group: BlockGroup, wires: tuple[Wire, ...]) -> list[Line]:
-    """One block, or an nn.Sequential of several."""
+    """Return the lines of one block, or of an nn.Sequential of several blocks."""
     plan, wire = group.plans[0], wires[-1]
     if not group.modules and plan.join is None:
         return []  # the identity
@@ -74,7 +74,7 @@ def _line(group: BlockGroup, wires: tuple[Wire, ...]) -> list[Line]:
 
 
 def _loop(group: BlockGroup, wires: tuple[Wire, ...]) -> list[Line]:
-    """A run of blocks whose lines read alike."""
+    """Return a loop over consecutive blocks that have the same line."""
     slots = list(group.modules)
     lists = [f"self.{group.attribute(slot)}" for slot in slots]
     over = lists[0] if len(lists) == 1 else f"zip({', '.join(lists)}, strict=True)"
@@ -86,7 +86,7 @@ def _loop(group: BlockGroup, wires: tuple[Wire, ...]) -> list[Line]:
 
 
 def _value(plan: BlockPlan, wire: Wire, names: Mapping[str, str]) -> tuple[list[Line], str]:
-    """The expression of a block's output, and the lines that must stand before it."""
+    """Return the lines that must come before the output of a block is computed, and the expression of this output."""
     s = "x" if plan.short else f"y{plan.source}"
     f = f"{names['block']}(x)" if "block" in names else "x"
     before = []
@@ -104,7 +104,7 @@ def _value(plan: BlockPlan, wire: Wire, names: Mapping[str, str]) -> tuple[list[
 
 
 def _resized(s: str, f: str, wire: Wire) -> str:
-    """s at the resolution of f, as nas.network.ops.skips.Resize fits it."""
+    """Return the code that resizes s to the resolution of f, as nas.network.ops.skips.Resize does."""
     assert wire.bypass is not None
     if all(n >= m for n, m in zip(wire.bypass.size, wire.transformed.size, strict=True)):
         return f"F.adaptive_avg_pool2d({s}, ({f}.shape[2], {f}.shape[3]))"
@@ -112,7 +112,7 @@ def _resized(s: str, f: str, wire: Wire) -> str:
 
 
 def _joined(plan: BlockPlan, names: Mapping[str, str], f: str, s: str, wire: Wire) -> str:
-    """The join as its row writes it, or as a call of its module."""
+    """Return the code of the join: the expression of its row in JOINS, or a call of its module."""
     if plan.kind is None:
         return f
     if plan.kind in names:
@@ -129,12 +129,12 @@ def _after(plan: BlockPlan, names: Mapping[str, str], value: str) -> str:
 
 
 def _comment(plan: BlockPlan, wires: tuple[Wire, ...]) -> str:
-    """`concat y3: (B, 64, 8, 8)`: the kind of the skip, where it starts unless at x, and the output's shape."""
+    """Return `concat y3: (B, 64, 8, 8)`: the kind of the skip, its source if it is long, and the output's shape."""
     source = f" y{plan.source}" if plan.kind and not plan.short else ""
     return f"{plan.kind}{source}: " * bool(plan.kind) + _shape(wires[0].output, wires[-1].output)
 
 
 def _shape(first: Shape, last: Shape | None = None) -> str:
-    """(B, 64, 8, 8); with every size that changes from the first to the last block as 64…96."""
+    """Return a shape as (B, 64, 8, 8); a size that differs between the first and the last block is written 64…96."""
     pairs = zip(first.tensor, (last or first).tensor, strict=True)
     return f"(B, {', '.join(str(m) if n == m else f'{n}…{m}' for n, m in pairs)})"

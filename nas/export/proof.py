@@ -1,10 +1,10 @@
-"""Run by a fresh interpreter that knows torch but not nas: do these files compute what the built networks computed?
+"""Compare exported files with the networks that they were written from, in an interpreter with torch but without nas.
 
-`python -I -S proof.py` reads a job from stdin as JSON: {"paths": where torch is, "threads": n, "cases": [{"code":
-network.py, "weights": its weights, "expected": what the built network gave, "formats": those to write beside it,
-"context": see conversion.py}]}. It prints, for every case, the largest difference of logits, of gradients and of the
-logits of every format relative to the largest value (or to 1), and the time of a forward pass of one sample; or an
-error.
+`python -I -S proof.py` reads a job from stdin as JSON: {"paths": folders to import torch from, "threads": n, "cases":
+[{"code": network.py, "weights": file of its weights, "expected": file of the inputs, logits and gradients of the built
+network, "formats": formats to write beside it, "context": see conversion.py}]}. It prints as JSON, for every case, the
+largest difference of the logits, of the gradients and of the logits of every format, relative to the largest value (or
+to 1, if that is larger), and the time of a forward pass of one sample in milliseconds; or an error.
 """
 
 import json
@@ -17,9 +17,10 @@ from typing import Any
 
 
 def main() -> None:
+    """Read the job, compare every case, and print the results."""
     job = json.load(sys.stdin)
     sys.path += job["paths"]
-    sys.modules["nas"] = None  # type: ignore[assignment]  # whoever imports it fails
+    sys.modules["nas"] = None  # type: ignore[assignment]  # so that `import nas` fails
     sys.dont_write_bytecode = True
     import torch
 
@@ -28,13 +29,16 @@ def main() -> None:
     for case in job["cases"]:
         try:
             results.append(compare(**case))
-        except Exception as error:  # noqa: BLE001  # whatever a file does wrong is an answer
+        except Exception as error:  # noqa: BLE001  # every error of a file is reported
             results.append({"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"})
     print(json.dumps(results))
 
 
 def compare(code: str, weights: str, expected: str, formats: list[str], context: int | None) -> dict[str, float]:
-    """The differences of one file: eval logits of every batch, then gradients of mean(logits²) in train mode."""
+    """Return the differences of one file: logits in eval mode, and gradients of mean(logits²) in train mode.
+
+    Raises ValueError if other parameters have gradients than in the built network.
+    """
     from safetensors.torch import load_file
 
     network, known = load_module("exported", code).load_weights(weights), load_file(expected)
@@ -61,7 +65,7 @@ def compare(code: str, weights: str, expected: str, formats: list[str], context:
 
 
 def load_module(name: str, path: str) -> Any:
-    """The module in a file."""
+    """Import the file under this name and return the module."""
     loader = SourceFileLoader(name, path)
     spec = spec_from_loader(name, loader)
     assert spec is not None
@@ -70,8 +74,8 @@ def load_module(name: str, path: str) -> Any:
     return made
 
 
-def difference(got, wanted) -> float:  # type: ignore[no-untyped-def]  # torch is not imported yet
-    """max |got − wanted| / max(1, max |wanted|); 0 where both are the same infinity or both no number."""
+def difference(got: Any, wanted: Any) -> float:  # of tensors; torch is not imported yet
+    """Return max |got − wanted| / max(1, max |wanted|); equal infinities, and two NaNs, do not differ."""
     if got.shape != wanted.shape:
         return float("inf")
     apart = (got - wanted).abs()

@@ -1,4 +1,4 @@
-"""Topology → the text of network.py: the classes that it uses, one Network, and the topology itself as data."""
+"""Write the text of network.py: the classes that it uses, a class Network, and the topology as data."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ class Network(nn.Module):
 {forward}
 
     def reset_classifier(self, num_classes: int) -> None:
-        """A new, untrained last layer for another number of classes."""
+        """Replace the last layer by an untrained one for another number of classes."""
 {reset}
 
 
 def load_weights(path: str) -> Network:
-    """The network with all weights of a .safetensors file, for evaluation."""
+    """Return the network in eval mode, with the weights of a .safetensors file."""
     from safetensors.torch import load_file
 
     network = Network()
@@ -82,7 +82,14 @@ if __name__ == "__main__":
 
 
 def write_source(topology: Topology, title: str, parameters: int, weights: str = "weights.safetensors") -> str:
-    """The text of the file, laid out as `ruff format` would; `weights` is the name of the file with its weights."""
+    """Return the text of network.py, which `ruff format` does not change.
+
+    title       the name of the network, in the first line; see `safe_title`
+    parameters  the number of its parameters
+    weights     the name of the file with its weights
+
+    Raises ExportError for a topology with unknown words, which could be code.
+    """
     plan = blueprint(topology)
     parts, head = group_blocks(plan), exported_head(topology, plan.head)
     classes = collect_class_sources(_classes(plan, parts, head))
@@ -105,7 +112,7 @@ def write_source(topology: Topology, title: str, parameters: int, weights: str =
 
 
 def safe_title(name: str) -> str:
-    """A name that anyone may have chosen, in words that cannot end a docstring."""
+    """Return a name, which may come from anyone, as at most 50 characters that cannot end a docstring."""
     return re.sub(r"[^A-Za-z0-9 .,:/()+_-]+", "?", name).strip()[:50] or "network"
 
 
@@ -121,11 +128,13 @@ def _title(topology: Topology, name: str, parameters: int) -> str:
 def _notes(topology: Topology, plan: Blueprint) -> str:
     kept = (f"y{node} is the output of {f'block {node}' if node else 'the stem'}" for node in sorted(plan.last_use))
     example = "; " + next(kept) if plan.last_use else ""
-    return f"{skips_in_words(topology)}{example}. Needs torch alone, load_weights safetensors. Written by skipnas."
+    return (
+        f"{skips_in_words(topology)}{example}. It needs torch; load_weights also needs safetensors. Written by skipnas."
+    )
 
 
 def skips_in_words(topology: Topology) -> str:
-    """`12 blocks: 7 add, 2 long concat, 3 without a skip`."""
+    """Return `12 blocks: 7 add, 2 long concat, 3 without a skip`."""
     kinds = Counter(
         ("" if wire.short else "long ") + block.skip.kind if block.skip else "without a skip"
         for block, wire in zip(topology.blocks, topology.wiring.wires, strict=True)
@@ -136,7 +145,7 @@ def skips_in_words(topology: Topology) -> str:
 
 
 def _classes(plan: Blueprint, parts: tuple[BlockGroup, ...], head: ExportedHead) -> list[str]:
-    """The names of our classes that the file needs, in the order of their first use."""
+    """Return the names of the classes of nas.network.ops that the file needs, in the order of their first use."""
     inner = [call.name for group in parts for calls in group.modules.values() for call in calls]
     names = dict.fromkeys([plan.stem.name, *inner, head.call.name])
     return [name for name in names if not name.startswith("nn.") and name not in BARE_STEMS]
@@ -152,7 +161,7 @@ def _init(
 
 
 def _initialisation(text: str) -> list[str]:
-    """What nas.network.network.initialise does, for the modules that the text makes."""
+    """Return lines that do what nas.network.network.initialise does, for the kinds of modules that the text makes."""
     convolutions = [name for name in ("nn.Conv2d", "nn.ConvTranspose2d") if f"{name}(" in text]
     cases = []
     if convolutions:
@@ -164,8 +173,8 @@ def _initialisation(text: str) -> list[str]:
 
 
 def _as_data(topology: Topology) -> str:
-    """JSON without a space: a topology has the vocabulary's words only, none of which needs escaping."""
+    """Return the topology as JSON without spaces. Raises ExportError for a word that would need escaping in Python."""
     text = json.dumps(topology.to_dict(), separators=(",", ":"))
     if not re.fullmatch(r'[\w{}\[\]",:.+-]*', text, re.ASCII):
-        raise ExportError("a topology with other words than the vocabulary's cannot be written as code")
+        raise ExportError("a topology with words that are not in the vocabulary cannot be written as code")
     return text

@@ -1,4 +1,4 @@
-"""The ends of the exported network: where plain Python says a stem or a head better than a class, it does."""
+"""Write the stem and the head of the exported network; simple ones are expressions instead of classes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ from nas.topology.block import options_of
 from nas.topology.vocabulary import HEADS, STEMS
 
 BARE_STEMS = {"Input": "x", "Flatten": "x.flatten(1)"}
-# head → what its layer reads of the last features; the layer's name in our class
+# head → the code that prepares the last features for its layer; head → the name of the layer in our class
 POOLED = {"Classify": ".mean((2, 3))", "ClassifySequence": ".mean(1)", "Conv1x1": "", "nn.Linear": ""}
 INNER = {"Conv1x1": "conv", "nn.Linear": "", "LanguageModel": "decoder"}
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedHead:
-    """self.head: the call that makes it, what `forward` and `reset_classifier` do, and its old name of `head`."""
+    """The head of the exported network, `self.head`.
+
+    call        the constructor call that makes it
+    forward     the lines of `forward`
+    reset       the line of `reset_classifier`
+    built_name  the name of the same module in the built network: `head`, or a part of it
+    """
 
     call: Call
     forward: list[str]
@@ -26,7 +32,7 @@ class ExportedHead:
 
 
 def exported_head(topology: Topology, call: Call) -> ExportedHead:
-    """The head as the exported file has it."""
+    """Return the head of the exported file; `call` makes the head of the built network."""
     inner = INNER.get(call.name, "linear")
     if call.name not in POOLED:
         forward = [f"return self.head(self.forward_features(x))  # {batched(output_shape(topology))}"]
@@ -55,13 +61,13 @@ def _pooled(topology: Topology, call: Call) -> list[str]:
 
 
 def _reset(name: str, layer: Call) -> str:
-    """The layer anew with `num_classes` outputs, on the device and in the precision of the old one."""
+    """Return the line that replaces the layer by one with `num_classes` outputs, on the same device and dtype."""
     call = str(Call(layer.name, (layer.args[0], 0, *layer.args[2:]), layer.kwargs)).replace(", 0", ", num_classes", 1)
     return f"{name} = {call}.to({name}.weight)"
 
 
 def output_shape(topology: Topology) -> tuple[int, ...]:
-    """The outputs for one sample: (outputs,), (outputs, H, W), or (T, outputs) of a language model."""
+    """Return the output's shape for one sample: (outputs,), (outputs, H, W), or (T, outputs) of a language model."""
     output = HEADS[topology.head.op].output
     if output == "pixel":
         return (topology.outputs, *topology.input[1:])
@@ -69,11 +75,12 @@ def output_shape(topology: Topology) -> tuple[int, ...]:
 
 
 def batched(shape: tuple[int, ...]) -> str:
+    """Return the shape of a batch as text: (B, 3, 32, 32)."""
     return f"(B, {', '.join(map(str, shape))})"
 
 
 def example(topology: Topology) -> str:
-    """An input that the network reads, as an expression."""
+    """Return the code of an example input, a batch of one sample."""
     sizes = ", ".join(map(str, (1, *topology.input)))
     if STEMS[topology.stem.op].reads_tokens:
         return f"torch.randint({options_of(topology.stem)['vocabulary']}, ({sizes}))"
@@ -81,5 +88,5 @@ def example(topology: Topology) -> str:
 
 
 def exported_stem(plan: Blueprint) -> list[tuple[str, Call]]:
-    """The stem as a module, where it is one."""
+    """Return (attribute, constructor call) of the stem; nothing if it is written as an expression."""
     return [] if plan.stem.name in BARE_STEMS else [("stem", plan.stem)]

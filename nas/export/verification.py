@@ -1,4 +1,4 @@
-"""Proof that an exported file computes what the network of its topology computes, in an interpreter without nas."""
+"""Prove that an exported file computes what the network of its topology computes, in an interpreter without nas."""
 
 from __future__ import annotations
 
@@ -25,15 +25,17 @@ if TYPE_CHECKING:
     from nas.network import Network
 
 BATCHES = (2, 3)
-TOLERANCE = 1e-5  # of float32 sums in another order
-LONGEST = 16  # tokens of a sequence that are enough to compare
+TOLERANCE = 1e-5  # float32 sums in another order differ by less
+LONGEST = 16  # tokens of a sequence that is compared
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A file to prove: the topology that it should compute, with these weights of `build(topology)` or fresh ones.
+    """A file to prove.
 
-    formats: those to write beside it, with the same weights, and to prove likewise.
+    topology  the network that the file should compute
+    weights   a state_dict of `build(topology)`; None for random weights
+    formats   other formats, which are written beside the file with the same weights, and proven as well
     """
 
     path: Path
@@ -44,9 +46,10 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """How far a file is from the network, as a share of the largest value (or of 1, if that is larger).
+    """The largest differences between a file and the network, relative to the largest value (or to 1, if larger).
 
-    milliseconds: a forward pass of one sample, on this machine's processor; formats: the logits of each.
+    milliseconds  the time of a forward pass of one sample on the processor of this machine
+    formats       the difference of the logits of every other format
     """
 
     logits: float
@@ -56,16 +59,16 @@ class Proof:
 
 
 def verify(path: Path | str, topology: Topology, weights: Mapping[str, Tensor] | None = None) -> Proof:
-    """The proof for one file. Raises ExportError where it does not compute what `build(topology)` computes.
+    """Return the proof of one file. Raises ExportError if it does not compute what `build(topology)` computes.
 
-    A fresh interpreter that cannot import nas runs the file, loads the weights strictly, and compares the logits of
+    A new interpreter that cannot import nas runs the file, loads the weights strictly, and compares the logits of
     two batches in eval mode and every gradient in train mode.
     """
     return verify_all([Case(Path(path), topology, weights)])[0]
 
 
 def verify_all(cases: Sequence[Case]) -> list[Proof]:
-    """The proofs for several files, in one fresh interpreter. Raises ExportError for the first that differs."""
+    """Return the proofs of several files, from one new interpreter. Raises ExportError for the first that differs."""
     with tempfile.TemporaryDirectory(prefix="nas-export-") as folder:
         answers = _ask([_prepare(case, Path(folder) / str(number)) for number, case in enumerate(cases)])
     return [_proof(case, answer) for case, answer in zip(cases, answers, strict=True)]
@@ -89,7 +92,7 @@ def _check(file: str, what: str, difference: float, tolerance: float) -> None:
 
 
 def _ask(cases: list[dict[str, Any]]) -> list[dict[str, float | str]]:
-    """What the fresh interpreter says of every case."""
+    """Run proof.py in a new interpreter and return its answer for every case. Raises ExportError if it fails."""
     import torch
 
     needs = {"torch", "safetensors"}.union(*(FORMATS[name].needs for case in cases for name in case["formats"]))
@@ -99,13 +102,15 @@ def _ask(cases: list[dict[str, Any]]) -> list[dict[str, float | str]]:
         [sys.executable, "-I", "-S", proof.__file__], input=job, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise ExportError(f"the fresh interpreter failed: {(done.stderr.strip() or '?').splitlines()[-1][:300]}")
+        raise ExportError(
+            f"the interpreter that runs the exported file failed: {(done.stderr.strip() or '?').splitlines()[-1][:300]}"
+        )
     answers: list[dict[str, float | str]] = json.loads(done.stdout.splitlines()[-1])
     return answers
 
 
 def _prepare(case: Case, folder: Path) -> dict[str, Any]:
-    """The weights and what the built network computes with them, as files."""
+    """Write the weights, and what the built network computes with them, to files; return the case for proof.py."""
     from nas.network import build
 
     folder.mkdir()
@@ -131,7 +136,7 @@ def _load(network: Network, case: Case) -> None:
 
 
 def _expected(network: Network, topology: Topology) -> dict[str, Tensor]:
-    """The inputs, the logits in eval mode, and the gradients of mean(logits²) on the first batch in train mode."""
+    """Return the inputs, the logits in eval mode, and the first batch's gradients of mean(logits²) in train mode."""
     import torch
 
     inputs = [_batch(topology, size) for size in BATCHES]
@@ -150,14 +155,15 @@ def _batch(topology: Topology, size: int) -> Tensor:
 
     from nas.network.samples import sample_inputs
 
-    length = max(1, min(LONGEST, topology.input[0]) + BATCHES[0] - size)  # another one in each batch
+    length = max(1, min(LONGEST, topology.input[0]) + BATCHES[0] - size)  # the batches differ in length
     return sample_inputs(topology, size, tokens=length, generator=torch.Generator().manual_seed(size))
 
 
 def _perturb(network: Network, topology: Topology) -> None:
     """Move every parameter off its initial value, and every norm to the statistics of a batch.
 
-    At an initial value such as 0 or 1 a file could use a parameter wrongly and still give the same logits and gradients.
+    At an initial value such as 0 or 1, a file could use a parameter wrongly and still have the same logits and
+    gradients.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Weights under the names of the exported network, and their file."""
+"""Rename weights to the names of the exported network, and serialise them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLACE = re.compile(r"blocks\.\d+\.\w+|head(\.\w+)?")
 
 
 def rename_tensors(topology: Topology, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state_dict of `nas.build(topology)` under the names of the exported network; gradients likewise.
+    """Return a state_dict of `nas.build(topology)`, or its gradients, under the names of the exported network.
 
     Raises ExportError for a name that the built network does not have.
     """
@@ -36,14 +36,14 @@ def rename_tensors(topology: Topology, state: Mapping[str, Tensor]) -> dict[str,
 
 
 def _split(key: str, head: str) -> tuple[str, str, str]:
-    """blocks.3.project.conv.weight → blocks.3.project, conv.weight."""
+    """Split the key of a tensor: blocks.3.project.conv.weight is blocks.3.project, a dot, conv.weight."""
     parts = key.split(".")
     depth = 3 if parts[0] == "blocks" else head.count(".") + 1 if parts[0] == "head" else 1
     return ".".join(parts[:depth]), "." * (len(parts) > depth), ".".join(parts[depth:])
 
 
 def safetensors_bytes(state: Mapping[str, Tensor]) -> bytes:
-    """The file's content; tensors that share memory (tied weights) are written once under each name."""
+    """Return the content of a .safetensors file; tied weights, which share memory, are written under each name."""
     from safetensors.torch import save
 
     return save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()})

@@ -1,4 +1,4 @@
-"""Topology → files: proven in a temporary folder, then put in their places, whole or not at all."""
+"""Write the files of a topology: they are proven in a temporary folder, then moved to their places."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def export_code(
     title: str | None = None,
     formats: Iterable[str] = (),
 ) -> Path:
-    """The network of `topology` as one Python file that imports torch alone; its path.
+    """Write the network of `topology` as one Python file that imports torch alone, and return the path of the file.
 
     path     the file (net.py), or the folder in which it will be network.py
-    weights  a state_dict of `nas.build(topology)`: written beside it under the file's own names, as net.safetensors
-             or weights.safetensors
-    title    what the file says it is; the file's name unless given
-    formats  written besides, under its name: "pt2" for torch.export, "onnx" (the extra `onnx`); they hold the weights,
-             or random ones, and read batches of any size
+    weights  a state_dict of `nas.build(topology)`: written beside the file as net.safetensors or weights.safetensors,
+             under the names of the exported network
+    title    the name of the network in the file; by default the name of the file
+    formats  other formats, written beside the file under its name: "pt2" (torch.export) and "onnx" (needs the extra
+             `onnx`); they contain the weights, or random ones, and accept batches of any size
 
-    What is written is run first by a fresh interpreter that cannot import nas, and compared with the built network:
-    logits of two batches, in every format, and every gradient. Raises ExportError, and writes nothing, where one
-    differs or cannot be written.
+    Before the files are written, a new interpreter that cannot import nas runs them, and the logits of two batches (in
+    every format) and every gradient are compared with the built network. Raises ExportError, and writes nothing, if
+    one differs or cannot be written.
     """
     return _export(topology, Path(path), weights, title, formats)[0]
 
@@ -55,10 +55,12 @@ def export_topology(
     formats: Iterable[str] = (),
     card: Card | None = None,
 ) -> Path:
-    """A folder with network.py, card.md, of a trained network weights.safetensors, and other formats; its path.
+    """Write network.py, card.md, the weights (if given) and other formats to a folder, and return its path.
 
-    A path that ends in .py is the file alone, as of `export_code`. Raises ExportError, and writes nothing, where the
-    file would not compute the network.
+    A path that ends in .py is a file, written by `export_code` without a card. Raises ExportError, and writes nothing,
+    if the file would not compute the network.
+
+    card: the known facts about the network; the arguments are otherwise those of `export_code`.
     """
     folder = Path(folder)
     if folder.suffix == ".py":
@@ -79,7 +81,7 @@ def export_topology(
 def _export(
     topology: Topology, path: Path, weights: Weights | None, title: str | None, formats: Iterable[str]
 ) -> tuple[Path, Proof]:
-    """Write network.py, its weights and the other formats, once they are proven."""
+    """Prove network.py and the other formats, and then write them and the weights; return the path and the proof."""
     from nas.network import build
 
     others = known_formats(formats)
@@ -102,6 +104,6 @@ def _export(
 def _write(path: Path, content: str | bytes) -> Path:
     try:
         return write_whole(path, content)
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+    except (OSError, ValueError) as error:  # ValueError: the name is not allowed for a file
         place = str(path) if str(path).isprintable() and len(str(path)) <= 300 else repr(str(path))[:300]
         raise ExportError(f"{place} cannot be written: {getattr(error, 'strerror', None) or error}") from None

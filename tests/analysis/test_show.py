@@ -53,5 +53,5 @@ def test_options_are_said_once_where_all_blocks_share_them() -> None:
 
 
 def test_costs_must_be_of_every_part() -> None:
-    with pytest.raises(ValueError, match="5 costs must be given, one a part, but got 1"):
+    with pytest.raises(ValueError, match="5 costs must be given, one per part, but got 1"):
         topology_table(chain([None] * 3), [(1, 1)])

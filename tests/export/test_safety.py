@@ -111,10 +111,10 @@ def test_a_topology_takes_no_other_words(word: str) -> None:
         ("TOPOLOGY = '" + "[" * 100_000 + "'", "TOPOLOGY cannot be read"),
         ("TOPOLOGY = " + "(" * 10_000, "TOPOLOGY cannot be read"),
         ("TOPOLOGY = '{}'", "input must be a list"),
-        ("import os", "carries no TOPOLOGY"),
-        ("", "carries no TOPOLOGY"),
+        ("import os", "has no TOPOLOGY"),
+        ("", "has no TOPOLOGY"),
         ("this is no program", "TOPOLOGY cannot be read"),
-        ("x = 1\x00", "cannot be read|no text"),
+        ("x = 1\x00", "cannot be read|not UTF-8 text"),
     ],
 )
 def test_a_file_that_is_no_exported_network(text: str, said: str, tmp_path: Path, monkeypatch) -> None:
@@ -147,7 +147,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(TopologyError, match="cannot be read: No such file"):
         read_topology(tmp_path / "missing.py")
     (tmp_path / "binary.py").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(TopologyError, match="it is no text"):
+    with pytest.raises(TopologyError, match="not UTF-8 text"):
         read_topology(tmp_path / "binary.py")
     with (tmp_path / "large.py").open("wb") as file:
         file.truncate(2**30)

@@ -2,8 +2,8 @@
 
     network = load_weights("weights.safetensors")  # Network() is untrained
 
-61 blocks: 58 concat, 3 without a skip. Needs torch alone, load_weights safetensors.
-Written by skipnas.
+61 blocks: 58 concat, 3 without a skip. It needs torch; load_weights also needs
+safetensors. Written by skipnas.
 """
 
 import timeit
@@ -108,12 +108,12 @@ class Network(nn.Module):
         return self.head(self.forward_features(x))  # (B, 1000)
 
     def reset_classifier(self, num_classes: int) -> None:
-        """A new, untrained last layer for another number of classes."""
+        """Replace the last layer by an untrained one for another number of classes."""
         self.head.linear = nn.Linear(1024, num_classes).to(self.head.linear.weight)
 
 
 def load_weights(path: str) -> Network:
-    """The network with all weights of a .safetensors file, for evaluation."""
+    """Return the network in eval mode, with the weights of a .safetensors file."""
     from safetensors.torch import load_file
 
     network = Network()

@@ -3,7 +3,7 @@
     network = load_weights("weights.safetensors")  # Network() is untrained
 
 17 blocks: 5 add, 4 concat, 3 gate, 1 long concat, 4 without a skip; y4 is the output of
-block 4. Needs torch alone, load_weights safetensors. Written by skipnas.
+block 4. It needs torch; load_weights also needs safetensors. Written by skipnas.
 """
 
 import timeit
@@ -159,12 +159,12 @@ class Network(nn.Module):
         return self.head(self.forward_features(x).mean((2, 3)))  # (B, 10)
 
     def reset_classifier(self, num_classes: int) -> None:
-        """A new, untrained last layer for another number of classes."""
+        """Replace the last layer by an untrained one for another number of classes."""
         self.head = nn.Linear(72, num_classes).to(self.head.weight)
 
 
 def load_weights(path: str) -> Network:
-    """The network with all weights of a .safetensors file, for evaluation."""
+    """Return the network in eval mode, with the weights of a .safetensors file."""
     from safetensors.torch import load_file
 
     network = Network()
