@@ -24,14 +24,14 @@ def recorded_proxies(space: SearchSpace, topology: Topology) -> dict[str, float 
     }
 
 
-def features(space: SearchSpace, topology: Topology) -> dict[str, float]:
+def features_of(space: SearchSpace, topology: Topology) -> dict[str, float]:
     """Return the features for the topology sampler besides those of the blocks: paths, and the requested proxies."""
-    seen = describe(topology)
+    values = describe(topology)
     if space.search.proxies:
         from nas.cost.proxies import compute_proxies
 
-        seen |= compute_proxies(topology, space.search.proxies, space.recipe)
-    return seen
+        values |= compute_proxies(topology, space.search.proxies, space.recipe)
+    return values
 
 
 def most_promising(space: SearchSpace, topologies: Sequence[Topology]) -> int:

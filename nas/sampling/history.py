@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.sampling.parameters import Parameters
 from nas.sampling.points import Domain, Point
-from nas.sampling.topologies import Features, Topologies
+from nas.sampling.topologies import FeatureFunction, Topologies
 from nas.space import SearchSpace
 from nas.study import compat
 
@@ -56,7 +56,7 @@ class Observation:
 class History:
     """The observations of one study, read while it grows. `domain` is None until a trial has parameters."""
 
-    def __init__(self, study: Study, space: SearchSpace | None, features: Features) -> None:
+    def __init__(self, study: Study, space: SearchSpace | None, features: FeatureFunction) -> None:
         self._study = compat.study_key(study)
         self._signs = np.array([-1.0 if way == StudyDirection.MINIMIZE else 1.0 for way in study.directions])
         self._observations: dict[int, Observation] = {}

@@ -18,7 +18,7 @@ from nas.sampling.columns import Columns
 from nas.sampling.history import History, Observation
 from nas.sampling.points import Domain, Point
 from nas.sampling.surrogate import GaussianProcess, Posterior, normal_scores
-from nas.sampling.topologies import Features
+from nas.sampling.topologies import FeatureFunction
 from nas.space import SearchSpace
 from nas.study.pareto import pareto_rank
 
@@ -39,7 +39,7 @@ FRONT = 40  # the most points of a front: the number of boxes grows with a power
 class Optimizer:
     """The proposals for one study. It keeps candidates and models from one proposal to the next."""
 
-    def __init__(self, study: Study, space: SearchSpace | None, features: Features, rng: random.Random) -> None:
+    def __init__(self, study: Study, space: SearchSpace | None, features: FeatureFunction, rng: random.Random) -> None:
         self._rng = rng
         self._history = History(study, space, features)
         self._pool: Pool | None = None

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-PointFeatures = Mapping[str, str | float]
+Features = Mapping[str, str | float]
 
 
 @dataclass(eq=False, frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Point:
 
     params: Mapping[str, Any]
     key: Hashable
-    features: PointFeatures
+    features: Features
 
 
 class Domain(Protocol):

@@ -14,7 +14,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.sampling.optimizer import Optimizer
-from nas.sampling.topologies import Features
+from nas.sampling.topologies import FeatureFunction
 from nas.space import SearchSpace
 from nas.study import compat
 from nas.topology.paths import describe
@@ -41,7 +41,7 @@ class TopologySampler(BaseSampler):
         space: SearchSpace | None = None,
         *,
         seed: int | None = None,
-        features: Features = describe,
+        features: FeatureFunction = describe,
         constraints_func: Callable[[FrozenTrial], Sequence[float]] | None = None,
     ) -> None:
         self.space, self._features = space, features

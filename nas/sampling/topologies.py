@@ -14,7 +14,7 @@ from nas.space import SearchSpace
 from nas.topology import Topology
 from nas.topology.block import options_of
 
-Features = Callable[[Topology], Mapping[str, float | None]]
+FeatureFunction = Callable[[Topology], Mapping[str, float | None]]
 DRAWN = 50  # random topologies that give the statistics of a feature
 
 
@@ -28,7 +28,7 @@ class Topologies:
 
     fresh = 30
 
-    def __init__(self, space: SearchSpace, features: Features) -> None:
+    def __init__(self, space: SearchSpace, features: FeatureFunction) -> None:
         self.space, self._features = space, features
         rng = random.Random(0)
         drawn = [features(space.sample(GuidedTrial({}, rng))) for _ in range(DRAWN)]

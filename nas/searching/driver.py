@@ -64,7 +64,7 @@ def search(
     gpus_per_trial  a number up to 1; "auto" for the share of a GPU that the predicted memory of each candidate needs
                     (nas.searching.packing); by default each candidate has a GPU
     gpu_memory      with "auto": bytes of each GPU that this search may use, or a text such as 24GiB; by default all
-    sampler         a name in nas.sampling.samplers.SAMPLERS; the default is that of the space
+    sampler         a name in nas.sampling.named.SAMPLERS; the default is that of the space
     seed            of the sampler and of every candidate; the default is that of the space
     baselines       name → topology, tried first besides those of the space; they need not be points of the space
     reuse           names or folders of runs of the same task and recipe: a topology that one of them has finished

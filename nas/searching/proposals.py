@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.errors import OverLimits, SpaceError, TopologyError
 from nas.sampling.features import most_promising, recorded_proxies
-from nas.sampling.samplers import Enumeration
+from nas.sampling.named import Enumeration
 from nas.sampling.topologies import GuidedTrial
 from nas.searching.candidate import Candidate, PredictCost
 from nas.searching.sampler_study import SamplerStudy, limit_excess

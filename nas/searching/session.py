@@ -15,7 +15,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from nas.sampling.samplers import make_sampler
+from nas.sampling.named import make_sampler
 from nas.searching.candidate import Candidate, PredictCost
 from nas.searching.observer import SearchObserver
 from nas.searching.outcome import FinalState, TrialOutcome, final_state, objective_values

@@ -10,8 +10,8 @@ import pytest
 from optuna.trial import TrialState
 
 from nas.errors import SpaceError
-from nas.sampling import features as foresight
-from nas.sampling.samplers import make_sampler
+from nas.sampling.features import most_promising
+from nas.sampling.named import make_sampler
 from nas.searching.outcome import TrialOutcome
 from nas.searching.proposals import Proposer
 from nas.searching.session import Session
@@ -88,8 +88,8 @@ def test_a_proxy_that_is_not_a_number_is_the_least(monkeypatch: pytest.MonkeyPat
     values = iter([math.nan, -5.0, -math.inf])
     monkeypatch.setattr("nas.cost.proxies.compute_proxies", lambda topology, names, recipe: {"naswot": next(values)})
     space = scripted.space(prefilter="naswot")
-    assert foresight.most_promising(space, [next(space.enumerate())] * 3) == 1
-    assert foresight.most_promising(scripted.space(), [next(space.enumerate())] * 3) == 0
+    assert most_promising(space, [next(space.enumerate())] * 3) == 1
+    assert most_promising(scripted.space(), [next(space.enumerate())] * 3) == 0
 
 
 def test_everything_leaves_nothing_to_filter() -> None:

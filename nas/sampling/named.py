@@ -1,4 +1,4 @@
-"""The samplers by name: ours and those of Optuna, each with a seed."""
+"""The samplers by the names that a space may give: ours and those of Optuna, each with a seed."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Callable
 from optuna import samplers
 from optuna.exceptions import ExperimentalWarning
 
-from nas.sampling.features import features
+from nas.sampling.features import features_of
 from nas.sampling.sampler import TopologySampler
 from nas.space import SearchSpace
 
 
 def topology(space: SearchSpace, seed: int) -> samplers.BaseSampler:
     """Return the topology sampler (nas.sampling.sampler), which is the default."""
-    return TopologySampler(space, seed=seed, features=functools.partial(features, space))
+    return TopologySampler(space, seed=seed, features=functools.partial(features_of, space))
 
 
 def tpe(space: SearchSpace, seed: int) -> samplers.BaseSampler:
