@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from nas.errors import SpaceError
 from nas.space import SearchSpace, available, quantities
 from nas.space.document import parse
+from nas.topology.vocabulary import JOINS
 
 FILE = """\
 task: digits
@@ -83,7 +84,7 @@ def test_the_resolved_space_is_plain_data_that_reads_back(tmp_path: Path) -> Non
         (
             "kinds:",
             "kind:",
-            ":9: skips.kind: is unknown here: it must be one of add, concat, gate, mul, kinds, long, wh",
+            f":9: skips.kind: is unknown here: it must be one of {', '.join(JOINS)}, kinds, long, wh",
         ),
         (
             "stride: 2",
@@ -103,7 +104,7 @@ def test_the_resolved_space_is_plain_data_that_reads_back(tmp_path: Path) -> Non
         (
             "gate, long]",
             "gat, long]",
-            ":9: skips.kinds[4]: must be one of none, add, concat, gate, mul, long, but got 'g",
+            f":9: skips.kinds[4]: must be one of none, {', '.join(JOINS)}, long, but got 'g",
         ),
         (
             "[accuracy, params]",
