@@ -1,4 +1,4 @@
-from .card import Card as Card
+from .card import ModelCard as ModelCard
 from .reading import read_topology as read_topology
 from .runs import export_run as export_run
 from .verification import verify as verify

@@ -1,4 +1,4 @@
-"""card.md: what a network is, what is known of it and how far to trust it, and how to load it."""
+"""Write card.md: the description of an exported network, its measured results and their limits, and how to load it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.export.source import skips_in_words
-from nas.export.stem_and_head import batched, example, output_shape
+from nas.export.source import summarize_skips
+from nas.export.stem_and_head import example_input, output_shape, shape_text
 from nas.topology import Topology
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ LONGEST = 400
 
 
 @dataclass(frozen=True)
-class Card:
-    """What is known of a network besides its topology.
+class ModelCard:
+    """The facts about a network that are not in its topology.
 
     facts       name → value, in the order of the table: task, metric, data, seed, …
-    notes       sentences that a reader should have read before using it
-    columns     of the table of neighbours, after their trial
-    neighbours  (trial, value of each column): other networks of the search that nothing beats
-    recipe      how it is trained, for the memory that this takes
+    notes       sentences that a user of the network should read first
+    columns     the titles of the table of neighbours, after the column of the trial
+    neighbours  its rows, (trial, value of each column): other networks of the search on the Pareto front
+    recipe      the training recipe, from which the training memory is computed
     """
 
     title: str
@@ -38,44 +38,47 @@ class Card:
     recipe: Recipe | None = None
 
 
-def written(
-    card: Card, topology: Topology, *, trained: bool, milliseconds: float, formats: Collection[str] = ()
+def render_card(
+    card: ModelCard, topology: Topology, *, trained: bool, milliseconds: float, formats: Collection[str] = ()
 ) -> str:
-    """The card as Markdown, in which no name or setting is more than words."""
+    """Return the card as Markdown, in which every value is escaped.
+
+    trained: weights are exported too; milliseconds: a forward pass of one sample; formats: other exported formats.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
-        finalize=words,
+        finalize=escape_markdown,
         keep_trailing_newline=True,
-        autoescape=False,  # it writes Markdown: `finalize` sees every value
+        autoescape=False,  # the text is Markdown: `finalize` escapes every value
     )
     return environment.get_template("card.md.j2").render(
         card=card,
         trained=trained,
         formats=formats,
-        line=f"{skips_in_words(topology)}. {topology.describe()}",
+        line=f"{summarize_skips(topology)}. {topology.describe()}",
         rows=[*(card.facts or {}).items(), *_costs(card, topology, milliseconds)],
-        example=example(topology),
+        example=example_input(topology),
         output=(1, *output_shape(topology)),
     )
 
 
-def words(value: object) -> str:
-    """The value as plain words on one line: nothing of it is Markdown or HTML."""
+def escape_markdown(value: object) -> str:
+    """Return the value as one line of plain text, in which Markdown and HTML are escaped."""
     text = "".join(sign if sign.isprintable() else " " for sign in str(value))
     text = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
     return " ".join(text.split()).translate(ESCAPED)
 
 
-def _costs(card: Card, topology: Topology, milliseconds: float) -> Iterator[tuple[str, str]]:
+def _costs(card: ModelCard, topology: Topology, milliseconds: float) -> Iterator[tuple[str, str]]:
     from nas.cost import measure
     from nas.tasks.recipe import Recipe
 
     recipe = card.recipe or Recipe()
     cost = measure(topology, recipe)
-    yield "input → output", f"{batched(topology.input)} → {batched(output_shape(topology))}"
+    yield "input → output", f"{shape_text(topology.input)} → {shape_text(output_shape(topology))}"
     yield "parameters", f"{cost.params:,}"
     yield "FLOPs", f"{cost.flops:,} multiply-adds a sample"
     yield (
@@ -86,15 +89,16 @@ def _costs(card: Card, topology: Topology, milliseconds: float) -> Iterator[tupl
         ),
     )
     latency = f"{milliseconds:.2f}" if milliseconds < 10 else f"{milliseconds:,.0f}"
-    yield "latency", f"{latency} ms a sample, on the processor of the machine that wrote this"
+    yield "latency", f"{latency} ms a sample, on the processor of the machine that wrote this card"
     yield "key", topology.key
     yield "versions", ", ".join(f"{name} {version}" for name, version in versions().items())
 
 
 def versions() -> dict[str, str]:
-    """Of the package that wrote the file and of torch."""
+    """Return the versions of this package and of torch."""
     return {name: importlib.metadata.version(name) for name in ("skipnas", "torch")}
 
 
 def mebibytes(value: float) -> str:
+    """Return bytes in MiB with one decimal, 12.3 MiB, or from 1 GiB on in GiB with two, 1.20 GiB."""
     return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.1f} MiB"

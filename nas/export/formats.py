@@ -27,9 +27,9 @@ FORMATS = {
 }
 
 
-def formats(words: Iterable[str]) -> tuple[str, ...]:
+def check_formats(names: Iterable[str]) -> tuple[str, ...]:
     """Return the formats other than "py", each once. Raises ExportError if one is unknown or lacks a package."""
-    found = tuple(dict.fromkeys(word for word in words if word != "py"))
+    found = tuple(dict.fromkeys(name for name in names if name != "py"))
     for word in found:
         if word not in FORMATS:
             raise ExportError(expected("format", word, ("py", *FORMATS)))

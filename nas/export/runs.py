@@ -1,4 +1,4 @@
-"""A run's winner, or any of its trials, as files: what the record knows of it goes into the card."""
+"""Export the winner of a run, or any of its trials, with a card of what the run recorded about it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import ExportError, TaskError
-from nas.export.card import Card, mebibytes
-from nas.export.formats import FORMATS
-from nas.export.formats import formats as known_formats
+from nas.export.card import ModelCard, mebibytes
+from nas.export.formats import FORMATS, check_formats
 from nas.export.write import Weights, export_topology
 from nas.study.attributes import directions
 from nas.study.pareto import pareto_rank
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from nas.study import Run
     from nas.tasks import Splits, Task
 
-Row = dict[str, Any]  # of the run's frame
+Row = dict[str, Any]  # a row of the run's frame
 
 NEIGHBOURS = 2  # to each side
 SHOWN = {"params": "{:,.0f}".format, "memory": mebibytes, "flops": "{:,.0f}".format}
@@ -29,11 +28,11 @@ SHOWN = {"params": "{:,.0f}".format, "memory": mebibytes, "flops": "{:,.0f}".for
 def export_run(
     run: Run, number: int | None = None, path: Path | str | None = None, *, formats: Iterable[str] = ()
 ) -> Path:
-    """The best trial of a run (or trial `number`) as network.py, weights.safetensors and card.md; their folder.
+    """Write the best trial of a run (or trial `number`) as network.py, weights and card.md, and return their folder.
 
-    The folder is <run>/best, or <run>/trial-<number>, unless `path` names another. The weights are there if the run
-    kept them: it keeps those of its leaders. formats: see `export_code`. Raises RunError where there is no such
-    trial, ExportError where none was trained to the end or where the file would not compute the network.
+    The folder is <run>/best, or <run>/trial-<number>, unless `path` names another. The weights are written if the run
+    kept them, as it does for its leaders. formats: see `export_code`. Raises RunError if there is no such trial, and
+    ExportError if no trial was trained to the end or if the file would not compute the network.
     """
     chosen = run.winner if number is None else number
     if chosen is None:
@@ -41,7 +40,7 @@ def export_run(
     own = run.path / ("best" if number is None else f"trial-{number}")
     folder = Path(path) if path is not None else own
     topology, weights = run.topology(chosen), _weights(run, chosen)
-    card, others = card_of(run, chosen), known_formats(formats)
+    card, others = card_of(run, chosen), check_formats(formats)
     export_topology(topology, folder, weights=weights, title=card.title, formats=others, card=card)
     if folder == own:
         stale = {f"network.{name}" for name in FORMATS if name not in others}
@@ -50,12 +49,12 @@ def export_run(
     return folder
 
 
-def card_of(run: Run, number: int) -> Card:
-    """What the record of a run knows of a trial."""
+def card_of(run: Run, number: int) -> ModelCard:
+    """Return the card of a trial, from the record of the run."""
     rows, task = _rows(run), run.space.task
     row = rows[number]
     columns = (task.metric, *SHOWN)
-    return Card(
+    return ModelCard(
         title=f"{run.name}, trial {number}",
         facts=dict(_facts(run, row, task)),
         notes=tuple(_notes(run, row, rows)),

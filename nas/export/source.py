@@ -16,11 +16,11 @@ from nas.export.forward import forward_lines
 from nas.export.stem_and_head import (
     BARE_STEMS,
     ExportedHead,
-    batched,
-    example,
+    example_input,
     exported_head,
     exported_stem,
     output_shape,
+    shape_text,
 )
 from nas.network.blueprint import Blueprint, blueprint
 from nas.topology import Topology
@@ -99,7 +99,7 @@ def write_source(topology: Topology, title: str, parameters: int, weights: str =
         forward=_method(head.forward),
         reset=_method([head.reset]),
         topology=_as_data(topology),
-        example=example(topology),
+        example=example_input(topology),
     )
     text = "\n\n\n".join([*classes, body])
     header = HEADER.format(
@@ -121,19 +121,19 @@ def _method(lines: Iterable[str]) -> str:
 
 
 def _title(topology: Topology, name: str, parameters: int) -> str:
-    ends = f"{batched(topology.input)} -> {batched(output_shape(topology))}"
+    ends = f"{shape_text(topology.input)} -> {shape_text(output_shape(topology))}"
     return f"{safe_title(name)}: {parameters:,} parameters, {ends}."
 
 
 def _notes(topology: Topology, plan: Blueprint) -> str:
-    kept = (f"y{node} is the output of {f'block {node}' if node else 'the stem'}" for node in sorted(plan.last_use))
-    example = "; " + next(kept) if plan.last_use else ""
+    nodes = (f"y{node} is the output of {f'block {node}' if node else 'the stem'}" for node in sorted(plan.last_use))
+    kept = "; " + next(nodes) if plan.last_use else ""
     return (
-        f"{skips_in_words(topology)}{example}. It needs torch; load_weights also needs safetensors. Written by skipnas."
+        f"{summarize_skips(topology)}{kept}. It needs torch; load_weights also needs safetensors. Written by skipnas."
     )
 
 
-def skips_in_words(topology: Topology) -> str:
+def summarize_skips(topology: Topology) -> str:
     """Return `12 blocks: 7 add, 2 long concat, 3 without a skip`."""
     kinds = Counter(
         ("" if wire.short else "long ") + block.skip.kind if block.skip else "without a skip"

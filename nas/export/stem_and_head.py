@@ -35,7 +35,7 @@ def exported_head(topology: Topology, call: Call) -> ExportedHead:
     """Return the head of the exported file; `call` makes the head of the built network."""
     inner = INNER.get(call.name, "linear")
     if call.name not in POOLED:
-        forward = [f"return self.head(self.forward_features(x))  # {batched(output_shape(topology))}"]
+        forward = [f"return self.head(self.forward_features(x))  # {shape_text(output_shape(topology))}"]
         return ExportedHead(call, forward, _reset(f"self.head.{inner}", _last_layer(call)), "head")
     layer = _last_layer(call)
     return ExportedHead(
@@ -53,7 +53,7 @@ def _last_layer(call: Call) -> Call:
 
 
 def _pooled(topology: Topology, call: Call) -> list[str]:
-    value, shape = f"self.head(self.forward_features(x){POOLED[call.name]})", batched(output_shape(topology))
+    value, shape = f"self.head(self.forward_features(x){POOLED[call.name]})", shape_text(output_shape(topology))
     size = dict(call.kwargs).get("size")
     if size is None:
         return [f"return {value}  # {shape}"]
@@ -74,12 +74,12 @@ def output_shape(topology: Topology) -> tuple[int, ...]:
     return (*topology.input, topology.outputs) if output == "token" else (topology.outputs,)
 
 
-def batched(shape: tuple[int, ...]) -> str:
+def shape_text(shape: tuple[int, ...]) -> str:
     """Return the shape of a batch as text: (B, 3, 32, 32)."""
     return f"(B, {', '.join(map(str, shape))})"
 
 
-def example(topology: Topology) -> str:
+def example_input(topology: Topology) -> str:
     """Return the code of an example input, a batch of one sample."""
     sizes = ", ".join(map(str, (1, *topology.input)))
     if STEMS[topology.stem.op].reads_tokens:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.errors import ExportError
-from nas.export.card import Card, written
-from nas.export.formats import formats as known_formats
+from nas.export.card import ModelCard, render_card
+from nas.export.formats import check_formats
 from nas.export.source import write_source
 from nas.export.verification import Case, Proof, verify_all
 from nas.export.weights import rename_tensors, safetensors_bytes
@@ -53,7 +53,7 @@ def export_topology(
     weights: Weights | None = None,
     title: str | None = None,
     formats: Iterable[str] = (),
-    card: Card | None = None,
+    card: ModelCard | None = None,
 ) -> Path:
     """Write network.py, card.md, the weights (if given) and other formats to a folder, and return its path.
 
@@ -67,8 +67,8 @@ def export_topology(
         return export_code(topology, folder, weights=weights, title=title, formats=formats)
     title = title or folder.absolute().name
     _, proof = _export(topology, folder, weights, title, formats)
-    text = written(
-        card or Card(title),
+    text = render_card(
+        card or ModelCard(title),
         topology,
         trained=weights is not None,
         milliseconds=proof.milliseconds,
@@ -84,7 +84,7 @@ def _export(
     """Prove network.py and the other formats, and then write them and the weights; return the path and the proof."""
     from nas.network import build
 
-    others = known_formats(formats)
+    others = check_formats(formats)
     single = path.suffix == ".py"
     code = path if single else path / "network.py"
     beside = path.with_suffix(".safetensors") if single else path / "weights.safetensors"

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from nas.errors import ExportError
 from nas.export import export_code, export_topology, proof, verify_all
-from nas.export.formats import FORMATS, Format, formats
+from nas.export.formats import FORMATS, Format, check_formats
 from nas.export.verification import Case
 from nas.network import build
 from nas.network.samples import sample_inputs
@@ -104,4 +104,4 @@ def test_one_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(ExportError, match=r"needs a_package_that_nobody_has: pip install 'skipnas\[onnx\]'"):
         export_topology(ONE, tmp_path / "out", formats=["onnx"])
     assert not (tmp_path / "out").exists()
-    assert formats(["py"]) == ()
+    assert check_formats(["py"]) == ()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from nas.errors import ExportError, TopologyError
-from nas.export import Card, export_code, export_topology, read_topology, write
-from nas.export.card import words, written
+from nas.export import ModelCard, export_code, export_topology, read_topology, write
+from nas.export.card import escape_markdown, render_card
 from nas.export.source import safe_title, write_source
 from nas.export.verification import Proof
 from nas.topology import Topology, references
@@ -68,8 +68,8 @@ def test_a_card_holds_words(value: str) -> None:
     """Whatever a fact says, the card has the same lines, and none of it is a tag, a link, a cell or a fence."""
 
     def card(word: str) -> str:
-        return written(
-            Card(word, {word: word}, [word], [word], [[word, word]]), TOPOLOGY, trained=True, milliseconds=1.0
+        return render_card(
+            ModelCard(word, {word: word}, [word], [word], [[word, word]]), TOPOLOGY, trained=True, milliseconds=1.0
         )
 
     hostile, benign = card(value), card("benign")
@@ -82,8 +82,8 @@ def test_a_card_holds_words(value: str) -> None:
 
 
 def test_words_are_one_line_that_markdown_leaves_alone() -> None:
-    assert words("a `b` <c> [d](e) | *f*\n# g") == r"a \`b\` &lt;c&gt; \[d\](e) \| \*f\* # g"
-    assert len(words("<" * 10_000)) <= 4 * 400
+    assert escape_markdown("a `b` <c> [d](e) | *f*\n# g") == r"a \`b\` &lt;c&gt; \[d\](e) \| \*f\* # g"
+    assert len(escape_markdown("<" * 10_000)) <= 4 * 400
 
 
 @pytest.mark.parametrize("word", HOSTILE)
