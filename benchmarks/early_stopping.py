@@ -4,14 +4,15 @@ Claim       ASHA with several objectives (nas.searching.stopping) takes at least
             everything to the end, and the best candidate found is at most 0.2 points of accuracy worse.
 Ancestry    Li et al. 2020, "A system for massively parallel hyperparameter tuning" (arXiv:1810.05934).
 Conditions  The space search_spaces/digits.yaml with its objectives (accuracy, params, memory) and its baselines. For
-            every seed the baselines and then topologies drawn uniformly, 40 in all, are trained to the end, with
-            the CPU seconds of each epoch (what else the machine does does not count). With and without are then the
-            same trainings: the curves are replayed in their order on two slots, each epoch for as long as it took,
-            through the scheduler class that a search uses. What is stopped saves the epochs that it did not have,
-            and cannot be the best. `lost` is the best final accuracy of all minus that of those trained to the end,
-            `front` the share of the final Pareto front among them. Validation split; mean ± sd over the seeds.
+            every seed the baselines and then topologies drawn uniformly, 40 in all, are trained to the end, with the
+            CPU seconds of each epoch (other processes on the machine do not count). A search with early stopping and
+            one without are then compared on the same trainings: the curves are replayed in their order on two slots,
+            each epoch for as long as it took, through the scheduler class that a search uses. A candidate that is
+            stopped saves its later epochs, and cannot be the best. `lost` is the best final accuracy of all minus that
+            of those trained to the end, `front` the share of the final Pareto front among them. Validation split; mean
+            ± sd over the seeds.
             `--search 40` adds two searches of 40 candidates through Ray, as a user starts them: with and without, the
-            same seed. Their sampler learns from what it sees, so that their candidates are not the same.
+            same seed. The sampler learns from the trials, so that the candidates of the two are not the same.
 
     python -m benchmarks.early_stopping [--seeds 5] [--candidates 40] [--curves FILE] [--search N]
 """
@@ -73,7 +74,7 @@ class Training:
 
 
 def train(space: SearchSpace, evaluator: Evaluator, seed: int, count: int) -> Iterator[Training]:
-    """The space's baselines, then others within its limits: `count` in all."""
+    """Yield `count` trainings: of the baselines of the space, then of random topologies within its limits."""
     for name, topology in itertools.islice(_drawn(space, seed), count):
         curve: list[dict[str, float]] = []
         began = time.process_time()
@@ -83,7 +84,7 @@ def train(space: SearchSpace, evaluator: Evaluator, seed: int, count: int) -> It
                 curve.append({"epoch": record["epoch"], "accuracy": record["accuracy"], "seconds": now - began})
                 began = now
         except CandidateError:
-            pass  # it has the epochs that it has
+            pass  # the epochs until then are kept
         yield Training(name, topology.to_dict(), _price(space, topology), curve, len(curve) == evaluator.epochs)
 
 
@@ -104,14 +105,14 @@ def _price(space: SearchSpace, topology: Topology) -> dict[str, int]:
 
 
 def replay(space: SearchSpace, trainings: Sequence[Training], slots: int = 2) -> tuple[float, list[Training]]:
-    """The training seconds, and who was trained to the end, had the space's rule of early stopping been at work."""
+    """Return the training seconds with the space's rule of early stopping, and the trainings that it did not stop."""
     candidates = {
         str(number): Candidate(Topology.from_dict(one.topology), 0, one.predicted, baseline=one.baseline or None)
         for number, one in enumerate(trainings)
     }
     rule = scheduler(space, candidates.__getitem__)
     waiting = iter([number for number, one in enumerate(trainings) if one.curve])
-    running: list[tuple[float, int, int]] = []  # when an epoch ends, whose, which
+    running: list[tuple[float, int, int]] = []  # (end of the epoch in seconds, number of the candidate, epoch)
 
     def begin(now: float) -> None:
         if (number := next(waiting, None)) is not None:
@@ -139,12 +140,12 @@ def replay(space: SearchSpace, trainings: Sequence[Training], slots: int = 2) ->
 
 
 def _trial(number: int) -> Any:
-    """All that a scheduler reads of a trial of Tune."""
+    """Return the only part of a Tune trial that a scheduler reads."""
     return SimpleNamespace(trial_id=str(number))
 
 
 def ruled(space: SearchSpace, grace: int, reduction: int, costs: bool) -> SearchSpace:
-    """The space with this rule of early stopping; plain ASHA is what it is when nothing but accuracy matters."""
+    """Return the space with this rule of early stopping; without costs, accuracy is its only objective (plain ASHA)."""
     settings: dict[str, Any] = {"early_stopping": {"rule": "asha", "grace": grace, "reduction": reduction}}
     settings |= {} if costs else {"objectives": ["accuracy"]}
     data = space.to_dict()
@@ -154,7 +155,7 @@ def ruled(space: SearchSpace, grace: int, reduction: int, costs: bool) -> Search
 def compare(
     space: SearchSpace, rule: tuple[int, int, bool], trainings: Sequence[Training]
 ) -> tuple[float, float, float, float]:
-    """(time saved, accuracy lost by the best, share of the front that is kept, share trained to the end)."""
+    """Return (time saved, accuracy lost by the best, share of the front that is kept, share trained to the end)."""
     spent, finished = replay(ruled(space, *rule), trainings)
     everything = sum(record["seconds"] for one in trainings for record in one.curve)
     whole = [one for one in trainings if one.whole]
@@ -179,8 +180,8 @@ def _values(space: SearchSpace, trainings: Sequence[Training]) -> list[list[floa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--candidates", type=int, default=40, help="a seed")
-    parser.add_argument("--curves", type=Path, help="keep the trainings in this file, and go on with what it holds")
+    parser.add_argument("--candidates", type=int, default=40, help="candidates of each seed")
+    parser.add_argument("--curves", type=Path, help="a file that keeps the trainings; those it holds are not repeated")
     parser.add_argument("--search", type=int, metavar="N", help="two real searches of N candidates as well")
     options = parser.parse_args()
     space = SearchSpace.load("digits")
@@ -194,7 +195,7 @@ def main() -> None:
 
 
 def _trained(space: SearchSpace, seed: int, count: int, file: Path | None) -> list[Training]:
-    """The trainings of a seed, from the file where it holds them."""
+    """Return the trainings of a seed: from the file if it holds enough of them, otherwise new ones."""
     stored = json.loads(file.read_text()) if file is not None and file.is_file() else {}
     if len(stored.get(str(seed), [])) < count:
         began = time.perf_counter()
@@ -206,7 +207,7 @@ def _trained(space: SearchSpace, seed: int, count: int, file: Path | None) -> li
 
 
 def _search(space: SearchSpace, trials: int) -> None:
-    """Two searches as a user starts them."""
+    """Print the results of two real searches: one without early stopping, one with it."""
     print(f"\n{'search':24}{'epochs':>16}{'best, %':>16}{'finished':>16}{'stopped':>16}")
     data = space.to_dict()
     for rule in ("none", "asha"):

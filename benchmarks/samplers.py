@@ -1,10 +1,10 @@
 """How many evaluations does it take to find the best of a table of trained networks?
 
-Claim       TopologySampler finds it in fewer than the samplers of Optuna, evolution and local search.
+Claim       TopologySampler finds it in fewer evaluations than the samplers of Optuna, evolution and local search.
 Conditions  NAS-Bench-Macro (Su et al. 2021): 6,561 networks of eight layers, each one of three blocks, with the mean
             accuracy of three trainings on CIFAR-10. A sampler sees eight categorical parameters and nothing else. An
-            evaluation is a look-up; a network that is evaluated again counts again. 200 evaluations; every sampler
-            starts from the seeds 0, 1, …
+            evaluation reads the table; a network that is evaluated again counts again. A run has 200 evaluations, and
+            every sampler has the seeds 0, 1, …
 Figures     regret: points of accuracy below the best of the table after so many evaluations, mean over the seeds;
             found: share of seeds that found it; evaluations to it: their median; hypervolume of accuracy (up) and
             parameters (down) over that of the true front, both scaled to the table, reference at its worst values.
@@ -47,7 +47,7 @@ Strategy = Callable[[Evaluate, int], None]  # (evaluate, seed): evaluates until 
 
 
 class Bench:
-    """A table of networks: a code (one letter for each decision) → accuracy and parameters."""
+    """A table of networks: a code (one letter for each decision) → accuracy in points, and number of parameters."""
 
     def __init__(self, path: Path) -> None:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -57,10 +57,11 @@ class Bench:
         self.best = max(self.accuracy.values())
 
     def at_random(self, rng: random.Random) -> Code:
+        """Return a code drawn uniformly."""
         return tuple(rng.choice(letters) for letters in self.choices)
 
     def neighbours(self, code: Code) -> list[Code]:
-        """One decision is another."""
+        """Return the codes that differ from `code` in one letter."""
         return [
             (*code[:place], letter, *code[place + 1 :])
             for place, letters in enumerate(self.choices)
@@ -69,7 +70,7 @@ class Bench:
         ]
 
     def hypervolume(self, codes: list[Code]) -> float:
-        """Of accuracy and parameters, over that of the whole table."""
+        """Return the hypervolume of accuracy and parameters of the codes, as a share of that of the whole table."""
         return self._area(codes) / self._area(list(self.accuracy))
 
     def _area(self, codes: list[Code]) -> float:
@@ -96,7 +97,7 @@ class Bench:
 
 
 def at_random(bench: Bench) -> Strategy:
-    """Without replacement."""
+    """Return random search without replacement."""
 
     def run(evaluate: Evaluate, seed: int) -> None:
         codes = list(bench.accuracy)
@@ -108,6 +109,8 @@ def at_random(bench: Bench) -> Strategy:
 
 
 def evolution(bench: Bench, deduplicated: bool) -> Strategy:
+    """Return regularised evolution; `deduplicated` draws a mutant again until it is new."""
+
     def run(evaluate: Evaluate, seed: int) -> None:
         rng, seen = random.Random(seed), set[Code]()
 
@@ -131,6 +134,8 @@ def evolution(bench: Bench, deduplicated: bool) -> Strategy:
 
 
 def local_search(bench: Bench, first: bool) -> Strategy:
+    """Return local search: it moves to a random better neighbour if `first`, otherwise to the best neighbour."""
+
     def run(evaluate: Evaluate, seed: int) -> None:
         rng, known = random.Random(seed), dict[Code, float]()
 
@@ -152,6 +157,8 @@ def local_search(bench: Bench, first: bool) -> Strategy:
 
 
 def study(bench: Bench, make: Callable[[int], optuna.samplers.BaseSampler]) -> Strategy:
+    """Return a study with the sampler of `make(seed)`, which evaluates one trial at a time."""
+
     def run(evaluate: Evaluate, seed: int) -> None:
         asked = optuna.create_study(direction="maximize", sampler=make(seed))
         while True:
@@ -162,7 +169,7 @@ def study(bench: Bench, make: Callable[[int], optuna.samplers.BaseSampler]) -> S
 
 
 def in_flight(bench: Bench, make: Callable[[int], optuna.samplers.BaseSampler], slots: int) -> Strategy:
-    """So many trials are asked for before the first is told."""
+    """Return a study in which `slots` trials run at once: the oldest is finished when all slots are full."""
 
     def run(evaluate: Evaluate, seed: int) -> None:
         asked = optuna.create_study(direction="maximize", sampler=make(seed))
@@ -186,10 +193,11 @@ SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
     "optuna gp": lambda seed: optuna.samplers.GPSampler(seed=seed),
     "optuna nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed),
 }
-SLOW = {"optuna gp": 4}  # seeds, of what takes minutes
+SLOW = {"optuna gp": 4}  # the most seeds of a sampler that takes minutes
 
 
 def strategies(bench: Bench) -> dict[str, Strategy]:
+    """Return every strategy that is compared, by the name of its row."""
     return {
         **{name: study(bench, make) for name, make in SAMPLERS.items()},
         "topology, 32 in flight": in_flight(bench, SAMPLERS["topology"], 32),
@@ -205,11 +213,11 @@ def strategies(bench: Bench) -> dict[str, Strategy]:
 
 
 class Enough(Exception):
-    """The evaluations are used up."""
+    """Stops a strategy that has used all its evaluations."""
 
 
 def codes_of(bench: Bench, strategy: Strategy, seed: int) -> list[Code]:
-    """What it evaluates, in order."""
+    """Return the codes that a strategy evaluates, in order."""
     codes: list[Code] = []
 
     def evaluate(code: Code) -> float:
@@ -224,6 +232,7 @@ def codes_of(bench: Bench, strategy: Strategy, seed: int) -> list[Code]:
 
 
 def one_objective(bench: Bench, name: str, strategy: Strategy, seeds: int) -> list[str]:
+    """Return the row of a strategy: regret after each of MARKS, share found, evaluations to it, repeats, ms each."""
     regrets, needed, again, seconds = [], [], [], []
     for seed in track(range(seeds), name, transient=True, console=Console(stderr=True)):
         began = time.perf_counter()
@@ -248,6 +257,7 @@ def one_objective(bench: Bench, name: str, strategy: Strategy, seeds: int) -> li
 def two_objectives(
     bench: Bench, name: str, make: Callable[[int], optuna.samplers.BaseSampler], seeds: int
 ) -> list[str]:
+    """Return the row of a sampler with two objectives: hypervolume after each of MARKS, and milliseconds a trial."""
     volumes, seconds = [], []
     for seed in track(range(seeds), name, transient=True, console=Console(stderr=True)):
         asked = optuna.create_study(directions=["maximize", "minimize"], sampler=make(seed))
@@ -263,13 +273,13 @@ def two_objectives(
 
 
 def growth() -> Iterator[list[str]]:
-    """Milliseconds of a suggestion in a space of ten decisions of five, after so many finished trials."""
+    """Yield the milliseconds of a suggestion for each number of finished trials; ten decisions have five values."""
     for count in (200, 1_000, 10_000):
         yield [f"{count:,}", *(f"{_suggestion(count, objectives):.1f}" for objectives in (1, 2))]
 
 
 def _suggestion(count: int, objectives: int) -> float:
-    """Median of 20, in milliseconds; the weights of the model are searched in the first, which is not counted."""
+    """Return the median milliseconds of 20 suggestions. One before them, which fits the model, is not counted."""
     rng = random.Random(0)
     choices = optuna.distributions.CategoricalDistribution(["a", "b", "c", "d", "e"])
     space: dict[str, optuna.distributions.BaseDistribution] = {f"x{place}": choices for place in range(10)}
@@ -295,10 +305,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, default=TABLE, help="JSON: code → {mean_acc, params}")
     parser.add_argument("--seeds", type=int, default=30)
-    parser.add_argument("--only", default="", help="names, separated by commas: what begins like one of them")
+    parser.add_argument("--only", default="", help="rows whose names begin with one of these, separated by commas")
     options = parser.parse_args()
     if not options.table.is_file():
-        sys.exit(f"there is no table {options.table}: --table says where it is")
+        sys.exit(f"there is no table {options.table}: give its path with --table")
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     bench, wanted = Bench(options.table), tuple(options.only.split(","))
