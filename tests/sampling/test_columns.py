@@ -7,8 +7,8 @@ from nas.sampling.columns import Columns
 from nas.sampling.parameters import Parameters
 
 
-def test_rows_measure_how_far_points_are_apart() -> None:
-    """Two words are at distance 1, inactive is a word; numbers are apart by their share of the range."""
+def test_squared_distances_of_rows_by_group() -> None:
+    """Two categories are at distance 1, and so is absence from any; numbers differ by their share of the range."""
     columns = Columns()
     distributions = {"op": CategoricalDistribution(["conv", "pool"]), "lr": FloatDistribution(1e-4, 1e-1, log=True)}
     few = Parameters(distributions, {"lr": ("op", frozenset({"pool"}))})

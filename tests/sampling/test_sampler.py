@@ -25,14 +25,14 @@ def layers(trial: optuna.Trial, count: int = 6) -> list[int]:
 
 
 def separable(trial: optuna.Trial) -> float:
-    """15,625 points, one best: 0."""
+    """Return the value of one of 15,625 points; the single best one has 0."""
     wanted = [3, 1, 4, 1, 0, 2]
     chosen = layers(trial)
     return -sum(abs(a - b) ** 1.5 for a, b in zip(chosen, wanted, strict=True)) - (chosen[0] == chosen[5])
 
 
 def conditional(trial: optuna.Trial) -> float:
-    """Numbers, words, and a depth on which it depends what is asked: the best is 0."""
+    """Return a value of numbers and categories, whose number depends on a depth; the best is 0."""
     depth = trial.suggest_int("depth", 1, 6)
     loss = abs(depth - 5) * 0.5
     for block in range(depth):
@@ -45,7 +45,7 @@ def conditional(trial: optuna.Trial) -> float:
 
 
 def huge(trial: optuna.Trial) -> float:
-    """4^20 = 10^12 points; the best is 0."""
+    """Return the value of one of 4^20 = 10^12 points; the best is 0."""
     chosen = [trial.suggest_int(f"x{i}", 0, 3) for i in range(20)]
     wrong = [value != (i * 7 % 4) for i, value in enumerate(chosen)]
     return -sum(wrong) - 0.5 * sum(a and b for a, b in itertools.pairwise(wrong))
@@ -54,7 +54,7 @@ def huge(trial: optuna.Trial) -> float:
 def best_of(
     sampler: BaseSampler, objective: Callable[[optuna.Trial], float], trials: int, broken: float = 0.0
 ) -> float:
-    """The best value of a search in which some trials fail by chance."""
+    """Return the best value of a search in which a share `broken` of the trials fail at random."""
     rng = random.Random(0)
 
     def failing(trial: optuna.Trial) -> float:
@@ -79,12 +79,12 @@ def quiet() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("objective", "trials", "broken"),
     [(separable, 60, 0.0), (separable, 60, 0.3), (conditional, 60, 0.0), (conditional, 60, 0.3), (huge, 100, 0.0)],
-    ids=["words", "words, 30 % failed", "conditions", "conditions, 30 % failed", "10^12 points"],
+    ids=["categories", "categories, 30 % failed", "conditions", "conditions, 30 % failed", "10^12 points"],
 )
-def test_it_is_ahead_of_tpe_and_of_chance(
+def test_it_is_ahead_of_tpe_and_random_search(
     objective: Callable[[optuna.Trial], float], trials: int, broken: float
 ) -> None:
-    """Mean of three seeds; ahead: with at most two thirds of the regret of the better of the two."""
+    """Its mean regret over three seeds is at most two thirds of that of the better of the two."""
 
     def regret(make: Callable[[int], BaseSampler]) -> float:
         return -float(np.mean([best_of(make(seed), objective, trials, broken) for seed in range(3)]))
@@ -95,7 +95,7 @@ def test_it_is_ahead_of_tpe_and_of_chance(
 
 
 def hypervolume(values: Sequence[Sequence[float]]) -> float:
-    """Of three objectives to be minimised, below (1, 1, 1), by the share of a grid that is dominated."""
+    """Return the hypervolume of three minimised objectives below (1, 1, 1): the share of a grid that is dominated."""
     grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 21)] * 3), -1).reshape(-1, 1, 3)
     return float((np.asarray(values) <= grid).all(2).any(1).mean())
 
@@ -119,19 +119,20 @@ def test_no_point_is_tried_twice_until_all_were() -> None:
     study.optimize(lambda trial: float(sum(trial.suggest_categorical(f"x{i}", [0, 1, 2]) for i in range(3))), 40)
     tried = [tuple(trial.params.values()) for trial in study.trials]
     assert len(set(tried[:27])) == 27
-    assert len(tried) == 40  # and then it goes on
+    assert len(tried) == 40  # after all were tried, the study continues
 
 
-def test_what_runs_is_not_proposed_again() -> None:
+def test_running_points_are_not_proposed_again() -> None:
     study = optuna.create_study(sampler=TopologySampler(seed=0))
     study.optimize(separable, 12)
-    flying = [study.ask() for _ in range(32)]
-    tried = {tuple(layers(trial)) for trial in flying} | {tuple(map(str, t.params.values())) for t in study.trials[:12]}
+    for trial in [study.ask() for _ in range(32)]:
+        layers(trial)
+    tried = {tuple(trial.params.values()) for trial in study.trials}
     assert len(tried) == 44
 
 
 def test_a_batch_is_diverse() -> None:
-    """Thirty-two proposals made at once differ about as much as points at random do, and more than one's neighbours."""
+    """Thirty-two proposals made at once differ more than neighbours do, and about as much as random points."""
     study = optuna.create_study(direction="maximize", sampler=TopologySampler(seed=0))
     study.optimize(separable, 20)
     batch = np.array([layers(study.ask()) for _ in range(32)])
@@ -149,8 +150,8 @@ def test_a_seed_gives_the_same_search(objective: Callable[[optuna.Trial], float]
     assert searched(0) == searched(0) != searched(1)
 
 
-def test_another_process_goes_on_with_a_study(tmp_path: Any) -> None:
-    """A sampler that was pickled, or is new, reads what the storage holds."""
+def test_another_process_continues_a_study(tmp_path: Any) -> None:
+    """A sampler that was pickled, or is new, reads the trials of the storage."""
     storage = f"sqlite:///{tmp_path / 'study.db'}"
     study = optuna.create_study(direction="maximize", storage=storage, study_name="s", sampler=TopologySampler(seed=0))
     study.optimize(separable, 10)
@@ -167,7 +168,7 @@ def test_threads_share_a_sampler() -> None:
     assert len({tuple(trial.params.values()) for trial in study.trials}) == 24
 
 
-def test_what_is_enqueued_is_left_alone() -> None:
+def test_enqueued_parameters_are_kept() -> None:
     study = optuna.create_study(direction="maximize", sampler=TopologySampler(seed=0))
     study.enqueue_trial({f"layer{i}": "c" for i in range(6)})
     study.optimize(separable, 3)
@@ -175,8 +176,8 @@ def test_what_is_enqueued_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("how", ["constraints_func", "set_constraint"])
-def test_constraints_are_kept(how: str) -> None:
-    """The best without the constraint is far beyond it."""
+def test_most_proposals_are_feasible(how: str) -> None:
+    """The best point without the constraint violates it by far."""
 
     def size(params: Any) -> float:
         return float(sum(LETTERS.index(value) for value in params.values()))
@@ -195,8 +196,8 @@ def test_constraints_are_kept(how: str) -> None:
     assert sum(value <= 12 for value in late) >= 12
 
 
-def test_what_fails_for_a_reason_is_left_alone() -> None:
-    """The values tell nothing of what fails, and there is always something left to gain."""
+def test_a_region_that_always_fails_is_avoided() -> None:
+    """The values do not predict which points fail, and better points than the incumbent always remain."""
 
     def objective(trial: optuna.Trial) -> float:
         chosen = layers(trial, 12)
@@ -206,10 +207,10 @@ def test_what_fails_for_a_reason_is_left_alone() -> None:
 
     study = optuna.create_study(direction="maximize", sampler=TopologySampler(seed=0))
     study.optimize(objective, 50, catch=ZeroDivisionError)
-    assert sum(trial.state == TrialState.FAIL for trial in study.trials[25:]) <= 5  # by chance 15
+    assert sum(trial.state == TrialState.FAIL for trial in study.trials[25:]) <= 5  # random search: 15
 
 
-def test_what_was_never_tried_has_not_failed() -> None:
+def test_an_untried_trial_is_no_observation_of_a_failure() -> None:
     study = optuna.create_study(direction="maximize", sampler=TopologySampler(seed=0))
     study.optimize(separable, 6)
     for _ in range(30):
@@ -219,12 +220,12 @@ def test_what_was_never_tried_has_not_failed() -> None:
         study.tell(trial, state=TrialState.FAIL)
     optimizer = study.sampler._optimizer
     study.ask()
-    assert all(told.succeeded is not False for told in optimizer._history)
-    assert len(optimizer._history) == 36  # known, so not proposed again
+    assert all(observation.succeeded is not False for observation in optimizer._history)
+    assert len(optimizer._history) == 36  # they are known, so that they are not proposed again
 
 
-def test_a_pruned_trial_teaches_what_its_curve_foretells() -> None:
-    """Half the trials are stopped after a third of the way: the best is found all the same, and sooner than without."""
+def test_the_final_values_of_pruned_trials_are_predicted() -> None:
+    """Half the trials are stopped after a third of their steps, and a good point is found all the same."""
 
     def objective(trial: optuna.Trial) -> float:
         value = separable(trial)
@@ -236,22 +237,21 @@ def test_a_pruned_trial_teaches_what_its_curve_foretells() -> None:
 
     study = optuna.create_study(direction="maximize", sampler=TopologySampler(seed=0))
     study.optimize(objective, 60)
-    foretold = {
-        told.point.key: told.values[0] for told in study.sampler._optimizer._history.complete() if not told.whole
-    }
+    complete = study.sampler._optimizer._history.complete()
+    predicted = {observation.point.key: observation.values[0] for observation in complete if not observation.whole}
     true = {
         tuple(sorted(trial.params.items())): separable(optuna.trial.FixedTrial(trial.params))
         for trial in study.trials
         if trial.state == TrialState.PRUNED
     }
-    both = np.array([(value, true[key]) for key, value in foretold.items()])
+    both = np.array([(value, true[key]) for key, value in predicted.items()])
     assert len(both) >= 20
     assert np.corrcoef(both.T)[0, 1] > 0.8
     assert study.best_value > -4
 
 
-def test_a_topology_in_other_words_is_known(tmp_path: Any) -> None:
-    """Over a space the sampler never proposes a key again, however it is spelled."""
+def test_equal_topologies_are_proposed_once() -> None:
+    """With a space, the sampler never proposes a key again, even with other parameters."""
     space = scripted.space(blocks=4)
     study = optuna.create_study(sampler=TopologySampler(space, seed=0))
     keys = []
@@ -263,14 +263,14 @@ def test_a_topology_in_other_words_is_known(tmp_path: Any) -> None:
     assert len(set(keys)) == 40
 
 
-def test_infinite_values_do_no_harm() -> None:
+def test_infinite_values_are_allowed() -> None:
     study = optuna.create_study(sampler=TopologySampler(seed=0))
     study.optimize(lambda trial: math.inf if trial.number % 3 == 0 else -separable(trial), 12)
     assert len(study.trials) == 12
 
 
-def test_a_study_that_changes_its_mind_is_followed() -> None:
-    """New parameters, and ranges that move from trial to trial."""
+def test_parameters_and_ranges_may_change_from_trial_to_trial() -> None:
+    """A parameter is new in later trials, and the range of another one moves."""
 
     def objective(trial: optuna.Trial) -> float:
         width = trial.suggest_int("width", trial.number, trial.number + 10)

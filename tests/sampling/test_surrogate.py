@@ -1,4 +1,4 @@
-"""nas.sampling.surrogate against the textbook's formulas."""
+"""The Gaussian process agrees with the formulas of the textbook."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ WEIGHTS = Weights(np.array([0.5, 2.0, 0.1]), np.array([0.3, 0.0, 1.0]), 1.5, 0.0
 
 
 def kernel(x: np.ndarray, z: np.ndarray) -> float:
-    """Written out, one pair at a time."""
+    """Return the kernel of one pair of points, from its definition."""
     apart = sum(w * ((x - z)[g == GROUP] ** 2).sum() for g, w in enumerate(WEIGHTS.spread))
     along = sum(a * (x * z)[g == GROUP].sum() for g, a in enumerate(WEIGHTS.linear))
     return WEIGHTS.scale * np.exp(-apart) + along
@@ -44,7 +44,7 @@ def test_the_gradient_of_the_weights_is_right() -> None:
     assert error < 1e-4
 
 
-def test_weights_tell_what_matters_from_what_does_not() -> None:
+def test_fitted_weights_are_large_for_the_features_that_matter() -> None:
     x = RNG.integers(0, 2, (60, 6)).astype(float)
     group = np.arange(6)
     process = GaussianProcess(6)
@@ -54,7 +54,7 @@ def test_weights_tell_what_matters_from_what_does_not() -> None:
     assert total[[0, 1, 3, 5]].max() < total[4]
 
 
-def test_what_is_believed_is_not_looked_at_again() -> None:
+def test_believing_keeps_the_mean_and_lowers_the_deviation() -> None:
     x, y = RNG.normal(size=(5, 6)), RNG.normal(size=5)
     belief = Posterior(WEIGHTS, x, y, GROUP)
     new = RNG.normal(size=(2, 6))
@@ -63,7 +63,7 @@ def test_what_is_believed_is_not_looked_at_again() -> None:
     assert (after[1] < 0.5 * before[1]).all()
 
 
-def test_normal_scores_know_ranks_alone() -> None:
+def test_normal_scores_depend_on_ranks_alone() -> None:
     y = RNG.normal(size=50)
     np.testing.assert_allclose(normal_scores(y), normal_scores(np.exp(3 * y)))
     assert normal_scores(y).std() == pytest.approx(1)

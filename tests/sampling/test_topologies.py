@@ -12,8 +12,8 @@ from nas.topology.paths import describe
 from tests.helpers import scripted
 
 
-def test_equal_topologies_are_one_point_and_look_the_same() -> None:
-    """An identity block anywhere among blocks that change no shape."""
+def test_equal_topologies_are_one_point_with_equal_features() -> None:
+    """An identity block may stand anywhere among blocks that change no shape."""
     domain = Topologies(SearchSpace.load("nas_bench_macro"), describe)
     rng = random.Random(0)
     base = dict(domain.mutant({}, rng).params)
@@ -23,7 +23,7 @@ def test_equal_topologies_are_one_point_and_look_the_same() -> None:
     assert one is not None and other is not None
     assert one.key == other.key
     assert one.features == other.features
-    assert domain.point({"block01.op": none}) is None  # of eight
+    assert domain.point({"block01.op": none}) is None  # the space has eight blocks
 
 
 def test_mutants_are_points_of_the_space() -> None:
@@ -47,8 +47,8 @@ class _Fixed:
         return int(self.params[name])
 
 
-def test_features_are_seen_on_one_scale() -> None:
-    """What does not vary, or is not finite, is not seen."""
+def test_features_have_one_scale() -> None:
+    """A feature that does not vary, or is not finite, is left out."""
     space, rng = scripted.space(blocks=6), random.Random(0)
 
     def features(topology: Topology) -> dict[str, float]:
@@ -57,6 +57,6 @@ def test_features_are_seen_on_one_scale() -> None:
 
     domain = Topologies(space, features)
     points = [domain.mutant({}, rng) for _ in range(40)]
-    seen = [point.features["feature large"] for point in points]
-    assert 0.1 < np.std(np.array(seen, dtype=float)) < 0.5
+    large = [point.features["feature large"] for point in points]
+    assert 0.1 < np.std(np.array(large, dtype=float)) < 0.5
     assert not any(name in point.features for point in points for name in ("feature constant", "feature unknown"))
