@@ -85,7 +85,7 @@ clean:  ## remove what was installed and cached, never a run
 
 $(LOWEST)/.ready: pyproject.toml $(UV)
 	@echo "setting up $(LOWEST) (once)" >&2
-	@test -x $(LOWEST)/bin/python || $(UV) venv -q --python 3.11 $(LOWEST)
+	@$(UV) venv -q --clear --python 3.11 $(LOWEST)  # anew: uv would keep what is installed, though it may be lower
 	@VIRTUAL_ENV=$(LOWEST) $(UV) pip install -q --resolution lowest-direct --group dev -e '.[onnx]'
 	@touch $@
 
