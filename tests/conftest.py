@@ -14,7 +14,10 @@ import pytest
 
 GOLDEN = Path(__file__).parent / "golden"
 # files and folders of tests that start Ray: they run one after the other, since each takes every core
-WITH_RAY = ("cli/commands/", "searching/test_driver.py", "searching/test_packing.py", "searching/test_resume.py")
+WITH_RAY = (
+    "cli/commands/",
+    *(f"searching/test_{name}.py" for name in ("compat", "driver", "packing", "resume")),
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -21,6 +20,7 @@ from ray.tune.search import Searcher
 from nas.errors import OutOfMemory, RunError, TimedOut
 from nas.searching.callbacks import NotPickled
 from nas.searching.candidate import Candidate
+from nas.searching.compat import actor_of, crash_of
 from nas.searching.outcome import TrialOutcome
 from nas.searching.packing import Placements
 from nas.searching.session import Session
@@ -29,7 +29,6 @@ from nas.searching.trainable import CandidateTrainable
 
 PATIENCE_S = 0.02  # seconds for which Tune waits for a proposal while other candidates are trained
 WEIGHTS_S = 300  # seconds for the weights of a leader to arrive
-NO_MEMORY = "OUT_OF_MEMORY", "running low on memory"  # in Ray's message where it killed a process to free memory
 
 
 @dataclass(eq=False)
@@ -163,15 +162,15 @@ class SessionSearcher(NotPickled, Searcher):
         """Tell the session that the process of a training died. Raises RunError if it could not be started."""
         if self.stopped is not None:
             return  # the session queues the trial again
-        message = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
-        if "creation task" in message:
-            raise RunError(f"no slot can be started: {_last_line(message)}")
+        crash = crash_of(trial)
+        if crash.setup_failed:
+            raise RunError(f"no slot can be started: {crash.last_line[:300]}")
         training = self._release(trial)
         busy = time.monotonic() - training.began
-        if training.kill_reason is None and any(sign in message for sign in NO_MEMORY):
+        if training.kill_reason is None and crash.out_of_memory:
             self._out_of_memory(training, "the machine had none left", busy)
             return
-        reason = training.kill_reason or _crash_reason(message)
+        reason = training.kill_reason or f"error: its process died: {crash.detail[:200]}"
         self.session.tell(training.candidate, TrialOutcome(training.curve, failure=reason, measured={"busy": busy}))
 
     def check(self) -> None:
@@ -221,7 +220,7 @@ class SessionSearcher(NotPickled, Searcher):
 
 
 def _kill(training: ActiveTraining) -> None:
-    actor = training.trial.temporary_state.ray_actor if training.trial else None
+    actor = actor_of(training.trial) if training.trial else None
     if actor is not None:
         ray.kill(actor)
 
@@ -231,19 +230,8 @@ def _weights(trial: Trial) -> bytes | None:
 
     The process holds them until it takes the next candidate. Raises RunError if it died.
     """
-    actor: Any = trial.temporary_state.ray_actor
     try:
-        content: bytes | None = ray.get(actor.weights.remote(), timeout=WEIGHTS_S)
+        content: bytes | None = ray.get(actor_of(trial).weights.remote(), timeout=WEIGHTS_S)
     except RayError as error:
         raise RunError(f"the weights of a leader are lost: {' '.join(str(error).split())[:200]}") from error
     return content
-
-
-def _crash_reason(message: str) -> str:
-    """Return the reason that the study records for a process that died."""
-    detail = " ".join(message.rpartition("Worker exit detail:")[2].partition("Some common causes")[0].split())
-    return f"error: its process died: {detail[:200]}"
-
-
-def _last_line(message: str) -> str:
-    return next((line.strip() for line in reversed(message.splitlines()) if line.strip()), "?")[:300]

@@ -67,11 +67,11 @@ def test_a_candidate_that_waits_for_its_retry_survives_the_search(tmp_path: Path
 def test_a_process_that_ray_killed_to_free_memory_is_out_of_memory(tmp_path: Path) -> None:
     hit = searcher(tmp_path, divide([{"CPU": 2.0}], ResourceRequest(), 60))
     suggested = hit.suggest("a")
-    (tmp_path / "error").write_text("Worker exit type: NODE_OUT_OF_MEMORY Worker exit detail: …")
-    killed = SimpleNamespace(trial_id="a", error_file=tmp_path / "error")
-    hit.trial_crashed(killed)  # type: ignore[arg-type]
+    files = {"error_file": tmp_path / "error", "pickled_error_file": None}
+    files["error_file"].write_text("1 worker(s) were killed due to the node running low on memory.")
+    hit.trial_crashed(SimpleNamespace(trial_id="a", **files))  # type: ignore[arg-type]
     assert hit.suggest("b") == {**suggested, "slots": 2}
-    hit.trial_crashed(SimpleNamespace(trial_id="b", error_file=tmp_path / "error"))  # type: ignore[arg-type]
+    hit.trial_crashed(SimpleNamespace(trial_id="b", **files))  # type: ignore[arg-type]
     hit.session.close()
     [trial] = hit.session.run.study.get_trials()
     assert trial.user_attrs["reason"].endswith(" bytes, alone on a node: the machine had none left")
