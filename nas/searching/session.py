@@ -70,10 +70,8 @@ class Session:
         enqueue_baselines(self.writer, self.space, self.past, self.space.baselines() | dict(baselines or {}))
         self._recall_past()
         seed = self.space.search.seed
-        own_sampler = make_sampler(
-            self.space, seed + len(self.past)
-        )  # the same seed would suggest the same points again
-        self.proposer = Proposer(self.space, own_sampler, predict_cost, self.past, seed)
+        sampler = make_sampler(self.space, seed + len(self.past))  # with the first seed it would suggest the same again
+        self.proposer = Proposer(self.space, sampler, predict_cost, self.past, seed)
         self.waiting = WaitingTrials(self.writer, self.proposer)
         self._prefetcher = Prefetcher(self.waiting, self.proposer, self._reusable_result)
         self.prefetch()
