@@ -1,13 +1,14 @@
-"""A candidate that takes no time costs next to none.
+"""The overhead of a search for each candidate, measured with candidates whose training takes no time.
 
-Claim       300 instant candidates, each kept in a durable record, take at most 60 ms each through `nas`, and at most
-            a fortieth of what they take through Ray Tune as its documentation shows it.
-Conditions  two slots of one core; eight decisions of three values on both sides; Optuna's storage in an SQLite file on
-            both sides; each side in a process and on a Ray of its own. Two figures: wall time of the whole call, its
-            start included (Ray's excluded), over the number of candidates; and the time from the end of the first to
-            the end of the last, as the record has it, over the number of those after the first. `nas` samples with its
-            default, and prices every candidate and asks the leaders for their weights on top. Tune makes a process for
-            each trial of a function: there 20 candidates are enough to see what one costs.
+Claim       The overhead of `nas` is at most 60 ms for each of 300 candidates, and at most a fortieth of that of Ray
+            Tune with OptunaSearch, used as in its documentation. Both keep every candidate in a durable study.
+Conditions  Two slots of one core; eight decisions of three values on both sides; Optuna's storage in an SQLite file on
+            both sides; each side in a process of its own with a Ray of its own. There are two figures: the wall time
+            of the whole call (with its own start, without that of Ray) divided by the number of candidates; and the
+            time from the end of the first candidate to the end of the last one, by the study's time stamps, divided
+            by the number of candidates after the first. `nas` uses its default sampler, and also predicts the cost of
+            every candidate and fetches the weights of the leaders. Tune starts a process for each trial of a function,
+            so 20 candidates are enough to measure the cost of one.
 Ancestry    https://docs.ray.io/en/latest/tune/examples/optuna_example.html
 
     python -m benchmarks.dispatch [--trials 300] [--plain 20] [--sampler topology]
@@ -39,7 +40,7 @@ SPACE = {
 
 
 class Instant:
-    """An evaluator whose candidates are done as soon as they begin."""
+    """An evaluator whose trainings end at once, with a made-up accuracy."""
 
     network, epochs = None, 1
 
@@ -47,14 +48,15 @@ class Instant:
         self.measured = {"seconds": 0.0}
 
     def start(self, topology: Any, *, seed: int) -> Iterator[dict[str, Any]]:
+        """Yield the record of the only epoch."""
         yield {"epoch": 1, "accuracy": int(topology.key[:8], 16) / 2**32}
 
 
-Cost = tuple[float, float]  # seconds for each candidate: of the whole call, and after the first candidate
+Overhead = tuple[float, float]  # seconds for each candidate: of the whole call, and after the first candidate
 
 
-def ours(trials: int, sampler: str, folder: Path) -> Cost:
-    """Through nas."""
+def measure_nas(trials: int, sampler: str, folder: Path) -> Overhead:
+    """Return the overhead of nas.search."""
     from nas.searching.driver import search
     from nas.space import SearchSpace
 
@@ -63,18 +65,18 @@ def ours(trials: int, sampler: str, folder: Path) -> Cost:
     space = SearchSpace.from_dict(SPACE)
     run = search(space, trials=trials, sampler=sampler, slots=2, root=folder, evaluate=Instant, quiet=True)
     seconds = time.perf_counter() - began
-    return _cost(seconds, run.study, trials)
+    return _overhead(seconds, run.study, trials)
 
 
 def objective(config: dict[str, str]) -> None:
-    """An instant candidate as Tune's documentation would have it."""
+    """Report a made-up accuracy, as a function that Tune calls."""
     from ray import tune
 
     tune.report({"accuracy": hash(tuple(config.values())) % 2**32 / 2**32})
 
 
-def plain(trials: int, sampler: str, folder: Path) -> Cost:
-    """Through tune.Tuner with OptunaSearch."""
+def measure_tune(trials: int, sampler: str, folder: Path) -> Overhead:
+    """Return the overhead of tune.Tuner with OptunaSearch; it ignores `sampler`."""
     import optuna
     from ray import tune
     from ray.tune.search.optuna import OptunaSearch
@@ -95,10 +97,10 @@ def plain(trials: int, sampler: str, folder: Path) -> Cost:
     results = tuner.fit()
     seconds = time.perf_counter() - began
     assert not results.errors
-    return _cost(seconds, optuna.load_study(study_name="plain", storage=storage), trials)
+    return _overhead(seconds, optuna.load_study(study_name="plain", storage=storage), trials)
 
 
-def _cost(seconds: float, study: Any, trials: int) -> Cost:
+def _overhead(seconds: float, study: Any, trials: int) -> Overhead:
     ends = [trial.datetime_complete for trial in study.trials if trial.state.name == "COMPLETE"]
     assert len(ends) == trials
     return seconds / trials, (max(ends) - min(ends)).total_seconds() / (trials - 1)
@@ -110,8 +112,8 @@ def _start_ray() -> None:
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
 
 
-def measured(side: str, trials: int, sampler: str) -> list[float]:
-    """Its cost in milliseconds, in a process that has done nothing else."""
+def in_process(side: str, trials: int, sampler: str) -> list[float]:
+    """Return the overhead of a side in milliseconds, measured in a new process."""
     options = ["--side", side, "--trials", str(trials), "--sampler", sampler]
     command = [sys.executable, "-m", "benchmarks.dispatch", *options]
     printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -119,27 +121,27 @@ def measured(side: str, trials: int, sampler: str) -> list[float]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure both sides, or one of them, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=300)
-    parser.add_argument("--plain", type=int, default=20, help="candidates through plain Tune")
+    parser.add_argument("--plain", type=int, default=20, help="candidates of plain Tune")
     parser.add_argument("--sampler", default="topology")
-    parser.add_argument("--side", choices=SIDES, help="measure this one alone, and print its seconds")
+    parser.add_argument("--side", choices=SIDES, help="measure this side alone, in this process, and print its seconds")
     options = parser.parse_args()
     if options.side:
         with tempfile.TemporaryDirectory(prefix="dispatch-") as folder:
             print(*SIDES[options.side](options.trials, options.sampler, Path(folder)))
         return
-    mine = measured("nas", options.trials, options.sampler)
-    theirs = measured("plain", options.plain, options.sampler)
-    print("| through | candidates | ms per candidate, start included | after the first |")
+    nas = in_process("nas", options.trials, options.sampler)
+    tune = in_process("tune", options.plain, options.sampler)
+    print("| searched with | candidates | ms per candidate, with its start | after the first |")
     print("|---|---:|---:|---:|")
-    print(f"| `tune.Tuner` + `OptunaSearch` | {options.plain} | {theirs[0]:.0f} | {theirs[1]:.0f} |")
-    print(f"| `nas` | {options.trials} | {mine[0]:.1f} | {mine[1]:.1f} |")
-    print(f"\n{theirs[0] / mine[0]:.0f} and {theirs[1] / mine[1]:.0f} × less")
+    print(f"| `tune.Tuner` + `OptunaSearch` | {options.plain} | {tune[0]:.0f} | {tune[1]:.0f} |")
+    print(f"| `nas` | {options.trials} | {nas[0]:.1f} | {nas[1]:.1f} |")
+    print(f"\n{tune[0] / nas[0]:.0f} and {tune[1] / nas[1]:.0f} times less")
 
 
-SIDES = {"nas": ours, "plain": plain}
+SIDES = {"nas": measure_nas, "tune": measure_tune}
 
 if __name__ == "__main__":
     main()

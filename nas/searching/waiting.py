@@ -1,4 +1,4 @@
-"""The trials that wait in a run's study: baselines, what an earlier session left, what a person enqueued."""
+"""The trials that wait in a run's study: baselines, trials of an earlier session, trials that a person enqueued."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Constraints are no limits: what breaks one is trained, and stands below all that break none. Latency among them."""
+"""Constraints: a candidate that violates one is trained, but ranks below all that violate none. And latency."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from tests.helpers import analysis_trials as trials
 from tests.helpers import scripted
 
 
-def test_what_breaks_a_constraint_is_trained_but_does_not_win(tmp_path: Path) -> None:
+def test_a_violation_is_trained_but_does_not_win(tmp_path: Path) -> None:
     space = scripted.space(3, constraints={"params": 1200, "latency": "5ms"})
     run = Run.create(space, "run", tmp_path)
     session = Session(run, scripted.price, 100)
 
     def outcome(topology: Topology) -> TrialOutcome:
         slow = topology.blocks[0].skip is not None
-        better = scripted.price(topology)["params"] / 2000 + 0.1 * slow  # what breaks both would win
+        better = scripted.price(topology)["params"] / 2000 + 0.1 * slow  # the worst would win without constraints
         curve = [{"epoch": 1, "accuracy": better}]
         return TrialOutcome(curve, full_budget=True, measured={"latency": 0.006 if slow else 0.004})
 
@@ -95,7 +95,7 @@ def test_constraints_are_read_as_limits_are() -> None:
     assert not scripted.space().search.times_latency
 
 
-# ------------------------------------------------------------------------------------------------------------ latency
+# -------------------------------------------------------------------------------------------------------------- latency
 
 
 class Sleepy(nn.Module):
@@ -119,7 +119,7 @@ def test_latency_is_that_of_a_warm_network() -> None:
     assert measure_latency(network, tokens) > 0
 
 
-def test_latency_is_measured_where_it_is_asked_for() -> None:
+def test_latency_is_measured_if_it_is_asked_for() -> None:
     topology = Topology((1, 8, 8), Stem("conv3x3", 2), (), Head("classify"), 10)
     for timed in (False, True):
         evaluator = Evaluator(get("digits"), Recipe(epochs=1), timed=timed)

@@ -59,7 +59,7 @@ def test_utilisation_is_time_in_training_over_time_on_slots(monkeypatch: pytest.
     progress.epoch_ended(second, {"epoch": 1, "accuracy": 0.1}, 5.0)  # from 95 to 100
     assert progress.utilisation() == pytest.approx(15 / 20)
     now = 110.0
-    assert progress.utilisation(now) == pytest.approx(35 / 40)  # both still train
+    assert progress.utilisation(now) == pytest.approx(35 / 40)  # both are being trained
     progress.epoch_ended(first, {"epoch": 2, "accuracy": 0.2}, 8.0)
     progress.ended(first, "COMPLETE", None, outcome(0.2))
     assert progress.utilisation() == pytest.approx(23 / 40)
@@ -83,7 +83,7 @@ def test_a_candidate_of_two_slots_keeps_both_busy(monkeypatch: pytest.MonkeyPatc
     assert progress.utilisation(110.0) == pytest.approx(35 / 80)
 
 
-def test_the_picture_shows_what_a_person_wants_to_know() -> None:
+def test_the_live_view_at_three_widths() -> None:
     space = scripted.space()
     progress = Progress(space, 20, 0, 2)
     made = candidates(space, 14)
@@ -110,7 +110,7 @@ def test_the_picture_shows_what_a_person_wants_to_know() -> None:
         assert words in text
 
 
-def test_a_terminal_gets_a_picture_and_a_file_gets_lines() -> None:
+def test_a_file_gets_lines() -> None:
     progress = Progress(scripted.space(), 1, 0, 1)
     assert type(displays.make_display(progress, "mine", io.StringIO())) is displays.LineDisplay
     assert type(displays.make_display(progress, "mine", None)) is displays.LineDisplay

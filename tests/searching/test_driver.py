@@ -38,7 +38,7 @@ MACRO = Path(__file__).parents[3] / "shared" / "data" / "nas-bench-macro_cifar10
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[None]:
     """One Ray for all tests: searches use it and leave it running."""
-    ray.cloudpickle.register_pickle_by_value(scripted)  # tests are not on the path of Ray's processes
+    ray.cloudpickle.register_pickle_by_value(scripted)  # the tests may be off the path of Ray's processes
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
     yield
     ray.shutdown()
@@ -46,21 +46,21 @@ def cluster() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def free_prices() -> Iterator[None]:
+def free_cost_predictions() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nas.searching.driver._predict_cost", lambda topology, recipe: scripted.price(topology))
         yield
 
 
 def run_search(space: SearchSpace | None, root: Path, *, script: dict[str, Any] | None = None, **options: Any) -> Run:
-    """A search on two slots whose results are scripted."""
+    """Search on two slots with scripted results."""
     evaluate = functools.partial(scripted.Scripted, **(script or {}))
     return search(space, **({"root": root, "slots": 2, "evaluate": evaluate} | options))
 
 
 @pytest.fixture(scope="module")
 def exhausted(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, str]:
-    """A space of nine topologies, searched; and what was said meanwhile."""
+    """A search of a space of nine topologies: its run, and what it printed."""
     root = tmp_path_factory.mktemp("exhausted")
     space = scripted.space(blocks=2, baselines=["plain"])
     with pytest.MonkeyPatch.context() as patch:
@@ -74,7 +74,7 @@ def states(run: Run) -> Counter[str]:
     return Counter(run.frame()["state"])
 
 
-# ------------------------------------------------------------------------------------------ a search that goes well
+# ---------------------------------------------------------------------------------------------- a search without faults
 
 
 def test_an_exhausted_space_ends_the_search(exhausted: tuple[Run, str]) -> None:
@@ -98,9 +98,7 @@ def test_settings_of_the_call_are_those_of_the_run(exhausted: tuple[Run, str]) -
     assert set(run.frame()["seed"]) == {5}
 
 
-def test_a_search_that_is_over_is_not_begun_again(
-    exhausted: tuple[Run, str], capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_finished_search_does_not_start_again(exhausted: tuple[Run, str], capfd: pytest.CaptureFixture[str]) -> None:
     run, _ = exhausted
     search(resume=run.path, trials=9)
     assert capfd.readouterr() == ("", "")
@@ -128,10 +126,10 @@ def test_earlier_sessions_are_shown(exhausted: tuple[Run, str]) -> None:
     assert list(progress.baselines) == ["plain"]
 
 
-# ---------------------------------------------------------------------------------------------------------- faults
+# --------------------------------------------------------------------------------------------------------------- faults
 
-# of the topologies that the first 30 samples are, one crashes its process, one hangs and one is out of memory: these
-# cost a process each
+# percent of all topologies; among the first 30 samples one crashes its process, one hangs and one runs out of memory:
+# each of these costs a process
 FAULTS = {"crash": 3, "hang": 9, "nan": 8, "error": 10, "missing": 8, "diverged": 9, "memory": 3}
 REASONS = {
     "crash": "error: its process died: ",
@@ -144,13 +142,13 @@ REASONS = {
 }
 
 
-def test_every_fault_is_told_truly(cluster: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_every_fault_has_its_reason(cluster: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "log"
     run = run_search(scripted.space(6, trials=30, timeout=2), tmp_path, script={"faults": FAULTS, "log": log})
     frame = run.frame()
     assert len(frame) == 30
     met = set()
-    starved = []
+    short_of_memory = []
     for row in frame.itertuples():
         fault = scripted.fault_of(run.topology(row.trial), FAULTS)
         met.add(fault)
@@ -162,18 +160,18 @@ def test_every_fault_is_told_truly(cluster: None, tmp_path: Path, capfd: pytest.
             assert row.reason.startswith(REASONS[fault])
             assert row.epochs == (2 if fault in ("nan", "missing") else 1)
         assert [entry["epoch"] for entry in row.curve] == list(range(1, row.epochs + 1))  # with two objectives, too
-        starved += [row.key] if fault == "memory" else []
+        short_of_memory += [row.key] if fault == "memory" else []
     assert met == {None, *FAULTS}
     begun = Counter(line.split()[1] for line in log.read_text().splitlines() if line.startswith("begin"))
-    assert {key for key, times in begun.items() if times > 1} == set(starved)  # once more, alone
+    assert {key for key, times in begun.items() if times > 1} == set(short_of_memory)  # retried alone
     assert max(begun.values()) == 2
     err = capfd.readouterr().err
-    assert len(err.splitlines()) == 32 + len(starved)
+    assert len(err.splitlines()) == 32 + len(short_of_memory)
     assert not [word for word in ("Traceback", "Ray ", "Warning") if word in err]
 
 
 def test_tune_never_waits_for_a_slow_sampler(cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While something trains, a suggestion is there or it is not."""
+    """While a candidate is trained, `suggest` returns at once, with or without a suggestion."""
     took: list[float] = []
     suggest, ask = SessionSearcher.suggest, scripted.price
 
@@ -193,7 +191,7 @@ def test_tune_never_waits_for_a_slow_sampler(cluster: None, tmp_path: Path, monk
     run = run_search(scripted.space(), tmp_path, script={"seconds": 0.3}, trials=4, quiet=True)
     assert states(run) == {"COMPLETE": 4}
     assert len(took) > 4
-    assert sorted(took)[len(took) // 2] < 0.025  # the machine may be busy with something else, but not each time
+    assert sorted(took)[len(took) // 2] < 0.025  # the median: the machine may be busy with other work at times
 
 
 def test_an_evaluator_that_cannot_be_made_ends_the_search(cluster: None, tmp_path: Path) -> None:
@@ -225,10 +223,10 @@ def test_an_error_of_the_search_itself_is_raised(
     assert set(states(Run.open("mine", tmp_path))) == {"WAITING"}
 
 
-# ------------------------------------------------------------------------------------------------- when it ends
+# --------------------------------------------------------------------------------------------------------- when it ends
 
 
-def test_asha_stops_who_lags_behind(cluster: None, tmp_path: Path) -> None:
+def test_asha_stops_the_worse_candidates(cluster: None, tmp_path: Path) -> None:
     rule = {"rule": "asha", "grace": 1, "reduction": 2}
     run = run_search(scripted.space(6, trials=20, early_stopping=rule), tmp_path, script={"epochs": 4})
     frame = run.frame()
@@ -244,7 +242,7 @@ def test_asha_stops_who_lags_behind(cluster: None, tmp_path: Path) -> None:
     assert frame["accuracy"][frame["state"] == "COMPLETE"].max() == max(accuracies)
 
 
-def test_time_is_kept_and_a_run_goes_on(cluster: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_search_stops_in_time_and_goes_on(cluster: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run = run_search(scripted.space(6, trials=700), tmp_path, time="8s", name="first", script={"seconds": 0.1})
     before = states(run)
     assert set(before) <= {"COMPLETE", "WAITING"}
@@ -258,7 +256,7 @@ def test_time_is_kept_and_a_run_goes_on(cluster: None, tmp_path: Path, capfd: py
     assert f"first: {wanted} candidates" in capfd.readouterr().err
 
 
-# ----------------------------------------------------------------------------------------------------- what is asked
+# -------------------------------------------------------------------------------------------------------- the arguments
 
 
 def test_either_a_space_or_a_run() -> None:
@@ -283,7 +281,7 @@ def test_nas_search_is_the_function_and_shows_its_arguments() -> None:
         nas.search()
 
 
-# ------------------------------------------------------------------------------------------------- the real thing
+# ------------------------------------------------------------------------------------------------------ a real training
 
 
 def test_a_search_trains_and_keeps_the_weights_of_its_leaders(
@@ -315,7 +313,7 @@ def test_a_search_trains_and_keeps_the_weights_of_its_leaders(
         assert score(network, validation, space.task, space.recipe)["accuracy"] == frame["accuracy"][number]
 
 
-# ------------------------------------------------------------------------------------ results instead of trainings
+# ----------------------------------------------------------------------------------------- results instead of trainings
 
 
 def test_a_table_is_searched_without_training(cluster: None, tmp_path: Path) -> None:
@@ -355,7 +353,7 @@ def test_a_function_is_searched_and_stopped_early(cluster: None, tmp_path: Path)
 @pytest.mark.slow
 @pytest.mark.skipif(not MACRO.is_file(), reason=f"{MACRO} is not here")
 def test_nas_bench_macro_is_searched_exhaustively(cluster: None, tmp_path: Path) -> None:
-    """Through Ray, bridge and storage: 3,969 evaluations, each key once, and the published optimum."""
+    """3,969 evaluations with Ray and a storage: each key once, and the published optimum is found."""
     run = search(
         SearchSpace.load("nas_bench_macro", table=MACRO), root=tmp_path, trials=10**5, sampler="exhaustive", quiet=True
     )
@@ -366,10 +364,10 @@ def test_nas_bench_macro_is_searched_exhaustively(cluster: None, tmp_path: Path)
     assert run.best().key == references.nas_bench_macro("22212220").key
 
 
-# -------------------------------------------------------------------------------------------------- the machine
+# ---------------------------------------------------------------------------------------------------------- the machine
 
 
-def test_a_cluster_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_cannot_be_reached_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def init(**_: object) -> None:
         raise ConnectionError("Could not\nreach it")
 

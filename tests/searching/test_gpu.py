@@ -19,7 +19,7 @@ GIB = 2**30
 
 
 class FakeCuda:
-    """A card of 24 GiB, as torch.cuda shows it."""
+    """A stand-in for torch.cuda with a GPU of 24 GiB."""
 
     def __init__(self) -> None:
         self.fraction = math.nan
@@ -34,7 +34,7 @@ class FakeCuda:
         self.fraction = fraction
 
 
-def test_a_process_takes_no_more_than_its_part(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_allocates_no_more_than_its_part(monkeypatch: pytest.MonkeyPatch) -> None:
     cuda = FakeCuda()
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
     machine = divide([{"CPU": 8.0, "GPU": 1.0}], ResourceRequest(None, "auto"), 60, gpu.inspect(None, None)[0])
@@ -63,7 +63,7 @@ def test_without_torch_or_a_gpu_nothing_is_limited(monkeypatch: pytest.MonkeyPat
     assert even.memory_limit(1) is None
 
 
-def test_data_counts_as_it_lies_on_the_device() -> None:
+def test_the_bytes_of_data_on_the_device() -> None:
     split = Split(np.zeros((10, 3, 4, 4)), np.zeros(10, np.int64))
     bytes_ = np.zeros((5, 8), np.uint8)
     stream = Stream(lambda row: (bytes_, bytes_), 10**6, (0.0,), (1.0,))

@@ -1,4 +1,4 @@
-"""What Ray offers to a search."""
+"""The machine that Ray offers to a search."""
 
 from __future__ import annotations
 

@@ -31,11 +31,11 @@ class Guest:
     slots: int
 
 
-# ---------------------------------------------------------------------------------------- how many slots of a device
+# ------------------------------------------------------------------------------------------- how many slots of a device
 
 
 @given(st.integers(1, 64), st.integers(1, 2**42), BYTES, BYTES)
-def test_a_size_is_the_least_that_suffices(slots: int, memory: int, resident: int, predicted: int) -> None:
+def test_a_size_is_the_smallest_that_is_large_enough(slots: int, memory: int, resident: int, predicted: int) -> None:
     device = Device(slots, memory, resident)
     size = device.size(predicted)
     assert size in device.sizes
@@ -59,7 +59,7 @@ def test_four_sizes_of_a_gpu() -> None:
     assert Device().size(None) == 1
 
 
-# ------------------------------------------------------------------------------------------------------ which device
+# --------------------------------------------------------------------------------------------------------- which device
 
 
 @settings(max_examples=25)
@@ -133,7 +133,7 @@ def test_ray_may_decide_differently() -> None:
     assert placements._device_of[one] in (0, 1)
 
 
-# --------------------------------------------------------------------------------------------- a search on four GPUs
+# ------------------------------------------------------------------------------------------------ a search on four GPUs
 
 
 NEEDS = [1, 1, 1, 3, 7, 15]  # GiB predicted for the first topologies of the space
@@ -190,7 +190,7 @@ def test_shares_of_a_gpu_are_as_computed(packed: Packed) -> None:
     assert got == expected
 
 
-def test_no_gpu_is_given_away_twice(packed: Packed) -> None:
+def test_no_part_of_a_gpu_is_given_away_twice(packed: Packed) -> None:
     _, notes, _ = packed
     together = []
     for note in notes:
@@ -198,17 +198,17 @@ def test_no_gpu_is_given_away_twice(packed: Packed) -> None:
         beside = [other for other in same if other["began"] <= note["began"] < other["ended"]]
         assert sum(other["share"] for other in beside) <= 1
         together.append(len(beside))
-    assert max(together) >= 2  # small ones do run side by side
+    assert max(together) >= 2  # small candidates share a GPU
 
 
-def test_what_ran_out_of_memory_is_tried_once_more_alone(packed: Packed) -> None:
+def test_a_candidate_that_ran_out_of_memory_is_retried_alone(packed: Packed) -> None:
     run, notes, said = packed
     frame = run.frame().set_index("key")
     keys = tried(run)
     assert list(frame["state"][keys]) == ["FAIL" if key == keys[HOPELESS] else "COMPLETE" for key in keys]
     holds = "predicted 7,516,192,768 bytes, alone on a GPU with 25,769,803,776 bytes"
     assert frame["reason"][keys[HOPELESS]] == f"out of memory: {holds}: tried to allocate 20 GiB"
-    assert [record["epoch"] for record in frame["curve"][keys[MISJUDGED]]] == [1, 2]  # of the second try alone
+    assert [record["epoch"] for record in frame["curve"][keys[MISJUDGED]]] == [1, 2]  # of the retry alone
     assert [record["epoch"] for record in frame["curve"][keys[HOPELESS]]] == [1]
     for number in (MISJUDGED, HOPELESS):
         first, again = (

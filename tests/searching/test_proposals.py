@@ -1,4 +1,4 @@
-"""Proxies in a search: what the record says of them, and what is trained where they choose. No Ray."""
+"""The prefilter and the proxies of proposals, without Ray."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_of_several_proposals_the_best_is_trained() -> None:
 
 
 @pytest.mark.parametrize("name", ["random", "tpe", "topology"])
-def test_what_it_passes_over_is_not_lost(name: str) -> None:
+def test_candidates_that_the_prefilter_passes_over_are_proposed_later(name: str) -> None:
     """Every topology of the space is proposed once, and no more are proposed."""
     made = proposer(scripted.space(3, prefilter="short_paths", sampler=name))
     keys = []
@@ -52,7 +52,7 @@ def test_what_it_passes_over_is_not_lost(name: str) -> None:
     assert {trial.state.name for trial in made.sampler_study.study.trials} <= {"COMPLETE", "FAIL"}
 
 
-def test_what_is_over_the_limits_is_refused_all_the_same() -> None:
+def test_a_prefilter_does_not_hide_refusals() -> None:
     space = scripted.space(3, prefilter="log_paths")
     limited = SearchSpace.from_dict(space.to_dict() | {"limits": {"params": 1200}})
     made = proposer(limited)
@@ -65,7 +65,7 @@ def test_what_is_over_the_limits_is_refused_all_the_same() -> None:
     assert all(not one.proxies for one in refused)
 
 
-def test_the_record_has_the_proxies_of_what_was_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_study_has_the_proxies_of_trained_candidates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def proxies(topology: Topology, names: Iterable[str], recipe: object) -> dict[str, float]:
         return {name: math.nan if name == "jacobian" else paths(topology) for name in names}
 
@@ -84,7 +84,7 @@ def test_the_record_has_the_proxies_of_what_was_trained(tmp_path: Path, monkeypa
         assert said == {"naswot": value, "jacobian": None, "synflow": value}
 
 
-def test_a_proxy_that_is_not_a_number_is_the_least(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_is_not_a_number_is_the_worst(monkeypatch: pytest.MonkeyPatch) -> None:
     values = iter([math.nan, -5.0, -math.inf])
     monkeypatch.setattr("nas.cost.proxies.compute_proxies", lambda topology, names, recipe: {"naswot": next(values)})
     space = scripted.space(prefilter="naswot")
@@ -92,7 +92,7 @@ def test_a_proxy_that_is_not_a_number_is_the_least(monkeypatch: pytest.MonkeyPat
     assert most_promising(scripted.space(), [next(space.enumerate())] * 3) == 0
 
 
-def test_everything_leaves_nothing_to_filter() -> None:
+def test_an_exhaustive_search_has_no_prefilter() -> None:
     with pytest.raises(SpaceError, match=r"search.prefilter: must be left out where the sampler is exhaustive"):
         scripted.space(sampler="exhaustive", prefilter="naswot")
     with pytest.raises(SpaceError, match="naswot"):

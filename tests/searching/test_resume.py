@@ -1,4 +1,4 @@
-"""A search that is interrupted or killed and then resumed: a program of its own, as a person would run it."""
+"""A search that is interrupted or killed and then resumed, as a program of its own."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if run.interrupted:
 
 
 def start(root: Path) -> subprocess.Popen[str]:
-    """The program, in a session of its own, so that a signal reaches it as Ctrl-C does in a terminal."""
+    """Start the program in a process group of its own, so that a signal reaches it as Ctrl-C does in a terminal."""
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(root)],
         stdout=subprocess.PIPE,
@@ -67,13 +67,13 @@ def ended(root: Path) -> int:
 
 
 def trainings(root: Path, what: str) -> Counter[str]:
-    """How often each topology was begun, or ended."""
+    """Return how often the training of each topology began, or ended."""
     lines = [line.split() for line in (root / "log").read_text().splitlines()]
     return Counter(key for said, key, _ in lines if said == what)
 
 
 class Process(NamedTuple):
-    """`began` tells it from another of the same number."""
+    """A process; `began` distinguishes it from another one with the same number."""
 
     pid: int
     began: str
@@ -82,7 +82,7 @@ class Process(NamedTuple):
 
 
 def processes() -> dict[tuple[int, str], Process]:
-    """All that live."""
+    """Return all processes that are alive."""
     command = ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,lstart=,args="]
     found = {}
     for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines():
@@ -94,7 +94,7 @@ def processes() -> dict[tuple[int, str], Process]:
 
 
 def descendants(pid: int) -> set[tuple[int, str]]:
-    """Of a process: its children, their children, … but for Ray's agents, which notice after a minute."""
+    """Return the children of a process, their children, … without Ray's agents, which end a minute later."""
     known, found, parents = processes(), set[tuple[int, str]](), {pid}
     while parents:
         children = {key: process for key, process in known.items() if process.parent in parents}
@@ -110,7 +110,7 @@ def alive(family: set[tuple[int, str]]) -> list[str]:
 
 @pytest.fixture
 def family() -> Iterator[set[tuple[int, str]]]:
-    """Processes that the test has put in; whatever of them outlives it is ended."""
+    """A set for the processes that the test starts; those that outlive it are killed."""
     met: set[tuple[int, str]] = set()
     yield met
     for pid, _ in met & processes().keys():
@@ -118,7 +118,7 @@ def family() -> Iterator[set[tuple[int, str]]]:
 
 
 def test_interrupted_killed_and_resumed(tmp_path: Path, family: set[tuple[int, str]]) -> None:
-    """Exactly as many trials as asked, none of the finished ones trained again, nothing left running."""
+    """There are as many trials as asked for, no finished one is trained again, and no process is left."""
     first = start(tmp_path)
     until(lambda: ended(tmp_path) >= 4)
     os.killpg(first.pid, signal.SIGINT)

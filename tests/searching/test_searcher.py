@@ -1,4 +1,4 @@
-"""The searcher of Tune: what it suggests, and what it tells the session. Without Ray."""
+"""The searcher of Tune, without Ray: its suggestions, and the outcomes that it tells the session."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def test_a_candidate_that_waits_for_its_retry_survives_the_search(tmp_path: Path
     first = searcher(tmp_path, machine)
     seed = first.suggest("a"), first.suggest("b")
     assert first.suggest("c") is None
-    starved = first.candidate("a")
+    short_of_memory = first.candidate("a")
     first.trainings["a"].curve.append({"epoch": 1, "accuracy": 0.5})
     first.trial_ended(result("a", CandidateTrainable.OUT_OF_MEMORY, reason="no more", gpu_memory=None))
-    assert first.placements.waiting == [starved]
-    assert starved.slots == 4
+    assert first.placements.waiting == [short_of_memory]
+    assert short_of_memory.slots == 4
     assert first.suggest("d") is None  # there is no room beside b, and no other candidate is asked for
     first.session.close()
     again = searcher(tmp_path, machine)
@@ -59,7 +59,7 @@ def test_a_candidate_that_waits_for_its_retry_survives_the_search(tmp_path: Path
     again.session.close()
     trials = again.session.run.study.get_trials()
     reasons = {trial.user_attrs.get("reason") for trial in trials}
-    needs = scripted.price(starved.topology)["memory"]
+    needs = scripted.price(short_of_memory.topology)["memory"]
     alone = f"out of memory: predicted {needs:,} bytes, alone on a GPU with 1,073,741,824 bytes: still no more"
     assert reasons == {"error: no", alone}
 

@@ -1,4 +1,4 @@
-"""A session without Ray: what is asked for, what counts, and what the study holds in the end."""
+"""A session without Ray: the candidates that it returns, those that count, and the trials of its study."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.helpers.sessions import drive, trained, trials_of
 Make = Callable[..., Session]
 
 
-# ------------------------------------------------------------------------------------------------- what is asked for
+# ------------------------------------------------------------------------------------------------ asking for candidates
 
 
 def test_a_search_ends_after_as_many_trials_as_asked(session: Make) -> None:
@@ -92,7 +92,7 @@ def test_the_next_proposal_is_ready_while_the_last_one_trains(session: Make) -> 
     assert time.monotonic() - before < 0.02
 
 
-# ------------------------------------------------------------------------------------------------------- never twice
+# ----------------------------------------------------------------------------------------- no topology is trained twice
 
 
 def test_a_small_space_is_exhausted(session: Make) -> None:
@@ -103,7 +103,7 @@ def test_a_small_space_is_exhausted(session: Make) -> None:
     assert len(trials_of(made)) == 27
 
 
-def test_an_exhaustive_search_goes_in_turn(session: Make) -> None:
+def test_an_exhaustive_search_follows_the_enumeration(session: Make) -> None:
     made = session(scripted.space(blocks=3, sampler="exhaustive"), trials=100)
     done = [candidate.topology for candidate in drive(made, 10)]
     again = session(resume=True, trials=100)
@@ -113,7 +113,7 @@ def test_an_exhaustive_search_goes_in_turn(session: Make) -> None:
 
 
 def test_a_space_ends_where_the_sampler_finds_nothing_new(session: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without drawing, what is left is proposed in turn, over many proposals."""
+    """Without uniform samples, the rest of the space is enumerated, over many proposals."""
     monkeypatch.setattr("nas.searching.proposals.SAMPLED", 1)
     monkeypatch.setattr("nas.searching.proposals.DRAWN", 0)
     made = session(scripted.space(blocks=3, sampler="random"), trials=100)
@@ -134,7 +134,7 @@ def test_no_key_of_nas_bench_macro_is_trained_twice(name: str, count: int) -> No
 
 
 def test_equal_topologies_are_trained_once(session: Make) -> None:
-    """Identity blocks vanish: 3 and 4 of them are one function."""
+    """Identity blocks vanish: 3 and 4 of them compute the same function."""
     space = scripted.space().to_dict()
     identities = {"blocks": [2, 3, 4], "op": "identity", "skips": {"kinds": ["none"]}}
     space["network"]["stages"] = [identities, {"blocks": 1, "op": "basic", "width": 4}]
@@ -144,7 +144,7 @@ def test_equal_topologies_are_trained_once(session: Make) -> None:
     assert sorted(candidate.topology.key for candidate in drive(made)) == sorted(keys)
 
 
-def test_proposals_of_what_is_known_are_counted(session: Make) -> None:
+def test_proposals_of_known_topologies_are_counted(session: Make) -> None:
     made = session(scripted.space(blocks=2, sampler="random"), trials=6)
     drive(made)
     before = made.run.saved
@@ -154,10 +154,10 @@ def test_proposals_of_what_is_known_are_counted(session: Make) -> None:
     assert again.run.saved > before > 0  # nine topologies, drawn at random
 
 
-# --------------------------------------------------------------------------------------------- results of other runs
+# ------------------------------------------------------------------------------------------------ results of other runs
 
 
-def test_what_another_run_finished_is_not_trained(session: Make, tmp_path: Path) -> None:
+def test_a_topology_that_another_run_finished_is_not_trained(session: Make, tmp_path: Path) -> None:
     other = Run.create(scripted.space(blocks=3, sampler="exhaustive", seed=7), "other", tmp_path)
     first = Session(other, scripted.price, 12)
     while (candidate := first.ask()) is not None:
@@ -191,14 +191,14 @@ def test_what_another_run_finished_is_not_trained(session: Make, tmp_path: Path)
     assert (again.finished, again.run.saved) == (17, 10)
 
 
-# ------------------------------------------------------------------------------------------------------------ limits
+# --------------------------------------------------------------------------------------------------------------- limits
 
 
 def limited(limits: dict[str, int], **search: Any) -> SearchSpace:
     return SearchSpace.from_dict(scripted.space(**search).to_dict() | {"limits": limits})
 
 
-def test_what_is_over_the_limits_is_recorded_but_neither_trained_nor_counted(session: Make) -> None:
+def test_a_candidate_over_the_limits_is_recorded_but_neither_trained_nor_counted(session: Make) -> None:
     class Refusals(SearchObserver):
         seen: list[Candidate] = []  # noqa: RUF012  # one test
 
@@ -236,7 +236,7 @@ def test_too_many_refusals_end_a_search(session: Make, monkeypatch: pytest.Monke
     assert made.exhausted == "7 proposals in a row were over the limits"
 
 
-def test_a_sampler_learns_from_what_was_refused(session: Make) -> None:
+def test_a_sampler_learns_from_refusals(session: Make) -> None:
     made = session(limited({"params": 1250}, sampler="tpe"), trials=5)
     drive(made)
     refused = [t for t in made.proposer.sampler_study.study.trials if any(v > 0 for v in t.constraints.values())]
@@ -249,7 +249,7 @@ def test_a_sampler_learns_from_what_was_refused(session: Make) -> None:
     assert len(remembered) == len(refused)
 
 
-# ---------------------------------------------------------------------------------------------------------- samplers
+# ------------------------------------------------------------------------------------------------------------- samplers
 
 
 def test_the_language_knows_the_samplers() -> None:
@@ -277,7 +277,7 @@ def test_a_seed_repeats_a_search(tmp_path: Path, name: str) -> None:
 
 
 def test_tpe_finds_what_random_does_not(tmp_path: Path) -> None:
-    """Fewer skips are better here: a model must see that soon."""
+    """Fewer skips are better here, which a model finds out soon."""
 
     def skips(name: str) -> float:
         run = Run.create(scripted.space(blocks=10, sampler=name, objectives=["params"]), name, tmp_path)
@@ -289,10 +289,10 @@ def test_tpe_finds_what_random_does_not(tmp_path: Path) -> None:
     assert skips("tpe") < skips("random") - 2
 
 
-# ------------------------------------------------------------------------------------------------ weights of leaders
+# --------------------------------------------------------------------------------------------------- weights of leaders
 
 
-def test_weights_of_leaders_are_kept_and_of_nobody_else(session: Make) -> None:
+def test_only_the_weights_of_leaders_are_kept(session: Make) -> None:
     made = session(trials=30)
     asked = []
     while (candidate := made.ask()) is not None:
@@ -307,7 +307,7 @@ def test_weights_of_leaders_are_kept_and_of_nobody_else(session: Make) -> None:
     assert again.scores.numbers == set(kept)
 
 
-# ---------------------------------------------------------------------------------------------- errors and observers
+# ------------------------------------------------------------------------------------------------- errors and observers
 
 
 def test_a_cost_prediction_that_fails_ends_the_search_with_its_error(session: Make) -> None:

@@ -27,7 +27,7 @@ def space(objectives: Sequence[str] = ("accuracy", "params"), **rule: Any) -> Se
 
 
 def trained(rule: Any, curves: Sequence[Sequence[Any]]) -> list[int]:
-    """How many epochs each has had when all are trained one after the other; a curve is the metric of each epoch."""
+    """Train candidates one after the other and return the epochs of each; a curve is the metric of every epoch."""
     ended = []
     for number, curve in enumerate(curves):
         trial = SimpleNamespace(trial_id=str(number))
@@ -53,7 +53,7 @@ def params(*sizes: int) -> list[dict[str, int]]:
     return [{"params": size, "memory": 7, "flops": 7} for size in sizes]
 
 
-def test_a_dominated_laggard_is_stopped_and_a_small_one_is_not() -> None:
+def test_a_dominated_candidate_is_stopped_and_a_small_one_is_not() -> None:
     curves = [[0.9] * 4, [0.8] * 4, [0.2] * 4, [0.2] * 4, [0.1] * 4]
     rule = fair(params(1000, 1000, 2000, 500, 700), space())
     assert trained(rule, curves) == [4, 1, 1, 4, 1]
@@ -67,7 +67,7 @@ def test_every_cost_can_spare_a_candidate() -> None:
 
 
 @pytest.mark.parametrize("objectives", [["accuracy"], ["accuracy", "seconds"]])
-def test_without_cheap_objectives_it_is_asha(objectives: list[str]) -> None:
+def test_without_costs_among_the_objectives_it_is_asha(objectives: list[str]) -> None:
     topologies = list(scripted.space().enumerate())
     curves = [
         [record["accuracy"] for record in scripted.Scripted(device="cpu", threads=1, epochs=EPOCHS).start(one, seed=0)]
@@ -110,7 +110,7 @@ def test_baselines_are_trained_to_the_end() -> None:
 
 
 @pytest.mark.parametrize("broken", [None, float("nan"), "high"])
-def test_what_is_no_number_is_not_judged(broken: Any) -> None:
+def test_a_metric_that_is_no_number_stops_no_trial(broken: Any) -> None:
     curves = [[0.9] * 4, [broken] * 4, [0.1] * 4]
     rule = fair(params(100, 900, 900), space())
     assert trained(rule, curves) == [4, 4, 1]
@@ -125,6 +125,6 @@ def test_earlier_sessions_count() -> None:
     assert trained(rule, [[0.5] * 4]) == [1]
 
 
-def test_nobody_is_stopped_without_a_rule() -> None:
+def test_without_a_rule_no_trial_is_stopped() -> None:
     rule = scheduler(space(rule="none"), {}.__getitem__)
     assert type(rule) is FIFOScheduler

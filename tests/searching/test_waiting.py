@@ -1,4 +1,4 @@
-"""Trials that wait in the study: baselines, what an earlier session left, what a person enqueued."""
+"""Trials that wait in the study: baselines, trials of an earlier session, trials that a person enqueued."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.helpers.sessions import drive, trained, trials_of
 Make = Callable[..., Session]
 
 
-# --------------------------------------------------------------------------------------------------------- baselines
+# ------------------------------------------------------------------------------------------------------------ baselines
 
 
 def test_baselines_are_tried_first_and_named(session: Make) -> None:
@@ -47,8 +47,8 @@ def test_two_names_of_one_topology_are_one_trial(session: Make) -> None:
     assert [candidate.baseline for candidate in drive(made, 1)] == ["densenet = resnet"]
 
 
-def test_baselines_from_elsewhere(session: Make) -> None:
-    """They come after the space's own, and what the record holds is not queued again under another name."""
+def test_baselines_of_the_call(session: Make) -> None:
+    """They come after those of the space, and one that the study holds is not enqueued under another name."""
     space = scripted.space(baselines=["plain"])
     wide = references.resnet(20, input=space.task.input, outputs=space.task.outputs)
     first = session(space, baselines={"mine": wide})
@@ -57,10 +57,10 @@ def test_baselines_from_elsewhere(session: Make) -> None:
     assert [candidate.baseline for candidate in drive(again, 2)] == ["mine", None]
 
 
-# --------------------------------------------------------------------------------------------- a search that goes on
+# --------------------------------------------------------------------------------------------- a search that is resumed
 
 
-def test_what_was_running_is_asked_again_with_the_same_parameters(session: Make) -> None:
+def test_running_trials_are_asked_for_again_with_the_same_parameters(session: Make) -> None:
     first = session(scripted.space(baselines=["plain"]), trials=9)
     drive(first, 3)
     lost = [first.ask(), first.ask()]
@@ -81,7 +81,7 @@ def test_what_was_running_is_asked_again_with_the_same_parameters(session: Make)
 
 
 def test_a_killed_search_leaves_running_trials_that_wait_again(session: Make) -> None:
-    """What SIGKILL leaves: trials that are RUNNING and that nobody runs."""
+    """SIGKILL leaves trials that are RUNNING although no process runs them."""
     first = session(trials=6)
     drive(first, 2)
     lost = first.ask()

@@ -16,7 +16,7 @@ NUMBERS = st.one_of(st.integers(-4, 4).map(float), st.sampled_from([math.inf, -m
 
 
 def by_definition(rows: list[list[float]], directions: list[str]) -> list[int]:
-    """Peel off what no remaining point dominates, comparing every pair."""
+    """Remove one front after the other, comparing every pair of points."""
     signed = [[v if d == "minimize" else -v for v, d in zip(row, directions, strict=True)] for row in rows]
 
     def dominates(a: list[float], b: list[float]) -> bool:
@@ -36,7 +36,7 @@ def by_definition(rows: list[list[float]], directions: list[str]) -> list[int]:
 
 @given(st.data())
 def test_rank_is_the_definition(data: st.DataObject) -> None:
-    """And as far as it is asked for, with so many `fronts`."""
+    """With `fronts`, the ranks are right as far as they are asked for."""
     directions = data.draw(st.lists(st.sampled_from(["minimize", "maximize"]), min_size=1, max_size=4))
     rows = data.draw(st.lists(st.lists(NUMBERS, min_size=len(directions), max_size=len(directions)), max_size=16))
     ranks = by_definition(rows, directions)
@@ -44,7 +44,7 @@ def test_rank_is_the_definition(data: st.DataObject) -> None:
     assert pareto_rank(rows, directions, fronts=2).tolist() == [min(rank, 3) for rank in ranks]
 
 
-def test_unknown_values_make_no_claim() -> None:
+def test_a_point_with_an_unknown_value_has_rank_0() -> None:
     ranks = pareto_rank([[0.9, 10], [math.nan, 1], [0.8, 20]], ["maximize", "minimize"])
     assert ranks.tolist() == [1, 0, 2]
 

@@ -1,4 +1,4 @@
-"""Which results of other runs may be reused."""
+"""The runs whose results may be reused."""
 
 from __future__ import annotations
 
