@@ -9,7 +9,7 @@ from typing import Any
 
 from nas.errors import RunError
 from nas.searching import gpu
-from nas.searching.slots import AUTO, Machine, ResourceRequest, divide
+from nas.searching.slots import AUTO, Machine, ResourceRequest, divide_into_slots
 from nas.tasks import Splits
 
 ANSWER_S = 600  # seconds for a node to report the memory of its GPUs and to read the data
@@ -39,7 +39,7 @@ def ray_machine(
             logger.setLevel(logging.CRITICAL)
         nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call,unused-ignore]
         gpu_bytes, data_bytes = _inspect_gpus(nodes, request, load) if request.gpus_per_trial == AUTO else (None, 0)
-        yield divide([node["Resources"] for node in nodes], request, trials, gpu_bytes, data_bytes)
+        yield divide_into_slots([node["Resources"] for node in nodes], request, trials, gpu_bytes, data_bytes)
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

@@ -93,7 +93,7 @@ class Machine:
         return memory if slots == self.device.slots else slots * memory // self.device.slots - CONTEXT_BYTES
 
 
-def divide(
+def divide_into_slots(
     nodes: Sequence[Node],
     request: ResourceRequest,
     trials: int,

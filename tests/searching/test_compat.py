@@ -66,9 +66,9 @@ def run(*how: str, **environment: str) -> dict[str, dict[str, Any]]:
     """Let trials die in a Tune of its own and return what compat says of each: how → {message, detail, …}."""
     command = [sys.executable, "-c", PROGRAM, *how]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, timeout=300)
-    said = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert said, CHANGED + f"the program said nothing\n{done.stdout}\n{done.stderr}"
-    return {one["how"]: one for one in said}
+    printed = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert printed, f"the program did not run, for a reason of its own:\n{done.stdout}\n{done.stderr}"
+    return {one["how"]: one for one in printed}
 
 
 def failed(folder: Path, error: RayError, *, pickled: bool) -> Any:
@@ -116,9 +116,9 @@ def test_a_process_that_was_killed_to_free_memory(tmp_path: Path, sign: str) -> 
 
 
 def test_processes_that_die_or_do_not_start() -> None:
-    said = run("die", "setup")
-    assert said["actor"]["handle"] == "ActorHandle", CHANGED + "a running Trial has no actor handle"
-    died, setup = said["die"], said["setup"]
+    printed = run("die", "setup")
+    assert printed["actor"]["handle"] == "ActorHandle", CHANGED + "a running Trial has no actor handle"
+    died, setup = printed["die"], printed["setup"]
     assert not died["setup_failed"] and not died["out_of_memory"]
     assert died["detail"].startswith("Worker"), CHANGED + f"the message of ActorDiedError is now {died['message']!r}"
     assert len(died["detail"]) < 200, CHANGED + f"the message of ActorDiedError is now {died['message']!r}"

@@ -12,7 +12,7 @@ import pytest
 
 from nas.searching import gpu
 from nas.searching.packing import CONTEXT_BYTES, SAFETY
-from nas.searching.slots import Machine, ResourceRequest, divide
+from nas.searching.slots import Machine, ResourceRequest, divide_into_slots
 from nas.tasks import Split, Splits, Stream
 
 GIB = 2**30
@@ -37,7 +37,9 @@ class FakeCuda:
 def test_a_process_allocates_no_more_than_its_part(monkeypatch: pytest.MonkeyPatch) -> None:
     cuda = FakeCuda()
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
-    machine = divide([{"CPU": 8.0, "GPU": 1.0}], ResourceRequest(None, "auto"), 60, gpu.inspect(None, None)[0])
+    machine = divide_into_slots(
+        [{"CPU": 8.0, "GPU": 1.0}], ResourceRequest(None, "auto"), 60, gpu.inspect(None, None)[0]
+    )
     fractions = []
     for slots in machine.device.sizes:
         memory_limit = machine.memory_limit(slots)
@@ -59,7 +61,7 @@ def test_without_torch_or_a_gpu_nothing_is_limited(monkeypatch: pytest.MonkeyPat
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     gpu.limit_memory(1)
     assert gpu.total_memory() is None
-    even: Machine = divide([{"CPU": 8.0, "GPU": 1.0}], ResourceRequest(2), 60)
+    even: Machine = divide_into_slots([{"CPU": 8.0, "GPU": 1.0}], ResourceRequest(2), 60)
     assert even.memory_limit(1) is None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from nas.searching.packing import Device
 from nas.searching.searcher import SessionSearcher
 from nas.searching.session import Session
-from nas.searching.slots import Machine, ResourceRequest, divide
+from nas.searching.slots import Machine, ResourceRequest, divide_into_slots
 from nas.searching.trainable import CandidateTrainable
 from nas.study import Run
 from tests.helpers import scripted
@@ -65,7 +65,7 @@ def test_a_candidate_that_waits_for_its_retry_survives_the_search(tmp_path: Path
 
 
 def test_a_process_that_ray_killed_to_free_memory_is_out_of_memory(tmp_path: Path) -> None:
-    hit = searcher(tmp_path, divide([{"CPU": 2.0}], ResourceRequest(), 60))
+    hit = searcher(tmp_path, divide_into_slots([{"CPU": 2.0}], ResourceRequest(), 60))
     suggested = hit.suggest("a")
     files = {"error_file": tmp_path / "error", "pickled_error_file": None}
     files["error_file"].write_text("1 worker(s) were killed due to the node running low on memory.")
