@@ -37,7 +37,7 @@ def ray_machine(
     try:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
-        nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call,unused-ignore]
+        nodes = [node for node in ray.nodes() if node["Alive"]]
         gpu_bytes, data_bytes = _inspect_gpus(nodes, request, load) if request.gpus_per_trial == AUTO else (None, 0)
         yield divide_into_slots([node["Resources"] for node in nodes], request, trials, gpu_bytes, data_bytes)
     finally:

@@ -99,5 +99,5 @@ def scheduler(
 ) -> TrialScheduler:
     """Return the scheduler that the space asks for: FairASHA, or one that never stops a trial."""
     if space.search.early_stopping.rule == "none":
-        return FIFOScheduler()  # type: ignore[no-untyped-call,unused-ignore]
+        return FIFOScheduler()
     return FairASHA(space, candidate, past)
