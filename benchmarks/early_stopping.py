@@ -45,7 +45,6 @@ from nas.searching.driver import search
 from nas.searching.sampler_study import limit_excess
 from nas.searching.stopping import NO_CONTROLLER, scheduler
 from nas.space import SearchSpace
-from nas.study.attributes import directions
 from nas.study.pareto import pareto_rank
 from nas.topology import Topology
 from nas.training.evaluate import Evaluator
@@ -160,7 +159,7 @@ def compare(
     everything = sum(record["seconds"] for one in trainings for record in one.curve)
     whole = [one for one in trainings if one.whole]
     lost = max(map(_accuracy, whole)) - max(map(_accuracy, finished))
-    ranks = pareto_rank(_values(space, whole), list(directions(space).values()))
+    ranks = pareto_rank(_values(space, whole), space.goals.directions)
     front = [one for one, rank in zip(whole, ranks, strict=True) if rank == 1]
     kept = sum(one in finished for one in front) / len(front)
     return 1 - spent / everything, lost, kept, len(finished) / len(whole)
@@ -172,7 +171,7 @@ def _accuracy(one: Training) -> float:
 
 def _values(space: SearchSpace, trainings: Sequence[Training]) -> list[list[float]]:
     return [
-        [_accuracy(one) if name == "accuracy" else one.predicted[name] for name in space.search.objectives]
+        [_accuracy(one) if name == "accuracy" else one.predicted[name] for name in space.goals.names]
         for one in trainings
     ]
 

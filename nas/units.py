@@ -11,10 +11,13 @@ import math
 from collections.abc import Callable
 
 MISSING = "–"
+Show = Callable[[float | None], str]
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def _or_dash(show: Callable[[float], str]) -> Callable[[float | None], str]:
+def or_dash(show: Callable[[float], str]) -> Show:
+    """Return a function that writes a missing number as a dash, and every other one as `show` does."""
+
     @functools.wraps(show)
     def shown(value: float | None) -> str:
         return MISSING if value is None or not math.isfinite(value) else show(value)
@@ -22,37 +25,49 @@ def _or_dash(show: Callable[[float], str]) -> Callable[[float | None], str]:
     return shown
 
 
-@_or_dash
+@or_dash
 def count(value: float) -> str:
     """Return a count with three digits and a power of 1000: 980, 12.3k, 4.56M, 1.20G."""
     return _scaled(value, 1000, ("", "k", "M", "G", "T", "P"))
 
 
-@_or_dash
+@or_dash
 def memory(value_bytes: float) -> str:
     """Return bytes with three digits and a power of 1024: 812 B, 1.20 MiB, 3.45 GiB."""
     return _scaled(value_bytes, 1024, (" B", " KiB", " MiB", " GiB", " TiB"))
 
 
-@_or_dash
+@or_dash
+def mebibytes(value_bytes: float) -> str:
+    """Return bytes in MiB with one decimal, 12.3 MiB, or from 1 GiB on in GiB with two, 1.20 GiB."""
+    return f"{value_bytes / 2**30:.2f} GiB" if value_bytes >= 2**30 else f"{value_bytes / 2**20:.1f} MiB"
+
+
+@or_dash
+def whole(value: float) -> str:
+    """Return a whole number with every digit: 1,234,567."""
+    return f"{value:,.0f}"
+
+
+@or_dash
 def share(value: float) -> str:
     """Return a share in percent: 0.9722 is 97.22%."""
     return f"{100 * value:.2f}%"
 
 
-@_or_dash
+@or_dash
 def number(value: float) -> str:
     """Return a number with four significant digits: 0.9722, 93.13, 1.235e+04."""
     return f"{value:.4g}"
 
 
-@_or_dash
+@or_dash
 def metric(value: float) -> str:
     """Return a metric with four decimals, 0.9700, or from 10 on with four significant digits, 93.13."""
     return f"{value:.4f}" if abs(value) < 10 else number(value)
 
 
-@_or_dash
+@or_dash
 def duration(seconds: float) -> str:
     """Return seconds as a duration: 4.2s, 1m 20s, 2h 05m, 3d 04h."""
     if seconds < 59.95:
@@ -64,7 +79,7 @@ def duration(seconds: float) -> str:
     return "{}d {:02}h".format(*divmod(round(seconds / 3600), 24))
 
 
-@_or_dash
+@or_dash
 def latency(seconds: float) -> str:
     """Return seconds as a short time with three digits: 850 µs, 1.25 ms, 3.40 s."""
     return _scaled(seconds * 1e6, 1000, (" µs", " ms", " s"))

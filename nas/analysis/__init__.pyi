@@ -2,7 +2,6 @@ from .correlation import foresight as foresight
 from .correlation import foresight_line as foresight_line
 from .draw_svg import arc_svg as arc_svg
 from .draw_text import arc_text as arc_text
-from .goals import Goals as Goals
 from .page import report as report
 from .ranking import failures as failures
 from .ranking import leaderboard as leaderboard

@@ -7,8 +7,8 @@ import math
 import pandas as pd
 from rich.text import Text
 
-from nas.analysis.goals import Goals
 from nas.errors import TopologyError
+from nas.space import Goals
 from nas.topology import Topology
 from nas.topology.paths import describe
 
@@ -26,7 +26,7 @@ def foresight(frame: pd.DataFrame, goals: Goals) -> pd.DataFrame:
     recorded.
     """
     done = frame[(frame["state"] == "COMPLETE") & frame[goals.metric].notna()]
-    sign = 1 if goals.direction(goals.metric) == "maximize" else -1
+    sign = 1 if goals.target.direction == "maximize" else -1
     metric = sign * pd.to_numeric(done[goals.metric])
     rows = [_row(str(name), column, metric) for name, column in _proxies(done).items()]
     found = pd.DataFrame(rows, columns=["proxy", "candidates", "correlation", "low", "high"])

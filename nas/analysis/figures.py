@@ -14,8 +14,9 @@ from typing import Any
 import pandas as pd
 
 from nas import units
-from nas.analysis.goals import Goals
-from nas.analysis.ranking import TITLES, formats
+from nas.analysis.ranking import formats, unit_of
+from nas.space import Goals
+from nas.space.quantities import Unit
 from nas.study.pareto import pareto_front
 
 LOG_FROM = 4  # the largest cost over the smallest from which on an axis is logarithmic
@@ -33,19 +34,21 @@ def against(board: pd.DataFrame, goals: Goals, cost: str) -> Figure:
     """
     done = board[(board["state"] == "COMPLETE") & board[goals.metric].notna() & board[cost].notna()]
     feasible, broken, named = done[done["feasible"]], done[~done["feasible"]], done[done["name"] != ""]
-    directions = (goals.direction(cost), goals.direction(goals.metric))
+    objective = goals.columns[cost]
+    directions = (objective.direction, goals.target.direction)
+    shape = "hv" if objective.direction == "minimize" else "vh"
     front = feasible.iloc[pareto_front(feasible[cost].astype(float), feasible[goals.metric], directions)]
     grey = {"color": "muted", "size": 8, "opacity": 0.55}
     data = [
         _points(feasible[feasible["name"] == ""], board, goals, cost, "candidates", grey),
         _points(broken, board, goals, cost, "break a constraint", grey | {"symbol": "x-thin-open"}),
         _points(front, board, goals, cost, "Pareto front", {"color": "accent", "size": 10})
-        | {"mode": "lines+markers", "line": {"color": "accent", "width": 2, "shape": "hv"}},
+        | {"mode": "lines+markers", "line": {"color": "accent", "width": 2, "shape": shape}},
         _points(named, board, goals, cost, "baselines", {"color": "warm", "size": 12, "symbol": "diamond"})
         | {"mode": "markers+text", "text": [_text(name) for name in named["name"]], "textposition": "bottom center"}
         | {"textfont": {"color": "warm", "weight": 600}, "cliponaxis": False},
     ]
-    x = {"title": _title(TITLES[cost])} | _axis(done[cost].astype(float), cost)
+    x = {"title": _title(objective.title)} | _axis(done[cost].astype(float), objective.of_unit)
     y = {"title": _title(goals.metric), "tickformat": _tickformat(board, goals)} | _shown(done, goals)
     return _figure(data, x, y)
 
@@ -115,7 +118,7 @@ def hovers(some: pd.DataFrame, board: pd.DataFrame, goals: Goals) -> list[str]:
     shows = formats(board, goals)
     told = []
     for row in some.astype(dict.fromkeys(shows, "float64")).to_dict("records"):
-        figures = [f"{show(row[column])} {TITLES.get(column, column)}" for column, show in shows.items()]
+        figures = [f"{show(row[column])} {goals.columns[column].title}" for column, show in shows.items()]
         title = f"<b>trial {row['trial']}</b> {_text(row['name'])}"
         line = "<br>".join(_text(part) for part in textwrap.wrap(row["topology"], 64)[:6])
         told.append(f"{title}<br>{_text(' · '.join(figures[:3]))}<br>{_text(' · '.join(figures[3:]))}<br>{line}")
@@ -136,16 +139,18 @@ def _curve(curve: object, metric: str) -> tuple[list[float], list[float]]:
     return [float(record["epoch"]) for record in records], [float(record[metric]) for record in records]
 
 
-def _axis(values: pd.Series[float], cost: str) -> Figure:
-    """Logarithmic where the largest is more than four times the smallest; bytes get their ticks at powers of two."""
+def _axis(values: pd.Series[float], unit: Unit) -> Figure:
+    """Return an axis, logarithmic where the largest value is more than four times the smallest; the ticks of bytes
+    stand at powers of two.
+    """
     if values.empty:
         return {}
     low, high = float(values.min()), float(values.max())
     logarithmic = low > 0 and high / low > LOG_FROM
     axis: Figure = {"type": "log" if logarithmic else "linear"}
-    if cost != "memory":
-        unit = {"ticksuffix": "s"} if cost in ("latency", "seconds") else {}
-        return axis | unit | {"tickformat": "~s"} | ({"dtick": "D2"} if logarithmic else {})
+    if not unit.binary:
+        suffix = {"ticksuffix": _text(unit.suffix)} if unit.suffix else {}
+        return axis | suffix | {"tickformat": unit.ticks} | ({"dtick": "D2"} if logarithmic else {})
     ticks = _powers(low, high) if logarithmic else _multiples(low, high)
     return axis | {"tickvals": ticks, "ticktext": [_bytes(tick) for tick in ticks]}
 
@@ -169,7 +174,7 @@ def _bytes(tick: int) -> str:
 
 
 def _tickformat(board: pd.DataFrame, goals: Goals) -> str:
-    return "~%" if formats(board, goals)[goals.metric] is units.share else ""
+    return unit_of(board, goals, goals.metric).ticks
 
 
 def _shown(done: pd.DataFrame, goals: Goals) -> Figure:
@@ -178,7 +183,7 @@ def _shown(done: pd.DataFrame, goals: Goals) -> Figure:
     if len(values) < 10:
         return {}
     named = values[done["name"] != ""]
-    rising = goals.direction(goals.metric) == "maximize"
+    rising = goals.target.direction == "maximize"
     worst = float(min(values.quantile(0.1), named.min()) if rising else max(values.quantile(0.9), named.max()))
     best = float(values.max() if rising else values.min())
     return {"range": sorted((worst - 0.08 * (best - worst), best + 0.06 * (best - worst)))} if best != worst else {}

@@ -11,7 +11,6 @@ from rich.table import Table
 from rich.text import Text
 
 from nas import units
-from nas.analysis.goals import Goals
 from nas.analysis.marks import coloured
 from nas.analysis.ranking import formats, leaderboard, leaderboard_rows, states
 from nas.errors import NasError
@@ -80,7 +79,7 @@ def running_table(run: Run) -> Table | Text:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for title in ("trial", "baseline", "skips", "params", "epoch", metric, "for"):
         table.add_column(title, justify="left" if title in ("baseline", "skips") else "right", overflow="fold")
-    rows = leaderboard_rows(running, Goals.of(run)).astype({"params": "float64"})
+    rows = leaderboard_rows(running, run.space.goals).astype({"params": "float64"})
     for row, curve, started in zip(rows.to_dict("records"), running["curve"], running["started"], strict=True):
         last = curve[-1] if curve else {}
         so_far = units.number(last.get(metric))
@@ -92,7 +91,7 @@ def running_table(run: Run) -> Table | Text:
 
 def _row(run: Run) -> dict[str, Any]:
     try:
-        trials, goals = run.frame(), Goals.of(run)
+        trials, goals = run.frame(), run.space.goals
     except NasError as error:
         return dict.fromkeys(COLUMNS) | {"run": run.name, "trouble": str(error)}
     board, tally = leaderboard(trials, goals=goals), states(trials[trials["reused"].isna()])

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,12 +24,12 @@ from nas import units
 from nas.analysis.correlation import foresight
 from nas.analysis.draw_svg import arc_svg
 from nas.analysis.figures import against, curves
-from nas.analysis.goals import Goals
 from nas.analysis.marks import LEGEND, kinds
-from nas.analysis.ranking import COSTS, TITLES, best, failures, formats, leaderboard, states
+from nas.analysis.ranking import best, failures, formats, leaderboard, shown, states
 from nas.analysis.words import in_words, listed
 from nas.errors import TopologyError
 from nas.files import write_whole
+from nas.space import Goals
 from nas.study.states import STATE_WORDS
 from nas.topology import Topology
 from nas.topology.vocabulary import JOINS
@@ -62,7 +62,7 @@ def report(run: Run) -> Path:
     space, config = run.space, run.config
     settings = {key: value for key, value in config.items() if key not in ("storage", "space")}  # a URL has passwords
     settings |= config["space"]
-    facts = Facts(run.name, space.task.name, Goals.of(run), space.size(), saved=run.saved, settings=settings)
+    facts = Facts(run.name, space.task.name, space.goals, space.size(), saved=run.saved, settings=settings)
     return write_whole(run.path / "report.html", page(run.frame(), facts))
 
 
@@ -71,7 +71,12 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
     goals = facts.goals
     board = leaderboard(frame, goals=goals)
     candidates, tally = _candidates(board, frame, goals), states(frame)
-    costs = [cost for cost in COSTS if cost in ("params", "memory", *goals.objectives)]
+    columns = shown(board, goals)
+    costs = [
+        name
+        for name, objective in columns.items()
+        if name != goals.metric and (name in goals.names or objective.in_every_report)
+    ]
     plots = {cost: against(board, goals, cost) for cost in costs} | {"curves": curves(frame, board, goals)}
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -85,12 +90,12 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
         candidates=candidates,
         failures=failures(frame).to_dict("records"),
         foresight=foresight(frame, goals).to_dict("records"),
-        columns={column: TITLES.get(column, column) for column in formats(board, goals)},
+        columns={name: objective.title for name, objective in columns.items()},
         took=_took(frame),
         settings=_sections(facts.settings),
         costs=costs,
         plots=plots,
-        words={"states": STATE_WORDS, "objectives": listed([TITLES.get(name, name) for name in goals.objectives])},
+        words={"states": STATE_WORDS, "objectives": listed(goals.titles())},
         joins=JOINS,
         legend=LEGEND,
         large=units.large,
@@ -118,14 +123,14 @@ def _candidates(board: pd.DataFrame, frame: pd.DataFrame, goals: Goals) -> list[
         | {name: None if pd.isna(row[name]) else int(row[name]) for name in ("rank", "pareto")}
         | {
             "skips": kinds(row["skips"]),
-            "cells": [_cell(row, column, shows[column], tops[column], goals.metric) for column in shows],
+            "cells": {column: _cell(row, column, shows[column], tops[column], goals.metric) for column in shows},
         }
         | (_portrait(topologies[row["trial"]]) if row["name"] or not number else {"svg": "", "words": ""})
         for number, row in enumerate(board.astype(dict.fromkeys(shows, "float64")).to_dict("records"))
     ]
 
 
-def _cell(row: Mapping[Any, Any], column: str, show: Callable[[float], str], top: float, metric: str) -> dict[str, Any]:
+def _cell(row: Mapping[Any, Any], column: str, show: units.Show, top: float, metric: str) -> dict[str, Any]:
     value = row[column]
     is_best = row["state"] == "COMPLETE" and value == top
     spread = f" ± {show(row['sd'])}" if column == metric and row["seeds"] > 1 else ""

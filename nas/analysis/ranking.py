@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from nas import units
-from nas.analysis.goals import Goals
 from nas.analysis.marks import marks
 from nas.errors import OverLimits, RunError, TopologyError, expected
+from nas.space import Goals, Objective
+from nas.space.quantities import UNITS, Unit
 from nas.study.pareto import pareto_rank
 from nas.study.states import REFUSED, STATE_WORDS
 from nas.topology import Topology
+from nas.units import Show
 
 if TYPE_CHECKING:
     from nas.study import Run
-
-COSTS = ("params", "memory", "flops", "latency", "seconds")  # of every candidate besides the metric; less is better
-WHOLE = ("params", "memory", "flops")
-TITLES = {"params": "params", "memory": "memory", "flops": "FLOPs", "latency": "latency", "seconds": "time"}
 
 
 def leaderboard(
@@ -29,16 +25,20 @@ def leaderboard(
 ) -> pd.DataFrame:
     """The finished candidates, best first, and every baseline whatever became of it.
 
-    Columns: rank, trial, name (of a baseline, else ""), topology, skips, the task's metric, params, memory
-    [bytes], flops (per sample), latency [s], seconds, pareto (1 is the non-dominated front), state, reason, key,
-    feasible (it breaks no constraint; what does comes after all that do not, and is on no front), seeds, sd. A
-    topology that was evaluated with several seeds is one row, that of its first trial, with the means over the seeds
-    and the standard deviation sd of the metric. `by` is the
-    metric (the default), a cost or `pareto`; ties go to fewer parameters, then to the earlier trial. Only
-    COMPLETE trials have a rank; baselines beyond `top` and baselines that did not finish follow the ranked rows.
-    `goals` are needed where a frame is given. Raises RunError for an unknown `by`.
+    Columns: rank, trial, name (of a baseline, else ""), topology, skips, those of `goals.columns` (the task's metric;
+    params, memory [bytes], flops (per sample), latency [s], seconds; what the space declares), pareto (1 is the
+    non-dominated front), state, reason, key, feasible (it breaks no constraint; what does comes after all that do not,
+    and is on no front), seeds, sd. A topology that was evaluated with several seeds is one row, that of its first
+    trial, with the means over the seeds and the standard deviation sd of the metric. `by` is one of `goals.columns`
+    (the metric is the default) or `pareto`; ties go to fewer parameters, then to the earlier trial. Only COMPLETE
+    trials have a rank; baselines beyond `top` and baselines that did not finish follow the ranked rows. `goals` are
+    needed where a frame is given. Raises RunError for an unknown `by`.
     """
-    frame, goals = _frame(run, goals)
+    frame = _frame_of(run)
+    if goals is None:
+        if isinstance(run, pd.DataFrame):
+            raise TypeError("a frame does not know its goals: leaderboard(frame, goals=...)")
+        goals = run.space.goals
     board = leaderboard_rows(frame, goals)
     done = board["state"] == "COMPLETE"
     ranked = _ranked(_over_seeds(board[done], goals), goals, by or goals.metric)
@@ -54,14 +54,14 @@ def states(run: Run | pd.DataFrame) -> dict[str, int]:
 
     A FAIL that was over the limits, and so was never trained, is counted as REFUSED.
     """
-    frame = _frame(run, _ANY)[0]
+    frame = _frame_of(run)
     counts = frame["state"].where(~_refused(frame), REFUSED).value_counts()
     return {state: int(counts[state]) for state in STATE_WORDS if state in counts}
 
 
 def failures(run: Run | pd.DataFrame) -> pd.DataFrame:
     """The candidates whose training failed: trial, name, topology, reason, in the order of their trials."""
-    frame = _frame(run, _ANY)[0]
+    frame = _frame_of(run)
     failed = frame[(frame["state"] == "FAIL") & ~_refused(frame)]
     named = {"trial": failed["trial"], "name": _text(failed["baseline"]), "topology": _text(failed["line"])}
     return pd.DataFrame(named | {"reason": _text(failed["reason"])}).sort_values("trial", ignore_index=True)
@@ -71,43 +71,38 @@ def _refused(frame: pd.DataFrame) -> pd.Series[bool]:
     return (frame["state"] == "FAIL") & _text(frame["reason"]).str.startswith(OverLimits.reason)
 
 
-def formats(board: pd.DataFrame, goals: Goals) -> dict[str, Callable[[float | None], str]]:
-    """How the metric and every cost of a leaderboard (latency only where it was measured) are written; a metric within
-    0 … 1 to maximise is a share.
-    """
-    values = board[goals.metric].dropna()
-    is_share = goals.direction(goals.metric) == "maximize" and bool(values.between(0, 1).all())
-    metric = units.share if is_share else units.number
-    shows = (units.count, units.memory, units.count, units.latency, units.duration)
-    costs = dict(zip(COSTS, shows, strict=True))
-    if board["latency"].isna().all():
-        del costs["latency"]
-    return {goals.metric: metric} | costs
+def shown(board: pd.DataFrame, goals: Goals) -> dict[str, Objective]:
+    """Return the columns that a table shows: the metric, the objectives, and what else is known of any candidate."""
+    wanted = {goals.metric, *goals.names}
+    return {name: row for name, row in goals.columns.items() if name in wanted or board[name].notna().any()}
+
+
+def unit_of(board: pd.DataFrame, goals: Goals, column: str) -> Unit:
+    """Return the unit of a column; a metric without one that is within 0 … 1 and is to be maximised is a share."""
+    objective = goals.columns[column]
+    values = board[column].dropna()
+    is_rate = column == goals.metric and not objective.unit and objective.direction == "maximize"
+    return UNITS["share"] if is_rate and bool(values.between(0, 1).all()) else objective.of_unit
+
+
+def formats(board: pd.DataFrame, goals: Goals) -> dict[str, Show]:
+    """Return how the values of every column that a table shows are written."""
+    return {column: unit_of(board, goals, column).show for column in shown(board, goals)}
 
 
 def best(board: pd.DataFrame, goals: Goals, column: str) -> float:
-    """The best value that a finished candidate reached in a column; NaN where there is none."""
+    """Return the best value that a finished candidate reached in a column; NaN where there is none."""
     values = board.loc[board["state"] == "COMPLETE", column].astype("float64")
-    return float(values.max() if goals.direction(column) == "maximize" else values.min())
+    return float(values.max() if goals.columns[column].direction == "maximize" else values.min())
 
 
-_ANY = Goals("accuracy", {})
-
-
-def _frame(run: Run | pd.DataFrame, goals: Goals | None) -> tuple[pd.DataFrame, Goals]:
-    if isinstance(run, pd.DataFrame):
-        if goals is None:
-            raise TypeError("a frame does not know its goals: leaderboard(frame, goals=...)")
-        return run, goals
-    return run.frame(), goals or Goals.of(run)
+def _frame_of(run: Run | pd.DataFrame) -> pd.DataFrame:
+    return run if isinstance(run, pd.DataFrame) else run.frame()
 
 
 def leaderboard_rows(frame: pd.DataFrame, goals: Goals) -> pd.DataFrame:
-    """The columns of a leaderboard for all trials, in the order of the record."""
-    numbers: dict[str, pd.Series] = {
-        column: pd.to_numeric(frame[column]).astype("float64") for column in (goals.metric, *COSTS)
-    }
-    numbers |= {column: numbers[column].round().astype("Int64") for column in WHOLE}
+    """Return the columns of a leaderboard for all trials, in the order of the record."""
+    numbers = {column: _numbers(frame, objective) for column, objective in goals.columns.items()}
     return pd.DataFrame(
         {
             "rank": pd.Series(pd.NA, index=frame.index, dtype="Int64"),
@@ -127,10 +122,20 @@ def leaderboard_rows(frame: pd.DataFrame, goals: Goals) -> pd.DataFrame:
     )
 
 
+def _numbers(frame: pd.DataFrame, objective: Objective) -> pd.Series[Any]:
+    """Return the column of an objective: whole where it is known before training; missing where the frame has none."""
+    column = frame[objective.name] if objective.name in frame else pd.Series(math.nan, index=frame.index)
+    values = pd.to_numeric(column).astype("float64")
+    return values.round().astype("Int64") if objective.before_training else values
+
+
 def _feasible(frame: pd.DataFrame, goals: Goals) -> pd.Series[bool]:
-    """Whether nothing that is known of a candidate is over a constraint."""
-    over = [pd.to_numeric(frame[name]).astype("float64") > bound for name, bound in goals.constraints.items()]
-    return ~pd.concat([pd.Series(False, index=frame.index), *over], axis=1).any(axis=1)
+    """Return whether nothing that is known of a candidate breaks a constraint."""
+    kept = pd.Series(True, index=frame.index)
+    for objective, bound in goals.bounds():
+        values = _numbers(frame, objective).astype("float64")
+        kept &= pd.Series([not objective.excess(value, bound) > 0 for value in values], index=frame.index, dtype="bool")
+    return kept
 
 
 def _over_seeds(board: pd.DataFrame, goals: Goals) -> pd.DataFrame:
@@ -139,21 +144,22 @@ def _over_seeds(board: pd.DataFrame, goals: Goals) -> pd.DataFrame:
     if whose.is_unique:
         return board
     same, first = board.groupby(whose, sort=False), ~whose.duplicated()
-    means = {column: same[column].transform("mean") for column in (goals.metric, "latency", "seconds")}
+    trained = [name for name, objective in goals.columns.items() if not objective.before_training]
+    means = {column: same[column].transform("mean") for column in trained}
     spread = {"seeds": same["trial"].transform("size"), "sd": same[goals.metric].transform("std")}
     return board.assign(**means, **spread, feasible=same["feasible"].transform("all"))[first]
 
 
 def _ranked(board: pd.DataFrame, goals: Goals, by: str) -> pd.DataFrame:
-    columns = (goals.metric, *COSTS, "pareto")
+    columns = (*goals.columns, "pareto")
     if by not in columns:
         raise RunError(expected("--by", by, columns))
-    objectives = {name: way for name, way in goals.objectives.items() if name in board}
-    points = board[[*objectives]].astype("float64").where(board["feasible"])
-    fronts = pd.Series(pareto_rank(points, [*objectives.values()]), board.index, dtype="Int64")
+    points = board[goals.names].astype("float64").where(board["feasible"])
+    fronts = pd.Series(pareto_rank(points, goals.directions), board.index, dtype="Int64")
     board = board.assign(pareto=fronts.where(fronts > 0))
     keys = dict.fromkeys(["feasible", by, goals.metric, "params", "trial"])
-    rising = [key != "feasible" and goals.direction(key) == "minimize" for key in keys]
+    falling = {"feasible"} | {name for name, row in goals.columns.items() if row.direction == "maximize"}
+    rising = [key not in falling for key in keys]
     board = board.sort_values([*keys], ascending=rising, na_position="last", ignore_index=True)
     return board.assign(rank=pd.array(range(1, len(board) + 1), dtype="Int64"))
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 from rich import box
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
 from nas import units
-from nas.analysis.goals import Goals
 from nas.analysis.marks import LEGEND, coloured, fitted
-from nas.analysis.ranking import TITLES, best, formats
+from nas.analysis.ranking import best, formats
+from nas.space import Goals
 from nas.study.states import STATE_WORDS
 
 FRONT = "◆"
 BROKEN = "✗"
 ENOUGH = 24  # columns for the skips before a cost has to leave
-LESS_NEEDED = ("flops", "seconds", "memory")  # the costs that leave, the first first
 STATE_COLOURS = {"FAIL": "red", "PRUNED": "yellow"}
 
-Cells = dict[str, list[Text]]  # title → the texts of a column
+Cells = dict[str, list[Text]]  # column → its texts
 
 
 def leaderboard_table(board: pd.DataFrame, goals: Goals, *, width: int = 100) -> Table:
@@ -30,22 +32,32 @@ def leaderboard_table(board: pd.DataFrame, goals: Goals, *, width: int = 100) ->
     have none, costs are left out.
     """
     gap = 1 if width < 100 else 2  # the box itself puts one space between columns
-    cells = _cells(board, goals)
+    cells, titles = _cells(board, goals), {name: objective.title for name, objective in goals.columns.items()}
     wanted = min(ENOUGH, max(map(len, board["skips"]), default=0))
-    for column in LESS_NEEDED:
-        if _room(cells, width, gap) < wanted:
-            del cells[TITLES[column]]
-    room = max(8, _room(cells, width, gap))
+    for column in _less_needed(cells, goals):
+        if _room(cells, titles, width, gap) < wanted:
+            del cells[column]
+    room = max(8, _room(cells, titles, width, gap))
     whole = max(map(len, board["topology"]), default=0) <= room
     cells = _with_topologies(cells, board, room, whole)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap - 1, 0, 0), caption_justify="left")
-    for title in cells:
-        table.add_column(title, justify="left" if title in ("baseline", "topology", "skips") else "right")
+    for column in cells:
+        words = column in ("baseline", "topology", "skips")
+        table.add_column(Text(titles.get(column, column)), justify="left" if words else "right")
     last = int((board["rank"] == range(1, len(board) + 1)).sum())  # below it are baselines alone
     for number, row in enumerate(zip(*cells.values(), strict=True), 1):
         table.add_row(*row, end_section=number == last)
     table.caption = _caption(board, goals, whole)
     return table
+
+
+def _less_needed(cells: Cells, goals: Goals) -> list[str]:
+    """Return the costs that make room for the topologies, the first one first: those that the search is not after,
+    then its objectives from the last one back to the second cost.
+    """
+    objectives = [name for name in goals.names if name != goals.metric]
+    others = [name for name in goals.columns if name in cells and name not in goals.names and name != goals.metric]
+    return others + objectives[:0:-1]
 
 
 def _cells(board: pd.DataFrame, goals: Goals) -> Cells:
@@ -58,13 +70,13 @@ def _cells(board: pd.DataFrame, goals: Goals) -> Cells:
         cells["baseline"] = [Text(name, "bold bright_blue") for name in board["name"]]
     for column, shown in formats(board, goals).items():
         top = best(board, goals, column)
-        cells[TITLES.get(column, column)] = [
+        cells[column] = [
             Text(shown(value), "bold" if value == top and state == "COMPLETE" else "")
             for value, state in zip(board[column].astype(float), board["state"], strict=True)
         ]
     if board["sd"].notna().any():
         show = formats(board, goals)[goals.metric]
-        for text, sd in zip(cells[TITLES.get(goals.metric, goals.metric)], board["sd"], strict=True):
+        for text, sd in zip(cells[goals.metric], board["sd"], strict=True):
             text.append("" if pd.isna(sd) else f" ± {show(sd)}")
     cells["front"] = [
         _front(rank) if feasible else Text(BROKEN, "red")
@@ -79,9 +91,12 @@ def _front(rank: int | None) -> Text:
     return Text(FRONT, "bold green") if rank == 1 else Text(str(rank), "dim")
 
 
-def _room(cells: Cells, width: int, gap: int) -> int:
-    """The columns of the terminal that are left for the topology."""
-    taken = [max(len(title), *(text.cell_len for text in texts), 0) + gap for title, texts in cells.items()]
+def _room(cells: Cells, titles: Mapping[str, str], width: int, gap: int) -> int:
+    """Return the columns of the terminal that are left for the topology."""
+    taken = [
+        max(cell_len(titles.get(column, column)), *(text.cell_len for text in texts), 0) + gap
+        for column, texts in cells.items()
+    ]
     return width - sum(taken) - 1 - gap  # the box begins with one space, too
 
 
@@ -94,12 +109,12 @@ def _with_topologies(cells: Cells, board: pd.DataFrame, room: int, whole: bool) 
             ended = f"{STATE_WORDS[state]}: {reason}" if reason else STATE_WORDS[state]
             text.append(f"\n{ended[:200]}", STATE_COLOURS.get(state, "dim"))
         texts.append(text)
-    first = [title for title in ("#", "trial", "baseline") if title in cells]
-    placed = {title: cells[title] for title in first} | {"topology" if whole else "skips": texts}
-    return placed | {title: texts for title, texts in cells.items() if title not in first}
+    first = [column for column in ("#", "trial", "baseline") if column in cells]
+    placed = {column: cells[column] for column in first} | {"topology" if whole else "skips": texts}
+    return placed | {column: texts for column, texts in cells.items() if column not in first}
 
 
 def _caption(board: pd.DataFrame, goals: Goals, whole: bool) -> Text:
-    front = f"{FRONT} nothing is better in {', '.join(TITLES.get(name, name) for name in goals.objectives)} at once"
+    front = f"{FRONT} nothing is better in {', '.join(goals.titles())} at once"
     front += "" if board["feasible"].all() else f"; {BROKEN} breaks a constraint"
     return Text(front if whole else f"{front}\n{LEGEND}", "dim")

@@ -11,14 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from nas import units
-from nas.analysis.goals import Goals
 from nas.analysis.marks import LEGEND, coloured, fitted, marks
+from nas.space import OBJECTIVES, Objective
 from nas.topology.vocabulary import JOINS
 
 if TYPE_CHECKING:
     from nas.space import SearchSpace
     from nas.space.parts import HeadChoice, Stage, StemChoice
-    from nas.space.settings import Limits
     from nas.space.skips import Skips
 
 EXACT = 10**30  # a larger size is written with its power of ten
@@ -90,11 +89,10 @@ def _facts(space: SearchSpace, width: int) -> Table:
     grid.add_column(overflow="fold")
     grid.add_row("task", f"{task.name}: {'×'.join(map(str, task.input))} → {task.outputs}")
     grid.add_row("topologies", f"{size:,}" if size < EXACT else units.large(size))
-    grid.add_row(
-        "objectives", ", ".join(f"{name} {ARROWS[way]}" for name, way in Goals.of_space(space).objectives.items())
-    )
-    grid.add_row("limits", _listed(_bounds(space.limits)) or "none")
-    if wanted := _listed(_bounds(space.search.constraints)):
+    grid.add_row("objectives", Text(_listed(map(_objective, space.goals.objectives))))
+    limits = [(OBJECTIVES[name], bound) for name, bound in space.limits.items()]
+    grid.add_row("limits", _listed(_bounds(limits)) or "none")
+    if wanted := Text(_listed(_bounds(space.goals.bounds()))):
         grid.add_row("constraints", wanted)
     grid.add_row("training", _listed(f"{name} {value}" for name, value in space.recipe.model_dump().items() if value))
     grid.add_row(
@@ -112,11 +110,17 @@ def _facts(space: SearchSpace, width: int) -> Table:
     return grid
 
 
-def _bounds(limits: Limits) -> Iterable[str]:
-    shown = {"params": units.count, "memory": units.memory, "flops": units.count}
-    shown |= {"latency": units.latency, "seconds": units.duration}
-    for name, value in limits.model_dump(exclude_none=True).items():
-        yield f"{name} ≤ {shown[name](value)}"
+def _objective(objective: Objective) -> str:
+    """Return `params ↓`; where the space declares the objective, with its unit and title: `energy ↓ [J, of a run]`."""
+    declared = objective.name not in OBJECTIVES
+    title = objective.title if objective.title != objective.name else ""
+    said = ", ".join(filter(None, (objective.unit, title))) if declared else ""
+    return f"{objective.name} {ARROWS[objective.direction]}" + (f" [{said}]" if said else "")
+
+
+def _bounds(bounds: Iterable[tuple[Objective, float]]) -> Iterable[str]:
+    for objective, bound in bounds:
+        yield f"{objective.name} {objective.comparison} {objective.of_unit.show(bound)}"
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -43,9 +43,9 @@ def print_frame(frame: pd.DataFrame, csv: bool, json: bool) -> bool:
 
 def print_leaderboard(run: Run, by: str | None, top: int | None, csv: bool = False, json: bool = False) -> None:
     """Print the `top` candidates of the run, sorted by `by` (None: by the metric): a table, CSV or JSON."""
-    from nas.analysis import Goals, leaderboard, leaderboard_table
+    from nas.analysis import leaderboard, leaderboard_table
 
-    goals = Goals.of(run)
+    goals = run.space.goals
     board = leaderboard(run, by=by, top=top)
     if not print_frame(board, csv, json):
         screen = console()
@@ -55,9 +55,9 @@ def print_leaderboard(run: Run, by: str | None, top: int | None, csv: bool = Fal
 
 def print_foresight(run: Run) -> None:
     """Print how well each proxy predicted the metric; print nothing if too few candidates are finished to say."""
-    from nas.analysis import Goals, foresight, foresight_line
+    from nas.analysis import foresight, foresight_line
 
-    goals = Goals.of(run)
+    goals = run.space.goals
     table = foresight(run.frame(), goals)
     if not table.empty:
         console().print(foresight_line(table, goals))

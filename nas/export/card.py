@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from nas.export.source import summarize_skips
 from nas.export.stem_and_head import example_input, output_shape, shape_text
 from nas.topology import Topology
+from nas.units import mebibytes
 
 if TYPE_CHECKING:
     from nas.tasks.recipe import Recipe
@@ -97,8 +98,3 @@ def _costs(card: ModelCard, topology: Topology, milliseconds: float) -> Iterator
 def versions() -> dict[str, str]:
     """Return the versions of this package and of torch."""
     return {name: importlib.metadata.version(name) for name in ("skipnas", "torch")}
-
-
-def mebibytes(value: float) -> str:
-    """Return bytes in MiB with one decimal, 12.3 MiB, or from 1 GiB on in GiB with two, 1.20 GiB."""
-    return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.1f} MiB"

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import ExportError, TaskError
-from nas.export.card import ModelCard, mebibytes
+from nas.export.card import ModelCard
 from nas.export.formats import FORMATS, check_formats
 from nas.export.write import Weights, export_topology
-from nas.study.attributes import directions
+from nas.space import Goals
 from nas.study.pareto import pareto_rank
 from nas.study.states import STATE_WORDS
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 Row = dict[str, Any]  # a row of the run's frame
 
 NEIGHBOURS = 2  # to each side
-SHOWN = {"params": "{:,.0f}".format, "memory": mebibytes, "flops": "{:,.0f}".format}
 
 
 def export_run(
@@ -53,15 +52,21 @@ def card_of(run: Run, number: int) -> ModelCard:
     """Return the card of a trial, from the record of the run."""
     rows, task = _rows(run), run.space.task
     row = rows[number]
-    columns = (task.metric, *SHOWN)
+    columns = _columns(run.space.goals)
     return ModelCard(
         title=f"{run.name}, trial {number}",
         facts=dict(_facts(run, row, task)),
         notes=tuple(_notes(run, row, rows)),
-        columns=columns,
+        columns=tuple(run.space.goals.columns[name].title for name in columns),
         neighbours=tuple(_neighbours(run, number, rows, columns)),
         recipe=run.space.recipe,
     )
+
+
+def _columns(goals: Goals) -> tuple[str, ...]:
+    """Return the columns of the neighbours: the metric, what is known before training, and the other objectives."""
+    known_before = [name for name, objective in goals.columns.items() if objective.before_training]
+    return tuple(dict.fromkeys((goals.metric, *known_before, *goals.names)))
 
 
 def _rows(run: Run) -> dict[int, Row]:
@@ -85,6 +90,9 @@ def _facts(run: Run, row: Row, task: Task) -> Iterator[tuple[str, str]]:
     splits, recipe, state = _splits(task), run.space.recipe, STATE_WORDS[row["state"]]
     yield "task", task.name
     yield f"validation {task.metric}", _measured(row, task, splits)
+    for objective in run.space.goals.objectives:
+        if objective.name != task.metric and not objective.before_training:
+            yield objective.title, objective.of_unit.exact(row[objective.name])
     if splits is not None:
         sizes = ", ".join(f"{len(part):,} {name}" for name, part in vars(splits).items())
         yield "data split", f"{sizes} samples; the search never saw the test split"
@@ -148,17 +156,16 @@ def _notes(run: Run, row: Row, rows: dict[int, Row]) -> Iterator[str]:
 
 def _neighbours(run: Run, number: int, rows: dict[int, Row], columns: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """The trials next to this one in size, of those that nothing beats, itself among them."""
-    metric = run.space.task.metric
-    better = {metric if name == "accuracy" else name: way for name, way in directions(run.space).items()}
+    goals = run.space.goals
     points = {
-        trial: [row[name] for name in better]
+        trial: [row[name] for name in goals.names]
         for trial, row in rows.items()
-        if row["state"] == "COMPLETE" and all(_is_number(row[name]) for name in better)
+        if row["state"] == "COMPLETE" and all(_is_number(row[name]) for name in goals.names)
     }
-    fronts = zip(points, pareto_rank([*points.values()], [*better.values()]), strict=True)
+    fronts = zip(points, pareto_rank([*points.values()], goals.directions), strict=True)
     front = {trial for trial, rank in fronts if rank == 1}
     ranked = sorted(front | ({number} & points.keys()), key=lambda trial: (rows[trial]["params"], trial))
     place = ranked.index(number) if number in ranked else 0
     for trial in ranked[max(0, place - NEIGHBOURS) : place + NEIGHBOURS + 1]:
-        cells = (SHOWN.get(name, "{:.4f}".format)(rows[trial][name]) for name in columns)
+        cells = (goals.columns[name].of_unit.exact(rows[trial][name]) for name in columns)
         yield (f"{trial} (this one)" if trial == number else str(trial), *cells)

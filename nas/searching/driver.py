@@ -17,6 +17,7 @@ from nas.searching.machine import ray_machine
 from nas.searching.slots import ResourceRequest
 from nas.searching.stop_reasons import INTERRUPTED, interrupts, stop_reason
 from nas.space import SearchSpace
+from nas.space.objectives import priced
 from nas.study import Run
 from nas.study.folder import ROOT
 from nas.tasks import Task
@@ -200,10 +201,11 @@ def _ending(searcher: SessionSearcher, run: Run) -> str:
 
 
 def _predict_cost(topology: Topology, recipe: Recipe) -> dict[str, int]:
+    """Return the value of every objective that is known before training."""
     from nas.cost import measure
 
     cost = measure(topology, recipe)
-    return {"params": cost.params, "flops": cost.flops, "memory": cost.memory}
+    return {name: getattr(cost, name) for name in priced()}
 
 
 def _evaluation(space: SearchSpace) -> MakeEvaluator:

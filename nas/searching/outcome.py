@@ -9,8 +9,8 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from nas.space import SearchSpace
-from nas.study.attributes import CURVE, MEASURED
+from nas.space import OBJECTIVES, Objective, SearchSpace
+from nas.study.attributes import CURVE, MEASURED, METRICS, PREDICTED, places, value_of
 
 FinalState = tuple[TrialState, str | None]  # the state, and the reason if it is FAIL
 
@@ -60,18 +60,28 @@ def final_state(outcome: TrialOutcome, space: SearchSpace, predicted: Mapping[st
         return TrialState.FAIL, f"diverged: {metric} is {value!r}"
     if not outcome.full_budget:
         return TrialState.PRUNED, None
-    missing = set(space.search.objectives) - _known_values(outcome, space, predicted).keys()
-    if missing:
-        return TrialState.FAIL, f"missing metric: no {min(missing)!r} was measured"
+    known = _attributes(outcome, predicted)
+    for objective in space.goals.objectives:
+        if not math.isfinite(value_of(objective, known)):
+            return TrialState.FAIL, _why_no_value(objective, known)
     return TrialState.COMPLETE, None
 
 
 def objective_values(outcome: TrialOutcome, space: SearchSpace, predicted: Mapping[str, Any]) -> list[float]:
     """Return the values of the objectives in their order, for a trial that is COMPLETE."""
-    known = _known_values(outcome, space, predicted)
-    return [float(known[name]) for name in space.search.objectives]
+    known = _attributes(outcome, predicted)
+    return [float(value_of(objective, known)) for objective in space.goals.objectives]
 
 
-def _known_values(outcome: TrialOutcome, space: SearchSpace, predicted: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every value that may be an objective; a measured value replaces a predicted one."""
-    return {"accuracy": outcome.metrics[space.task.metric], **predicted, **outcome.measured}
+def _attributes(outcome: TrialOutcome, predicted: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the user attributes of the trial that hold values of objectives."""
+    return {PREDICTED: predicted, METRICS: outcome.metrics, MEASURED: outcome.measured}
+
+
+def _why_no_value(objective: Objective, known: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the reason of a trial without a finite value of the objective: it is missing, or it is no such number."""
+    name = objective.name
+    for place in places(objective):
+        if name in known[place]:
+            return f"diverged: {name} is {known[place][name]!r}"[:200]
+    return f"missing metric: no {name!r} was {'measured' if name in OBJECTIVES else 'reported'}"

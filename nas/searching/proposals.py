@@ -153,7 +153,7 @@ class Proposer:
     def _priced(self, candidate: Candidate) -> Candidate:
         """Add the predicted cost, and a refusal if it is over the limits."""
         candidate.predicted = self.predict_cost(candidate.topology)
-        limits = self.space.limits.model_dump()
+        limits = self.space.limits
         over = [
             f"{candidate.predicted[name]:,} {name}, {limits[name]:,} allowed"
             for name, share in limit_excess(self.space, candidate.predicted).items()

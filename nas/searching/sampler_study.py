@@ -17,7 +17,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from nas.errors import SpaceError
 from nas.sampling import history
 from nas.space import SearchSpace
-from nas.study.attributes import CURVE, MEASURED, PREDICTED, directions
+from nas.space.objectives import priced
+from nas.study.attributes import CURVE, PREDICTED, violations
 from nas.topology import Topology
 
 SCRATCH = ("tpe:", "gp:", "fixed_params")  # prefixes of system attributes that a sampler needs only while it suggests
@@ -32,7 +33,7 @@ class SamplerStudy:
 
     def __init__(self, space: SearchSpace, sampler: BaseSampler) -> None:
         self.space = space
-        self.study = optuna.create_study(directions=list(directions(space).values()), sampler=sampler)
+        self.study = optuna.create_study(directions=space.goals.directions, sampler=sampler)
 
     def suggest(self, params: Mapping[str, Any] | None = None) -> tuple[Trial, Topology]:
         """Return the sampler's next suggestion, or the point with these parameters. Raises SpaceError if it is none."""
@@ -86,14 +87,14 @@ class SamplerStudy:
 
 def limit_excess(space: SearchSpace, predicted: Mapping[str, int]) -> dict[str, float]:
     """Return cost / limit − 1 for every cost that has a limit and a prediction; positive is over the limit."""
-    limits = space.limits.model_dump(exclude_none=True)
-    return {name: predicted[name] / limit - 1 for name, limit in limits.items() if name in predicted}
+    rows = priced()
+    return {name: rows[name].excess(predicted[name], at) for name, at in space.limits.items() if name in predicted}
 
 
 def constraint_violations(space: SearchSpace, attributes: Mapping[str, Any]) -> dict[str, float]:
     """Return how far a trial violates each limit and each constraint of the search; positive is a violation."""
     predicted = attributes.get(PREDICTED) or {}
-    wanted = space.violations({**predicted, **(attributes.get(MEASURED) or {})})
+    wanted = violations(space.goals, attributes)
     return limit_excess(space, predicted) | {f"{name} wanted": value for name, value in wanted.items()}
 
 
@@ -103,12 +104,12 @@ def sampler_attributes(space: SearchSpace, attributes: Mapping[str, Any]) -> dic
     They are the learning curve of the metric, and the objectives that are known before training, which count for a
     trial that was stopped early.
     """
-    objectives, metric = space.search.objectives, space.task.metric
+    objectives, metric = space.goals.names, space.goals.metric
     found: dict[str, Any] = {}
     curve = {entry["epoch"]: entry.get(metric) for entry in attributes.get(CURVE) or ()}
     curve = {epoch: value for epoch, value in curve.items() if isinstance(value, int | float) and math.isfinite(value)}
-    if curve and "accuracy" in objectives:
-        found[history.CURVE] = {"objective": objectives.index("accuracy"), "values": curve}
+    if curve and metric in objectives:
+        found[history.CURVE] = {"objective": objectives.index(metric), "values": curve}
     predicted = attributes.get(PREDICTED) or {}
     found[history.KNOWN] = [predicted.get(name) for name in objectives]
     return found

@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from nas.searching.candidate import Candidate
-from nas.space import PRICED, SearchSpace
+from nas.space import SearchSpace
 from nas.study.attributes import CURVE, PREDICTED, counts
 from nas.study.pareto import ParetoFront
 
@@ -52,7 +52,7 @@ class FairASHA(ASHAScheduler):
             reduction_factor=rule.reduction,
         )
         self.metric_name, self.sign = task.metric, -1 if task.direction == "maximize" else 1
-        self.costs = tuple(name for name in space.search.objectives if name in PRICED)
+        self.costs = tuple(row for row in space.goals.objectives if row.before_training)
         self.candidate = candidate
         self.fronts: defaultdict[int, ParetoFront[str]] = defaultdict(ParetoFront)  # epoch → non-dominated trials
         for trial in filter(counts, past):
@@ -77,7 +77,7 @@ class FairASHA(ASHAScheduler):
         if not self._is_comparable(result):
             return TrialScheduler.CONTINUE
         decision = super().on_trial_result(NO_CONTROLLER, trial, result)
-        costs = (float(predicted.get(name, math.inf)) for name in self.costs)
+        costs = (row.loss(float(predicted[row.name])) if row.name in predicted else math.inf for row in self.costs)
         losses = self.sign * float(result[self.metric_name]), *costs
         undominated = self.fronts[result["epoch"]].add(trial.trial_id, losses)
         return TrialScheduler.CONTINUE if undominated else decision

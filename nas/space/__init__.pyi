@@ -1,5 +1,6 @@
-from .settings import OBJECTIVES as OBJECTIVES
-from .settings import PRICED as PRICED
+from .objectives import OBJECTIVES as OBJECTIVES
+from .objectives import Goals as Goals
+from .objectives import Objective as Objective
 from .space import SearchSpace as SearchSpace
 from .space import Trial as Trial
 from .space import available as available

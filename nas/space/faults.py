@@ -64,6 +64,7 @@ RULES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "less_than": lambda context: f"must be less than {context['lt']:g}",
     "less_than_equal": lambda context: f"must be at most {context['le']:g}",
     "too_short": lambda context: f"must have at least {context['min_length']} value",
+    "string_too_long": lambda context: f"must have at most {context['max_length']} characters",
     "too_long": lambda context: f"must have at most {context['max_length']} values",
 }
 

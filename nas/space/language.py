@@ -65,11 +65,13 @@ class TaskEntry(Section):
 
 
 class Definition(Section):
-    """A whole file. `train` changes the recipe of the task."""
+    """A whole file. `limits` bound what is known before training: a candidate over them is not trained. `train` changes
+    the recipe of the task.
+    """
 
     task: TaskEntry
     network: Network
     skips: Skips = Skips()
-    limits: Limits = Limits()
+    limits: Limits = Field(default_factory=dict)
     train: dict[str, Any] = Field(default_factory=dict)
     search: SearchSettings = SearchSettings()

@@ -20,8 +20,9 @@ from nas.space.decisions import Choice, Decision, drive, explore
 from nas.space.document import Document, read
 from nas.space.faults import Fault, first_fault, must_be_one_of
 from nas.space.language import Definition, TaskEntry
+from nas.space.objectives import ACCURACY, OBJECTIVES, RESERVED, Goals
 from nas.space.sections import check_keys
-from nas.space.settings import Limits, SearchSettings
+from nas.space.settings import Bounds, SearchSettings
 from nas.tasks import Task, function
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology
@@ -86,6 +87,7 @@ class SearchSpace:
             resolved = definition.model_copy(update={"task": entry, "train": recipe.model_dump()})
             space = cls(resolved, task, recipe, document.source or None)
             check(space._chain, task.input, task.outputs)
+            space._check_metric()
             space._check_baselines()
         except Fault as fault:
             raise document.error(fault) from None
@@ -97,8 +99,8 @@ class SearchSpace:
         return Chain.of(self.definition.network, self.definition.skips, self.task.input)
 
     @property
-    def limits(self) -> Limits:
-        """The costs above which a candidate is not trained."""
+    def limits(self) -> Bounds:
+        """The bounds of what is known before training; a candidate over one of them is never trained."""
         return self.definition.limits
 
     @property
@@ -106,10 +108,13 @@ class SearchSpace:
         """The settings of the search."""
         return self.definition.search
 
-    def violations(self, figures: Mapping[str, Any]) -> dict[str, float]:
-        """Return figure / bound − 1 of every constraint whose figure is known; a positive value is a violation."""
-        bounds = self.search.constraints.model_dump(exclude_none=True)
-        return {name: figures[name] / bound - 1 for name, bound in bounds.items() if name in figures}
+    @functools.cached_property
+    def goals(self) -> Goals:
+        """The goals of a search, with the task's metric in the place of `accuracy`."""
+        metric, settings = self.task.metric, self.definition.search
+        target = replace(OBJECTIVES[ACCURACY], name=metric, direction=self.task.direction, title=metric)
+        objectives = tuple(target if row.name == ACCURACY else row for row in settings.objectives)
+        return Goals(target, objectives, settings.constraints)
 
     def sample(self, trial: Trial) -> Topology:
         """Return the topology that a trial chooses by its suggest_categorical and suggest_int."""
@@ -174,6 +179,16 @@ class SearchSpace:
 
     def _topology(self, stem: Any, blocks: Any, head: Any) -> Topology:
         return Topology(self.task.input, stem, blocks, head, self.task.outputs)
+
+    def _check_metric(self) -> None:
+        """Raise Fault where a table would have two columns of one name."""
+        metric = self.task.metric
+        if metric in RESERVED:
+            raise Fault(f"must be another name: {metric} is a column of every table of trials", "task", "metric")
+        for place, objective in enumerate(self.search.objectives):
+            if objective.name == metric != ACCURACY:
+                rule = f"is the metric of the task: write {ACCURACY}, which stands for it"
+                raise Fault(rule, "search", "objectives", place)
 
     def _check_baselines(self) -> None:
         for place, name in enumerate(self.search.baselines):

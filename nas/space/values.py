@@ -14,7 +14,7 @@ FAR = 10**6  # farther than any block
 T = TypeVar("T")
 
 
-def _listed(value: object) -> object:
+def listed(value: object) -> object:
     """One value is a list of one."""
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
@@ -54,11 +54,11 @@ Choices = Annotated[
     tuple[T, ...],
     AfterValidator(_distinct),
     Field(min_length=1, max_length=1000),
-    BeforeValidator(_listed),
+    BeforeValidator(listed),
     PlainSerializer(lambda values: values[0] if len(values) == 1 else list(values)),
 ]
 Names = Annotated[  # a list that is no choice
-    tuple[T, ...], AfterValidator(_distinct), Field(max_length=1000), BeforeValidator(_listed), PlainSerializer(list)
+    tuple[T, ...], AfterValidator(_distinct), Field(max_length=1000), BeforeValidator(listed), PlainSerializer(list)
 ]
 
 OptionValue = Annotated[Scalar, WrapValidator(lambda value, _: _option(value))]
@@ -66,6 +66,4 @@ Width = Annotated[int, Field(ge=1, le=MAX_WIDTH)]
 Growth = Annotated[int | float, WrapValidator(lambda value, _: _growth(value))]
 Reach = Annotated[tuple[int, int | None], WrapValidator(lambda value, _: _reach(value)), PlainSerializer(list)]
 
-Count = Annotated[int, BeforeValidator(quantities.count)]
-Bytes = Annotated[int, BeforeValidator(quantities.memory)]
 Seconds = Annotated[float, BeforeValidator(quantities.duration)]

@@ -10,14 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from nas.space import OBJECTIVES, SearchSpace
+from nas.space import Goals, Objective, SearchSpace
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
-
-Direction = Literal["minimize", "maximize"]
 
 # the user attributes of a trial: plain JSON, so that every tool that reads Optuna's storages can show them
 TOPOLOGY = "topology"  # Topology.to_dict()
@@ -36,23 +34,35 @@ REPEAT = "repeat"  # the how manieth evaluation, after the first, of a topology 
 SAVED = "saved"  # how many proposals before it were not trained because an equal topology was
 
 
-def directions(space: SearchSpace) -> dict[str, Direction]:
-    """What is better for each objective, in their order: {"accuracy": "maximize", "params": "minimize"}."""
-    ways: dict[str, Any] = OBJECTIVES | {"accuracy": space.task.direction}
-    return {name: ways[name] for name in space.search.objectives}
+def value_of(objective: Objective, known: Mapping[str, Any]) -> float:
+    """Return the value of an objective in the attributes of a trial; NaN where they do not hold it as a number."""
+    values = [number(known.get(name), objective.name) for name in places(objective)]
+    return next((value for value in values if not math.isnan(value)), math.nan)
+
+
+def places(objective: Objective) -> tuple[str, ...]:
+    """Return the attributes that may hold the value of an objective, the first one first."""
+    return (PREDICTED,) if objective.before_training else (METRICS, MEASURED)
+
+
+def violations(goals: Goals, known: Mapping[str, Any]) -> dict[str, float]:
+    """Return by how much a trial breaks each constraint whose value is known, as a share of its bound: positive is
+    broken.
+    """
+    values = [(row, value_of(row, known), bound) for row, bound in goals.bounds()]
+    return {row.name: row.excess(value, bound) for row, value, bound in values if not math.isnan(value)}
 
 
 def feasible(space: SearchSpace, known: Mapping[str, Any]) -> bool:
-    """Does a trial of these attributes keep to the constraints of the search, as far as is known?"""
-    figures = {**(known.get(PREDICTED) or {}), **(known.get(MEASURED) or {})}
-    return all(value <= 0 for value in space.violations(figures).values())
+    """Return whether a trial with these attributes keeps every constraint of the search, as far as is known."""
+    return all(excess <= 0 for excess in violations(space.goals, known).values())
 
 
 def standing(space: SearchSpace, known: Mapping[str, Any]) -> tuple[float, ...]:
     """What the winner is chosen by, smaller is better: feasible first, then the metric, then the fewest parameters."""
-    metric = number(known.get(METRICS), space.task.metric)
-    sign = -1 if space.task.direction == "maximize" else 1
-    return float(not feasible(space, known)), sign * metric, number(known.get(PREDICTED), "params")
+    target = space.goals.target
+    loss = target.loss(value_of(target, known))
+    return float(not feasible(space, known)), loss, number(known.get(PREDICTED), "params")
 
 
 def mean(tuples: Sequence[tuple[float, ...]]) -> tuple[float, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.space import SearchSpace
-from nas.study.attributes import KEY, TOPOLOGY, directions, feasible, mean, standing
+from nas.study.attributes import KEY, TOPOLOGY, feasible, mean, standing
 from nas.study.pareto import Losses, ParetoFront
 
 
@@ -55,8 +55,7 @@ class TrialScore:
     @classmethod
     def of(cls, space: SearchSpace, number: int, values: Sequence[float], attributes: Mapping[str, Any]) -> TrialScore:
         """Return the score of trial `number` with these objective values and user attributes."""
-        better = directions(space).values()
-        losses = tuple(-value if way == "maximize" else value for value, way in zip(values, better, strict=True))
+        losses = space.goals.losses(values)
         rank, kept = standing(space, attributes), feasible(space, attributes)
         return cls(number, attributes[TOPOLOGY], attributes[KEY], losses, rank, kept)
 

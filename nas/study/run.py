@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.errors import RunError
 from nas.space import SearchSpace
-from nas.study.attributes import KEY, METRICS, REUSED, SAVED, TOPOLOGY, counts, directions, mean, number, standing
+from nas.study.attributes import KEY, METRICS, REUSED, SAVED, TOPOLOGY, counts, mean, number, standing
 from nas.study.folder import ROOT, locked, new_config, new_folder, read_config, write_config
 from nas.study.storage import open_storage, sqlite_url
 from nas.topology import Topology
@@ -171,9 +171,7 @@ class Run:
 
         url = storage or sqlite_url(self.path)
         try:
-            optuna.create_study(
-                study_name=self.name, storage=open_storage(url), directions=list(directions(space).values())
-            )
+            optuna.create_study(study_name=self.name, storage=open_storage(url), directions=space.goals.directions)
         except optuna.exceptions.DuplicatedStudyError:
             raise RunError(f"the storage holds a study {self.name!r} already: choose another name") from None
 
@@ -237,10 +235,11 @@ class Run:
     def frame(self) -> pd.DataFrame:
         """Every trial as a row.
 
-        Columns: trial, state, reason, baseline, key, line, the task's metric, params, memory [bytes], flops (per
-        sample), latency [s], seconds, epochs, seed, started, ended, reused (RUN/TRIAL whose result it has), curve,
-        topology, proxies. What a trial lacks is None or NaN.
+        Columns: trial, state, reason, baseline, key, line, the task's metric, every cost of nas.space.objectives
+        (params, memory [bytes], flops (per sample), latency [s], seconds), every objective that the space declares,
+        epochs, seed, started, ended, reused (RUN/TRIAL whose result it has), curve, topology, proxies. What a trial
+        lacks is None or NaN.
         """
         from nas.study.frame import frame_of
 
-        return frame_of(self.study.get_trials(deepcopy=False), self.space.task.metric)
+        return frame_of(self.study.get_trials(deepcopy=False), self.space.goals)

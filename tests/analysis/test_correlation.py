@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from nas.analysis import Goals, foresight, foresight_line
+from nas.analysis import foresight, foresight_line
 from nas.analysis.correlation import FEWEST
 from tests.helpers import analysis_trials as trials
 
@@ -50,7 +50,7 @@ def test_what_was_recorded_counts_where_it_is_known() -> None:
     assert (row["proxy"], row["candidates"]) == ("naswot", FEWEST)
     assert row["correlation"] == pytest.approx(1)
     assert 0.99 < row["low"] <= row["high"] <= 1
-    losses = Goals("accuracy", {"accuracy": "minimize"})
+    losses = trials.goals("accuracy", direction="minimize")
     assert foresight(frame, losses)["correlation"].tolist() == [pytest.approx(-1)]
 
 

@@ -10,7 +10,7 @@ import optuna
 import pytest
 from rich.console import Console
 
-from nas.analysis import Goals, leaderboard, report
+from nas.analysis import leaderboard, report
 from nas.analysis.marks import marks
 from nas.analysis.overview import running_table, runs_frame, runs_table
 from nas.space import SearchSpace
@@ -49,7 +49,8 @@ def run(tmp_path: Path) -> Run:
 
 def test_the_leaderboard_of_a_run(run: Run) -> None:
     board = leaderboard(run)
-    assert Goals.of(run).objectives == {"accuracy": "maximize", "params": "minimize"}
+    goals = run.space.goals
+    assert (goals.names, goals.directions) == (["accuracy", "params"], ["maximize", "minimize"])
     assert board["accuracy"].tolist()[:9] == sorted(board["accuracy"].dropna(), reverse=True)[:9]
     assert board["trial"].iloc[0] == run.winner
     assert board["reason"].iloc[-1] == "diverged"

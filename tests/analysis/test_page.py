@@ -19,10 +19,11 @@ import plotly.graph_objects as go
 import pytest
 
 from nas.analysis.figures import against, curves
-from nas.analysis.goals import Goals
 from nas.analysis.page import Facts, page
 from nas.analysis.ranking import leaderboard
+from nas.space import Objective
 from tests.helpers.analysis_trials import BASELINES, GOALS, chain, failed, frame, trial
+from tests.helpers.analysis_trials import goals as goals_of
 
 SETTINGS = {
     "seed": 0,
@@ -129,7 +130,7 @@ def hostile_page() -> str:
     for curve in trials["curve"]:
         for record in curve:
             record[HOSTILE] = record.pop("accuracy")
-    goals = Goals(HOSTILE, {HOSTILE: "maximize", "params": "minimize"})
+    goals = goals_of(HOSTILE, "params", metric=HOSTILE)
     settings = {HOSTILE: HOSTILE, "train": {HOSTILE: [HOSTILE, {HOSTILE: HOSTILE}]}}
     return page(trials, Facts(HOSTILE, HOSTILE, goals, settings=settings))
 
@@ -172,6 +173,16 @@ def test_the_front_of_the_plot_is_not_dominated() -> None:
         assert not ((points["params"] < x) & (points["accuracy"] >= y)).any()
         assert not ((points["params"] <= x) & (points["accuracy"] > y)).any()
     assert front["x"] == sorted(front["x"]) and front["y"] == sorted(front["y"])
+
+
+def test_the_front_of_what_is_to_be_maximised_falls() -> None:
+    """The step from one point to the next goes down before it goes right: what lies between is reached by the next."""
+    goals = goals_of("accuracy", Objective("flops", "maximize", "count"))
+    board = leaderboard(frame(), goals=goals)
+    front = next(trace for trace in against(board, goals, "flops")["data"] if trace["name"] == "Pareto front")
+    assert front["line"]["shape"] == "vh"
+    assert front["x"] == sorted(front["x"]) and front["y"] == sorted(front["y"], reverse=True)
+    assert max(front["x"]) == board.loc[board["state"] == "COMPLETE", "flops"].max()
 
 
 def test_what_breaks_a_constraint_is_on_no_front_of_a_plot() -> None:

@@ -12,11 +12,11 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from nas.analysis.goals import Goals
 from nas.analysis.ranking import failures, leaderboard, states
 from nas.analysis.ranking_table import leaderboard_table
 from nas.errors import RunError
-from tests.helpers.analysis_trials import BASELINES, GOALS, chain, failed, frame, trial
+from nas.space import Goals
+from tests.helpers.analysis_trials import BASELINES, GOALS, chain, failed, frame, goals, trial
 
 
 def printed(board: pd.DataFrame, width: int, goals: Goals = GOALS) -> str:
@@ -48,7 +48,7 @@ def test_by_an_unknown_column_names_the_known() -> None:
 
 def test_a_metric_to_minimise_ranks_the_smallest_first() -> None:
     trials = frame().rename(columns={"accuracy": "bits"})
-    board = leaderboard(trials, goals=Goals("bits", {"bits": "minimize", "params": "minimize"}))
+    board = leaderboard(trials, goals=goals("bits", "params", metric="bits", direction="minimize"))
     assert board["bits"].dropna().head(30).is_monotonic_increasing
 
 
@@ -67,7 +67,7 @@ def test_a_baseline_that_finished_later_is_shown_once() -> None:
 
 
 def test_fronts_are_over_the_objectives_of_the_run() -> None:
-    one = leaderboard(frame(), goals=Goals("accuracy", {"accuracy": "maximize"}))
+    one = leaderboard(frame(), goals=goals("accuracy"))
     assert one.loc[one["pareto"] == 1, "accuracy"].nunique() == 1
     several = leaderboard(frame(), goals=GOALS)
     smallest = several.dropna(subset="rank").sort_values("params").iloc[0]

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
-from nas.analysis.goals import Goals
+from nas.space import OBJECTIVES, Goals, Objective
+from nas.space.objectives import Direction, costs
+from nas.study.frame import COURSE, FACTS
 from nas.topology import Topology
 from nas.topology.block import Block, Head, Skip, Stem
 
-GOALS = Goals("accuracy", {"accuracy": "maximize", "params": "minimize", "memory": "minimize"})
-COLUMNS = (
-    *("trial", "state", "reason", "baseline", "key", "line", "accuracy", "params", "memory", "flops", "latency"),
-    *("seconds", "epochs", "seed", "started", "ended", "curve", "topology", "proxies"),
-)
+
+def goals(
+    *objectives: str | Objective,
+    metric: str = "accuracy",
+    direction: Direction = "maximize",
+    constraints: Mapping[str, float] = MappingProxyType({}),
+) -> Goals:
+    """Goals without a space: names of OBJECTIVES, that of the metric, or objectives that a space would declare."""
+    target = Objective(metric, direction)
+    rows = (target if one == metric else OBJECTIVES[one] if isinstance(one, str) else one for one in objectives)
+    return Goals(target, tuple(rows), constraints)
+
+
+GOALS = goals("accuracy", "params", "memory")
+COLUMNS = (*FACTS, "accuracy", *costs(), *COURSE)
 
 
 def chain(skips: Sequence[Skip | None], widths: Sequence[int] = (16, 32, 64)) -> Topology:

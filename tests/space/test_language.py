@@ -56,8 +56,8 @@ def test_what_a_file_says(tmp_path: Path) -> None:
     space = load(tmp_path, FILE)
     assert space.task.name == "digits" and space.source == str(tmp_path / "it.yaml")
     assert (space.recipe.epochs, space.recipe.lr, space.recipe.momentum) == (3, 0.05, space.task.recipe.momentum)
-    assert (space.limits.params, space.limits.memory, space.limits.flops) == (2_000_000, 2**31, None)
-    assert (space.search.objectives, space.search.trials, space.search.time) == (("accuracy", "params"), 60, 5400)
+    assert space.limits == {"params": 2_000_000, "memory": 2**31}
+    assert (space.goals.names, space.search.trials, space.search.time) == (["accuracy", "params"], 60, 5400)
     assert (space.search.early_stopping.rule, space.search.sampler, space.search.seed) == ("none", "topology", 0)
     stopped = load(tmp_path, FILE.replace("trials: 60", "early_stopping: asha"))
     assert stopped.search.early_stopping.rule == "asha"

@@ -17,10 +17,11 @@ import yaml
 from optuna.trial import TrialState, create_trial
 
 from nas.errors import RunError
+from nas.space.objectives import costs
 from nas.study import Run
 from nas.study import attributes as names
-from nas.study.attributes import counts, directions
-from nas.study.frame import COSTS, COURSE, FACTS
+from nas.study.attributes import counts
+from nas.study.frame import COURSE, FACTS
 from tests.helpers import scripted
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -201,7 +202,7 @@ def test_a_frame_of_what_is_there(run: Run) -> None:
 def test_the_frame_of_an_empty_run_has_its_columns(run: Run) -> None:
     frame = run.frame()
     assert len(frame) == 0
-    assert [*frame.columns] == [*FACTS, "accuracy", *COSTS, *COURSE]
+    assert [*frame.columns] == [*FACTS, "accuracy", *costs(), *COURSE]
 
 
 def test_the_winner_is_the_best_and_among_equals_the_smallest(run: Run) -> None:
@@ -240,10 +241,6 @@ def test_what_counts_was_trained() -> None:
     assert counts(create_trial(state=TrialState.FAIL, user_attrs={names.CURVE: []}))
     assert not counts(create_trial(state=TrialState.FAIL, user_attrs={names.REASON: "over the limits: params"}))
     assert not counts(create_trial(state=TrialState.RUNNING, user_attrs={names.CURVE: []}))
-
-
-def test_directions_follow_the_task() -> None:
-    assert directions(SPACE) == {"accuracy": "maximize", "params": "minimize"}
 
 
 def test_one_process_searches_a_run_at_a_time(run: Run) -> None:
