@@ -48,7 +48,7 @@ def against(board: pd.DataFrame, goals: Goals, cost: str) -> Figure:
         | {"mode": "markers+text", "text": [_text(name) for name in named["name"]], "textposition": "bottom center"}
         | {"textfont": {"color": "warm", "weight": 600}, "cliponaxis": False},
     ]
-    x = {"title": _title(objective.title)} | _axis(done[cost].astype(float), objective.of_unit)
+    x = {"title": _title(objective.title)} | _axis(done[cost].astype(float), objective.unit_format)
     y = {"title": _title(goals.metric), "tickformat": _tickformat(board, goals)} | _shown(done, goals)
     return _figure(data, x, y)
 

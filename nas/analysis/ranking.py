@@ -82,7 +82,7 @@ def unit_of(board: pd.DataFrame, goals: Goals, column: str) -> Unit:
     objective = goals.columns[column]
     values = board[column].dropna()
     is_rate = column == goals.metric and not objective.unit and objective.direction == "maximize"
-    return UNITS["share"] if is_rate and bool(values.between(0, 1).all()) else objective.of_unit
+    return UNITS["share"] if is_rate and bool(values.between(0, 1).all()) else objective.unit_format
 
 
 def formats(board: pd.DataFrame, goals: Goals) -> dict[str, Show]:

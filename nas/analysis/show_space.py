@@ -120,7 +120,7 @@ def _objective(objective: Objective) -> str:
 
 def _bounds(bounds: Iterable[tuple[Objective, float]]) -> Iterable[str]:
     for objective, bound in bounds:
-        yield f"{objective.name} {objective.comparison} {objective.of_unit.show(bound)}"
+        yield f"{objective.name} {objective.comparison} {objective.unit_format.show(bound)}"
 
 
 def _listed(words: Iterable[str]) -> str:

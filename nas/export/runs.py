@@ -92,7 +92,7 @@ def _facts(run: Run, row: Row, task: Task) -> Iterator[tuple[str, str]]:
     yield f"validation {task.metric}", _measured(row, task, splits)
     for objective in run.space.goals.objectives:
         if objective.name != task.metric and not objective.before_training:
-            yield objective.title, objective.of_unit.exact(row[objective.name])
+            yield objective.title, objective.unit_format.exact(row[objective.name])
     if splits is not None:
         sizes = ", ".join(f"{len(part):,} {name}" for name, part in vars(splits).items())
         yield "data split", f"{sizes} samples; the search never saw the test split"
@@ -167,5 +167,5 @@ def _neighbours(run: Run, number: int, rows: dict[int, Row], columns: tuple[str,
     ranked = sorted(front | ({number} & points.keys()), key=lambda trial: (rows[trial]["params"], trial))
     place = ranked.index(number) if number in ranked else 0
     for trial in ranked[max(0, place - NEIGHBOURS) : place + NEIGHBOURS + 1]:
-        cells = (goals.columns[name].of_unit.exact(rows[trial][name]) for name in columns)
+        cells = (goals.columns[name].unit_format.exact(rows[trial][name]) for name in columns)
         yield (f"{trial} (this one)" if trial == number else str(trial), *cells)

@@ -17,7 +17,7 @@ from nas.searching.machine import ray_machine
 from nas.searching.slots import ResourceRequest
 from nas.searching.stop_reasons import INTERRUPTED, interrupts, stop_reason
 from nas.space import SearchSpace
-from nas.space.objectives import priced
+from nas.space.objectives import predicted_objectives
 from nas.study import Run
 from nas.study.folder import ROOT
 from nas.tasks import Task
@@ -205,7 +205,7 @@ def _predict_cost(topology: Topology, recipe: Recipe) -> dict[str, int]:
     from nas.cost import measure
 
     cost = measure(topology, recipe)
-    return {name: getattr(cost, name) for name in priced()}
+    return {name: getattr(cost, name) for name in predicted_objectives()}
 
 
 def _evaluation(space: SearchSpace) -> MakeEvaluator:

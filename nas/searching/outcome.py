@@ -10,7 +10,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.space import OBJECTIVES, Objective, SearchSpace
-from nas.study.attributes import CURVE, MEASURED, METRICS, PREDICTED, places, value_of
+from nas.study.attributes import CURVE, MEASURED, METRICS, PREDICTED, holders, value_of
 
 FinalState = tuple[TrialState, str | None]  # the state, and the reason if it is FAIL
 
@@ -81,7 +81,7 @@ def _attributes(outcome: TrialOutcome, predicted: Mapping[str, Any]) -> dict[str
 def _why_no_value(objective: Objective, known: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the reason of a trial without a finite value of the objective: it is missing, or it is no such number."""
     name = objective.name
-    for place in places(objective):
-        if name in known[place]:
-            return f"diverged: {name} is {known[place][name]!r}"[:200]
+    for holder in holders(objective):
+        if name in known[holder]:
+            return f"diverged: {name} is {known[holder][name]!r}"[:200]
     return f"missing metric: no {name!r} was {'measured' if name in OBJECTIVES else 'reported'}"

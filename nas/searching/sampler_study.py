@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from nas.errors import SpaceError
 from nas.sampling import history
 from nas.space import SearchSpace
-from nas.space.objectives import priced
+from nas.space.objectives import predicted_objectives
 from nas.study.attributes import CURVE, PREDICTED, violations
 from nas.topology import Topology
 
@@ -87,7 +87,7 @@ class SamplerStudy:
 
 def limit_excess(space: SearchSpace, predicted: Mapping[str, int]) -> dict[str, float]:
     """Return cost / limit − 1 for every cost that has a limit and a prediction; positive is over the limit."""
-    rows = priced()
+    rows = predicted_objectives()
     return {name: rows[name].excess(predicted[name], at) for name, at in space.limits.items() if name in predicted}
 
 

@@ -24,7 +24,7 @@ from nas.searching.proposals import Proposer
 from nas.searching.repeats import Repeats
 from nas.searching.waiting import WaitingTrials, enqueue_baselines
 from nas.study import Run
-from nas.study.attributes import CURVE, KEY, MEASURED, METRICS, REASON, REUSED, SEED, counts
+from nas.study.attributes import CURVE, KEY, MEASURED, METRICS, REASON, REUSED, SEED, was_trained
 from nas.study.leaders import TopologyScores, TrialScore
 from nas.study.reuse import ReusableTrial, reusable_trials
 from nas.study.writer import StudyWriter
@@ -66,7 +66,7 @@ class Session:
         self._reusable = reusable_trials(reuse, self.space)
         self.writer.requeue(list(self.writer.trials(TrialState.RUNNING)))
         self.past = list(self.writer.trials().values())
-        self.finished = sum(map(counts, self.past))
+        self.finished = sum(map(was_trained, self.past))
         enqueue_baselines(self.writer, self.space, self.past, self.space.baselines() | dict(baselines or {}))
         self._recall_past()
         seed = self.space.search.seed

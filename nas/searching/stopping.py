@@ -25,7 +25,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from nas.searching.candidate import Candidate
 from nas.space import SearchSpace
-from nas.study.attributes import CURVE, PREDICTED, counts
+from nas.study.attributes import CURVE, PREDICTED, was_trained
 from nas.study.pareto import ParetoFront
 
 NO_CONTROLLER: Any = None  # instead of Tune's controller, which ASHA does not use
@@ -55,7 +55,7 @@ class FairASHA(ASHAScheduler):
         self.costs = tuple(row for row in space.goals.objectives if row.before_training)
         self.candidate = candidate
         self.fronts: defaultdict[int, ParetoFront[str]] = defaultdict(ParetoFront)  # epoch → non-dominated trials
-        for trial in filter(counts, past):
+        for trial in filter(was_trained, past):
             self._recall(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:

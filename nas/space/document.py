@@ -1,7 +1,8 @@
-"""Reading a YAML file that nobody vouches for, and remembering which line every key stands in.
+"""Read an untrusted YAML file as plain data and remember the line of every key.
 
-YAML 1.2's core schema, with which `5e-4` is a number and `no` a word. A file is refused, before anything is built
-from it, if it is large, deep, or unfolds to very much (aliases of aliases), or if a key is given twice.
+The types of values follow the core schema of YAML 1.2: `5e-4` is a number and `no` is a word. A file is refused before
+anything is built from it if it is too large or too deep, if its aliases resolve to too many values (aliases of
+aliases), or if a key is given twice.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import yaml
 
 from nas.errors import SpaceError
-from nas.space.faults import Fault, Path, shown
+from nas.space.faults import Fault, Path, quoted
 
 MAX_BYTES = 2**18
 MAX_DEPTH = 20
@@ -25,20 +26,28 @@ MAX_DIGITS = 40
 
 @dataclass(frozen=True)
 class Document:
-    """Plain data, where it came from, and the line of every key in it."""
+    """The content of a file.
+
+    data    plain data: mappings, lists and scalars
+    source  the path of the file; empty for data that came from no file
+    lines   the path of a key or a list value → its line in the file
+    """
 
     data: Any
     source: str = ""
     lines: Mapping[Path, int] = field(default_factory=dict)
 
     def error(self, fault: Fault) -> SpaceError:
-        """`file:line: key: message`."""
+        """Return the error of a fault: `file:line: key: message`."""
         path = tuple(self._written(fault.path))
         line = next((self.lines[path[:n]] for n in range(len(path), -1, -1) if path[:n] in self.lines), None)
         return _located(self.source, line, path, str(fault))
 
     def _written(self, path: Path) -> Iterator[str | int]:
-        """The path without what only our models have: a value is a list of one, options lie flat in their op."""
+        """Yield the steps of a model's path that the file has, too.
+
+        The models turn a single value into a tuple of one, and keep the options of an op in a field of their own.
+        """
         data = self.data
         for step in path:
             inside = data if isinstance(data, Mapping) else dict(enumerate(data)) if isinstance(data, list) else {}
@@ -46,18 +55,19 @@ class Document:
                 yield step
                 data = inside[step]
             elif isinstance(data, Mapping) and isinstance(step, str) and step != "options":
-                yield step  # a key that is missing: nothing lies below it
+                yield step  # a missing key, which has nothing below it
                 return
 
 
 def _located(source: str, line: int | None, path: Path, message: str) -> SpaceError:
+    """Return the error `file:line: key: message` on one line."""
     place = f"{source}:{line}" if source and line else source
     key = "".join(f"[{step + 1}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
     return SpaceError(": ".join(filter(None, (place, key, " ".join(message.split())))))
 
 
 def read(path: FilePath) -> Document:
-    """The YAML file at `path`. Raises SpaceError."""
+    """Return the content of the YAML file at `path`. Raises SpaceError."""
     source = str(path)
     try:
         if not path.is_file():
@@ -75,14 +85,14 @@ def read(path: FilePath) -> Document:
 
 
 def parse(text: str, source: str = "") -> Document:
-    """Plain data from YAML text. Raises SpaceError."""
+    """Return the content of a YAML text. Raises SpaceError."""
     try:
         node = _Composer(text).get_single_node()
     except Fault as fault:
         raise _located(source, None, (), str(fault)) from None
     except yaml.YAMLError as error:
         raise _not_yaml(error, source) from None
-    plain = _Plain()
+    plain = _PlainData()
     try:
         data = None if node is None else plain.value(node, ())
     except Fault as fault:
@@ -98,9 +108,9 @@ def _not_yaml(error: yaml.YAMLError, source: str) -> SpaceError:
 
 
 class _Composer(yaml.SafeLoader):
-    """YAML text → nodes, no deeper than MAX_DEPTH; no object is made of them."""
+    """Parses YAML text into nodes, at most MAX_DEPTH levels deep, and builds no objects from them."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # the schema below, not the parent's YAML 1.1
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # instead of the parent's YAML 1.1; filled below
     depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -132,8 +142,8 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
 }
 
 
-class _Plain:
-    """Nodes → dicts, lists and scalars; counts what aliases unfold to and notes the line of every key."""
+class _PlainData:
+    """Turns nodes into dicts, lists and scalars. It counts the values, aliases resolved, and notes every key's line."""
 
     def __init__(self) -> None:
         self.lines: dict[Path, int] = {}
@@ -145,7 +155,7 @@ class _Plain:
         self.lines.setdefault(path, self.line)
         self.count += 1
         if self.count > MAX_VALUES:
-            raise Fault(f"must hold at most {MAX_VALUES} values, aliases unfolded")
+            raise Fault(f"must hold at most {MAX_VALUES} values when its aliases are resolved")
         if len(path) > MAX_DEPTH:
             raise Fault(f"must be at most {MAX_DEPTH} levels deep")
         if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
@@ -162,7 +172,7 @@ class _Plain:
             if not isinstance(key_node, yaml.ScalarNode) or len(key) > 200:
                 raise Fault("a key must be a word", *path)
             if key in seen:
-                raise Fault(f"the key {shown(key)} is given twice, first in line {seen[key]}", *path)
+                raise Fault(f"the key {quoted(key)} is given twice, first in line {seen[key]}", *path)
             seen[key] = self.line
             self.lines[(*path, key)] = self.line
             yield key, self.value(value_node, (*path, key))
@@ -170,10 +180,10 @@ class _Plain:
 
 def _scalar(node: yaml.Node, path: Path) -> Any:
     if node.tag not in _SCALARS or not isinstance(node, yaml.ScalarNode):
-        raise Fault(f"must be plain data, but got the tag {shown(node.tag.replace(_TAG, '!!'))}", *path)
+        raise Fault(f"must be plain data, but got the tag {quoted(node.tag.replace(_TAG, '!!'))}", *path)
     if node.tag == f"{_TAG}int" and len(node.value) > MAX_DIGITS:
-        raise Fault(f"must be a number of at most {MAX_DIGITS} digits, but got {shown(node.value)}", *path)
+        raise Fault(f"must be a number of at most {MAX_DIGITS} digits, but got {quoted(node.value)}", *path)
     try:
         return _SCALARS[node.tag](node.value)
     except ValueError:  # `!!int word`
-        raise Fault(f"must be of the type that its tag says, but got {shown(node.value)}", *path) from None
+        raise Fault(f"must be of the type that its tag says, but got {quoted(node.value)}", *path) from None

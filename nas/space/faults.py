@@ -1,8 +1,8 @@
-"""What is wrong with a space, and where: everything that can be wrong becomes one line of one form.
+"""Faults: a mistake in a search space file becomes one line of one form.
 
     digits.yaml:7: network.stages[2].op: must be one of conv, basic, …, but got 'basik' (did you mean 'basic'?)
 
-Stages, and all that is listed, are numbered from 1, as in the names of parameters (`stage2.op`).
+Stages and the values of a list are numbered from 1, as in the names of parameters (`stage2.op`).
 """
 
 from __future__ import annotations
@@ -19,24 +19,27 @@ Path = tuple[str | int, ...]
 
 
 class Fault(ValueError):
-    """A rule that a space breaks; `path` leads to the key from where the fault was seen."""
+    """A search space breaks a rule. str(fault) is the rule and the value.
+
+    path  the keys and places that lead to the value, from the section that raises the fault
+    """
 
     def __init__(self, message: str, *path: str | int) -> None:
         super().__init__(message)
         self.path: Path = path
 
     def below(self, *path: str | int) -> Fault:
-        """The same fault as seen from further up."""
+        """Return the same fault with `path` before its own path, for a section that contains this one."""
         return Fault(str(self), *path, *self.path)
 
 
 def must_be_one_of(got: object, allowed: Any) -> str:
-    """«must be one of a, b, but got 'x' (did you mean …?)»"""
+    """Return the text "must be one of a, b, but got 'x' (did you mean …?)"."""
     return expected("it", got, allowed).removeprefix("it ")
 
 
-def shown(value: object) -> str:
-    """A value as an error quotes it: one line, never long."""
+def quoted(value: object) -> str:
+    """Return a value as an error message quotes it: one line of at most 60 characters."""
     try:
         text = repr(list(value) if isinstance(value, tuple) else value)
     except ValueError:  # a whole number with more digits than Python prints
@@ -45,7 +48,7 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-# the kinds of error that pydantic reports, in our words; `context` are the bounds that a field declares
+# the type of an error that pydantic reports → the rule in our words; `context` holds the bounds that a field declares
 RULES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "int_type": lambda context: "must be a whole number",
     "int_parsing": lambda context: "must be a whole number",
@@ -70,7 +73,7 @@ RULES: dict[str, Callable[[Mapping[str, Any]], str]] = {
 
 
 def first_fault(error: ValidationError) -> Fault:
-    """The first error that pydantic found, in our words."""
+    """Return the first error of pydantic as a fault, with its rule in our words."""
     found = error.errors(include_url=False)[0]
     context = found.get("ctx", {})
     cause = context.get("error")
@@ -81,6 +84,6 @@ def first_fault(error: ValidationError) -> Fault:
     if found["type"] == "literal_error":
         return Fault(must_be_one_of(found["input"], re.findall(r"'([^']*)'", context["expected"])), *found["loc"])
     if found["type"] in RULES:
-        return Fault(f"{RULES[found['type']](context)}, but got {shown(found['input'])}", *found["loc"])
-    message = str(cause) if cause is not None else f"{found['msg']}, but got {shown(found['input'])}"
+        return Fault(f"{RULES[found['type']](context)}, but got {quoted(found['input'])}", *found["loc"])
+    message = str(cause) if cause is not None else f"{found['msg']}, but got {quoted(found['input'])}"
     return Fault(message, *found["loc"])

@@ -1,4 +1,4 @@
-"""A search space file as one pydantic model: the task, and every section that the other modules of nas.space define."""
+"""A whole search space file as one pydantic model. Its sections are models of their own, in the modules beside."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from nas.space.skips import Skips
 
 
 class TaskEntry(Section):
-    """What candidates are evaluated on: a task by its name, or results that need no training of ours.
+    """The section `task`: the name of a task, or a table or function that has results, so that nothing is trained.
 
-    of         the task: its data, or where there are results its facts
-    table      a file of results (see nas.results.table)
-    function   FILE.py:FUNCTION or package.module:function, which evaluates a topology (see nas.results.call)
-    input, outputs, metric, direction    facts of what is evaluated, unless `of` has them
+    of        the name of the task, whose data is used; with a table or a function only its facts are
+    table     the path of a file of results (see nas.results.table)
+    function  FILE.py:FUNCTION or package.module:function, which evaluates a topology (see nas.results.call)
+    input, outputs, metric, direction  facts for a table or a function, in place of those of `of`
     """
 
     shorthand = (str,)
-    meant = "of"
+    shorthand_key = "of"
 
     of: str | None = None
     table: str | None = None
@@ -35,13 +35,13 @@ class TaskEntry(Section):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Of the task, as this entry says them."""
+        """The facts of the task that this entry states."""
         said = {name: getattr(self, name) for name in ("input", "outputs", "metric", "direction")}
         return {name: value for name, value in said.items() if value is not None}
 
     @property
     def results(self) -> tuple[Literal["table", "function"], str] | None:
-        """Where metrics come from instead of a training."""
+        """The kind and the place of the results that are used instead of a training; None for a training."""
         if self.table is not None:
             return "table", self.table
         return None if self.function is None else ("function", self.function)
@@ -53,7 +53,7 @@ class TaskEntry(Section):
         if self.results is None and self.of is None:
             raise Fault("must have `of`, the name of a task, or a table, or a function")
         if self.results is None and self.facts:
-            raise Fault("may be said only where a table or a function has the results", next(iter(self.facts)))
+            raise Fault("is allowed only with a table or a function, which have the results", next(iter(self.facts)))
         if self.of is None and not {"input", "outputs"} <= self.facts.keys():
             raise Fault("must have input and outputs, or `of`, a task that has them")
         return self
@@ -61,12 +61,14 @@ class TaskEntry(Section):
     @model_serializer(mode="wrap")
     def _short(self, handler: SerializerFunctionWrapHandler) -> Any:
         data = {key: value for key, value in handler(self).items() if value is not None}
-        return self.of if list(data) == ["of"] else data
+        return self.of if list(data) == ["of"] else data  # the shorthand, where it says everything
 
 
 class Definition(Section):
-    """A whole file. `limits` bound what is known before training: a candidate over them is not trained. `train` changes
-    the recipe of the task.
+    """A whole file.
+
+    limits  bounds of costs that are known before training: a candidate over one of them is never trained
+    train   changes of the task's recipe
     """
 
     task: TaskEntry

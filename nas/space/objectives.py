@@ -1,4 +1,4 @@
-"""Objectives: what a search may be after. Everything that the package knows of one is its row in OBJECTIVES.
+"""The objectives of searches. Everything that the package knows about an objective is its row in OBJECTIVES.
 
 To add an objective, add its row here, and where nothing measures it yet, measure it:
 
@@ -23,14 +23,14 @@ Direction = Literal["maximize", "minimize"]
 
 @dataclass(frozen=True)
 class Objective:
-    """One objective.
+    """A number of every candidate that a search optimises, shows, or bounds.
 
     name             how a space file, the record and the columns of tables name it
-    direction        what is better
+    direction        whether larger or smaller values are better
     unit             one of nas.space.quantities.UNITS, or any other, such as "J"
-    title            what people read above a column or beside an axis; the default is the name
-    before_training  whether `nas.cost.measure` tells it of an untrained candidate: then `limits` may bound it
-    in_every_report  whether a report draws the metric against it even where it is no objective of the search
+    title            the text above a column or beside an axis; the default is the name
+    before_training  whether `nas.cost.measure` gives it for an untrained candidate, so that `limits` may bound it
+    in_every_report  whether a report plots the metric against it even if it is no objective of the search
     """
 
     name: str
@@ -44,8 +44,8 @@ class Objective:
         object.__setattr__(self, "title", self.title or self.name)
 
     @property
-    def of_unit(self) -> Unit:
-        """How its values are read, written and drawn."""
+    def unit_format(self) -> Unit:
+        """The row of the unit: how values are read, written and drawn."""
         return unit(self.unit)
 
     @property
@@ -54,11 +54,11 @@ class Objective:
         return "≥" if self.direction == "maximize" else "≤"
 
     def loss(self, value: float) -> float:
-        """The value, or where more is better its negative: smaller is better."""
+        """Return the value with the sign that makes smaller better."""
         return -value if self.direction == "maximize" else value
 
     def excess(self, value: float, bound: float) -> float:
-        """By how much the value breaks the bound, as a share of the bound: positive is broken."""
+        """Return how far the value is beyond the bound, as a fraction of the bound; positive breaks it."""
         return self.loss(value - bound) / (abs(bound) or 1.0)
 
 
@@ -75,7 +75,7 @@ OBJECTIVES: dict[str, Objective] = {
     )
 }
 
-# columns of Run.frame and of a leaderboard, and what every epoch reports: no objective may have their names
+# the other columns of Run.frame and of a leaderboard, and the epoch: names that no objective may have
 RESERVED = frozenset(
     (
         *("trial", "state", "reason", "baseline", "key", "line", "epochs", "seed", "started", "ended", "reused"),
@@ -85,22 +85,22 @@ RESERVED = frozenset(
 
 
 def costs() -> dict[str, Objective]:
-    """Return every row but that of the task's metric, by name."""
+    """Return all rows without that of the task's metric, by name."""
     return {name: row for name, row in OBJECTIVES.items() if name != ACCURACY}
 
 
-def priced() -> dict[str, Objective]:
-    """Return the rows that are known before training, by name."""
+def predicted_objectives() -> dict[str, Objective]:
+    """Return the rows of the objectives that are known before training, by name."""
     return {name: row for name, row in OBJECTIVES.items() if row.before_training}
 
 
 @dataclass(frozen=True)
 class Goals:
-    """What one search is after.
+    """The goals of one search.
 
     target       the task's metric, by which candidates are ranked
-    objectives   in their order; that of the metric is `target`
-    constraints  the name of an objective → the bound that its values should keep
+    objectives   the objectives in their order; that of the metric is `target`
+    constraints  the name of an objective → the bound of its values
     """
 
     target: Objective
@@ -119,18 +119,18 @@ class Goals:
 
     @property
     def directions(self) -> list[Direction]:
-        """What is better for each objective, in their order."""
+        """The direction of each objective, in their order."""
         return [objective.direction for objective in self.objectives]
 
     @cached_property
     def columns(self) -> dict[str, Objective]:
-        """Everything that is recorded of a candidate, by name: the metric, the costs, and what the space declares."""
+        """The recorded numbers of a candidate, by name: the metric, the costs, and the objectives of the space."""
         return {self.metric: self.target} | {
             row.name: row for row in (*costs().values(), *self.objectives) if row.name != self.metric
         }
 
     def losses(self, values: Sequence[float]) -> tuple[float, ...]:
-        """Return the values of the objectives with the signs that make smaller better."""
+        """Return the values of the objectives, in their order, with the signs that make smaller better."""
         return tuple(row.loss(value) for row, value in zip(self.objectives, values, strict=True))
 
     def titles(self) -> list[str]:

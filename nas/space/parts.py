@@ -10,7 +10,7 @@ from pydantic import Field, field_serializer, field_validator, model_validator
 
 from nas.errors import TopologyError
 from nas.space.faults import Fault, must_be_one_of
-from nas.space.sections import Flat, Section
+from nas.space.sections import OpSection, Section
 from nas.space.skips import Kind, Skips
 from nas.space.values import Choices, Width
 from nas.topology.geometry import Scalar
@@ -20,7 +20,7 @@ MAX_STAGES = 256
 MAX_BLOCKS = 1024  # of a whole chain
 
 
-class OpEntry(Flat):
+class OpEntry(OpSection):
     """An op that may be chosen: its name, or a mapping with its name and its own choices."""
 
     shorthand = (str,)
@@ -103,7 +103,7 @@ class HeadEntry(OpEntry):
     table = HEADS
 
 
-class OpChoice(Flat):
+class OpChoice(OpSection):
     """A choice of ops, with a width for all of them and options for those that have them."""
 
     shorthand: ClassVar[tuple[type, ...]] = (str, list, tuple)

@@ -1,4 +1,4 @@
-"""The sections `limits` and `search` of a search space file: what candidates may cost, and how a space is searched."""
+"""The sections `limits` and `search` of a search space file: the bounds of costs, and the settings of the search."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from pydantic import (
     model_validator,
 )
 
-from nas.space.faults import Fault, first_fault, must_be_one_of, shown
-from nas.space.objectives import ACCURACY, OBJECTIVES, RESERVED, Direction, Objective, costs, priced
+from nas.space.faults import Fault, first_fault, must_be_one_of, quoted
+from nas.space.objectives import ACCURACY, OBJECTIVES, RESERVED, Direction, Objective, costs, predicted_objectives
 from nas.space.sections import Section, check_keys
-from nas.space.values import Names, Seconds, listed
+from nas.space.values import Names, Seconds, as_tuple
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_./-]{0,39}")
 DEFAULT = (ACCURACY, "params", "memory")
@@ -31,7 +31,11 @@ Proxy = Literal["params", "flops", "log_paths", "short_paths", "gradient_norm", 
 
 
 class Declaration(Section):
-    """An objective that the space declares: a number that the task, its table or its function reports as `name`."""
+    """An objective that the space declares: a number that the task, its table or its function reports as `name`.
+
+    unit   one of nas.space.quantities.UNITS, or any other text, which is written after the number
+    title  the text above a column or beside an axis; the default is the name
+    """
 
     name: str
     direction: Direction
@@ -46,24 +50,24 @@ class Declaration(Section):
         if name in RESERVED:
             raise Fault(f"must be another name: {name} is a column of every table of trials")
         if not NAME.fullmatch(name):
-            raise Fault(f"must be a letter, then letters, digits and any of _ . / -, at most 40, but got {shown(name)}")
+            raise Fault(f"must be a letter and then letters, digits, _ . / or -, at most 40, but got {quoted(name)}")
         return name
 
     @field_validator("unit", "title")
     @classmethod
     def _printable(cls, text: str) -> str:
         if not text.isprintable():
-            raise Fault(f"must be printable, but got {shown(text)}")
+            raise Fault(f"must be printable, but got {quoted(text)}")
         return text
 
     @property
     def objective(self) -> Objective:
-        """The row that this declares."""
+        """The row of the declared objective."""
         return Objective(self.name, self.direction, self.unit, self.title)
 
 
-def _objective(value: object) -> object:
-    """Return the objective of that name, or the one that a mapping declares."""
+def _read_objective(value: object) -> object:
+    """Return the objective of that name, or the one that a mapping declares. Raises Fault."""
     if isinstance(value, Mapping):
         try:
             return Declaration.model_validate(value).objective
@@ -71,14 +75,15 @@ def _objective(value: object) -> object:
             raise first_fault(error) from None
     if isinstance(value, str) and value not in OBJECTIVES:
         rule = must_be_one_of(value, OBJECTIVES)
-        raise Fault(f"{rule}; what else the task reports is declared: {{name: {shown(value)}, direction: minimize}}")
+        declaration = f"{{name: {quoted(value)}, direction: minimize}}"
+        raise Fault(f"{rule}; any other number that the task reports must be declared: {declaration}")
     if not isinstance(value, str | Objective):
-        raise Fault(f"must be a word or a mapping that declares an objective, but got {shown(value)}")
+        raise Fault(f"must be a word or a mapping that declares an objective, but got {quoted(value)}")
     return OBJECTIVES[value] if isinstance(value, str) else value
 
 
-def _written(objective: Objective) -> str | dict[str, str]:
-    """Return the objective as a space file holds it: its name, or its declaration."""
+def _written_objective(objective: Objective) -> str | dict[str, str]:
+    """Return the objective as a file has it: its name, or its declaration."""
     if objective.name in OBJECTIVES:
         return objective.name
     said = {"name": objective.name, "direction": objective.direction, "unit": objective.unit}
@@ -87,18 +92,18 @@ def _written(objective: Objective) -> str | dict[str, str]:
 
 
 def _named_once(objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
-    """Raise Fault where two objectives have one name."""
+    """Return the objectives. Raises Fault if two of them have the same name."""
     for place, objective in enumerate(objectives):
         for other in objectives[:place]:
             if objective.name == other.name:
-                raise Fault(f"must be given once, but {shown(objective.name)} is there twice", place)
+                raise Fault(f"must be given once, but {quoted(objective.name)} is there twice", place)
     return objectives
 
 
-def bounds(data: object, known: Mapping[str, Objective]) -> object:
-    """Return {name: bound} with every bound read as a quantity of its objective's unit; null is no bound.
+def read_bounds(data: object, known: Mapping[str, Objective]) -> object:
+    """Return {name: bound} with every bound read in the unit of its objective. A bound that is null is left out.
 
-    Raises Fault, at the key, for a name that is not known and for a value that is no such quantity.
+    Raises Fault, at the key, for a name that is not `known` and for a value that cannot be read in the unit.
     """
     if not isinstance(data, Mapping):
         return data
@@ -106,29 +111,31 @@ def bounds(data: object, known: Mapping[str, Objective]) -> object:
     read: dict[str, int | float] = {}
     for name, value in data.items():
         try:
-            read |= {} if value is None else {name: known[name].of_unit.read(value)}
+            read |= {} if value is None else {name: known[name].unit_format.read(value)}
         except ValueError as error:
             raise Fault(str(error), name) from None
     return read
 
 
 Objectives = Annotated[
-    tuple[Annotated[InstanceOf[Objective], BeforeValidator(_objective), PlainSerializer(_written)], ...],
+    tuple[Annotated[InstanceOf[Objective], BeforeValidator(_read_objective), PlainSerializer(_written_objective)], ...],
     AfterValidator(_named_once),
     Field(min_length=1, max_length=1000),
-    BeforeValidator(listed),
+    BeforeValidator(as_tuple),
 ]
 Bounds = dict[str, int | float]  # the name of an objective → the most that it may be; where more is better, the least
-Limits = Annotated[Bounds, BeforeValidator(lambda data: bounds(data, priced()))]
+Limits = Annotated[Bounds, BeforeValidator(lambda data: read_bounds(data, predicted_objectives()))]
 
 
 class EarlyStopping(Section):
-    """ASHA (Li et al. 2020): after `grace`, grace·reduction, … epochs only the best 1/reduction go on, and whoever no
-    better one beats in all that the search is after (nas.searching.stopping).
+    """Early stopping by ASHA (Li et al. 2020), or `none`.
+
+    After `grace`, grace·reduction, grace·reduction², … epochs a candidate is stopped unless its metric is among the
+    best 1/reduction, or no other candidate dominates it in all objectives (see nas.searching.stopping).
     """
 
     shorthand = (str,)
-    meant = "rule"
+    shorthand_key = "rule"
 
     rule: Literal["none", "asha"] = "asha"
     grace: int = Field(default=1, ge=1)
@@ -136,33 +143,35 @@ class EarlyStopping(Section):
 
 
 class Prefilter(Section):
-    """Of `sample` proposals the one with the highest `proxy` is trained, and the others are forgotten."""
+    """The choice of a proposal by a proxy: of every `sample` proposals the one with the highest `proxy` is trained."""
 
     shorthand = (str,)
-    meant = "proxy"
+    shorthand_key = "proxy"
 
     proxy: Proxy
     sample: int = Field(default=8, ge=2, le=1000)
 
 
 class SearchSettings(Section):
-    """How a space is searched.
+    """The settings of a search.
 
-    objectives      what the search is after: words of nas.space.objectives.OBJECTIVES, and declarations of what else
-                    the task reports, {name: energy, direction: minimize, unit: J, title: "energy of a sample"}
-    constraints     bounds of costs and of declared objectives: a candidate that breaks one is trained, but ranks
-                    below all that break none
-    trials, time    the search ends after so many finished candidates, or after this time (seconds)
-    baselines       tried first, and named in every table: see SearchSpace.baselines
-    sampler         who proposes topologies
-    early_stopping  none or asha: candidates that lag behind are stopped
-    proxies         computed of every candidate before it is trained: the report says what they were worth, and the
-                    topology sampler sees them in whatever it thinks of (some thirty for each proposal)
-    prefilter       of so many proposals the best by a proxy is trained
-    repeats         once half of the trials are over, every second one evaluates a leader again with another seed, until
-                    the leaders have so many results each; they are ranked by their means
-    timeout         a candidate that trains for longer (seconds) has failed
-    seed            of the sampler and, with the number of the trial, of every candidate
+    objectives      names of nas.space.objectives.OBJECTIVES, and declarations of other numbers that the task reports:
+                    {name: energy, direction: minimize, unit: J, title: energy of a sample}
+    constraints     bounds of costs and of declared objectives; a candidate that breaks one is trained, but ranks
+                    below all candidates that break none
+    trials          the number of finished candidates after which the search ends
+    time            the time in seconds after which the search ends; None is no limit
+    baselines       names of baselines, which are trained first and named in every table (see SearchSpace.baselines)
+    sampler         the sampler that proposes topologies
+    early_stopping  the rule that stops candidates whose metric is behind that of others
+    proxies         proxies that are computed for every candidate before it is trained; the report says how well they
+                    predicted the metric, and the topology sampler computes them for every topology that it considers
+                    (about thirty for a proposal)
+    prefilter       the choice of one among several proposals by a proxy; None trains every proposal
+    repeats         the number of results that each leader should have: in the second half of the trials every second
+                    one evaluates a leader again with another seed, and leaders are ranked by their means
+    timeout         the time in seconds after which the training of a candidate has failed; None is no limit
+    seed            the seed of the sampler and of every candidate
     """
 
     objectives: Objectives = tuple(OBJECTIVES[name] for name in DEFAULT)
@@ -182,7 +191,7 @@ class SearchSettings(Section):
     @classmethod
     def _read(cls, data: object, info: ValidationInfo) -> object:
         declared = {objective.name: objective for objective in info.data.get("objectives", ())}
-        return bounds(data, costs() | {name: row for name, row in declared.items() if name != ACCURACY})
+        return read_bounds(data, costs() | {name: row for name, row in declared.items() if name != ACCURACY})
 
     @property
     def times_latency(self) -> bool:
@@ -192,5 +201,5 @@ class SearchSettings(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.prefilter is not None and self.sampler == "exhaustive":
-            raise Fault("must be left out where the sampler is exhaustive, which trains everything", "prefilter")
+            raise Fault("must be left out if the sampler is exhaustive, which trains every topology", "prefilter")
         return self

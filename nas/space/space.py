@@ -100,7 +100,7 @@ class SearchSpace:
 
     @property
     def limits(self) -> Bounds:
-        """The bounds of what is known before training; a candidate over one of them is never trained."""
+        """The bounds of costs that are known before training; a candidate over one of them is never trained."""
         return self.definition.limits
 
     @property

@@ -1,8 +1,9 @@
-"""The user attributes of a trial: their names, and what they say.
+"""The user attributes of a trial: their names, and functions of their values.
 
-A COMPLETE trial was trained to the full budget, a PRUNED one was stopped early by a scheduler, a FAIL has its
-`reason`. A trial that was trained, to whatever end, has a learning curve (which may be empty); one that was refused
-before training has none and does not count. Nor does one that was `reused`: its result is that of another run.
+A COMPLETE trial was trained to the full budget, a PRUNED one was stopped early by a scheduler, and a FAIL has a REASON.
+A trial whose training began has a CURVE, which may be empty. A trial that was refused before its training has none,
+and does not count among the trials that a search was asked for; nor does a REUSED one, whose result is that of another
+run.
 """
 
 from __future__ import annotations
@@ -17,65 +18,71 @@ from nas.space import Goals, Objective, SearchSpace
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-# the user attributes of a trial: plain JSON, so that every tool that reads Optuna's storages can show them
+# names of user attributes; their values are plain JSON, which every tool that reads Optuna's storages can show
 TOPOLOGY = "topology"  # Topology.to_dict()
 LINE = "line"  # Topology.describe()
 KEY = "key"  # Topology.key
-BASELINE = "baseline"  # the name of the baseline that it is
+BASELINE = "baseline"  # the name of the baseline; candidates that were proposed have none
 SEED = "seed"
-PREDICTED = "predicted"  # {params, flops, memory}: the price before training
-MEASURED = "measured"  # {seconds, busy, …}: what training took
-PROXIES = "proxies"  # {naswot: …}: what was computed of the untrained network
-METRICS = "metrics"  # {accuracy, loss, …} at the end of the last epoch
-CURVE = "curve"  # [{epoch, accuracy, …}, …]
-REASON = "reason"  # why it failed
-REUSED = "reused"  # {run, trial}: whose result it has; it was not trained here
-REPEAT = "repeat"  # the how manieth evaluation, after the first, of a topology with other seeds
-SAVED = "saved"  # how many proposals before it were not trained because an equal topology was
+PREDICTED = "predicted"  # {params, flops, memory}: the costs that are known before training
+MEASURED = "measured"  # {seconds, busy, …}: numbers that were measured while the candidate was trained
+PROXIES = "proxies"  # {naswot: …}: the proxies of the untrained network
+METRICS = "metrics"  # {accuracy, loss, …}: the last record of the curve
+CURVE = "curve"  # [{epoch, accuracy, …}, …]: one record for each epoch
+REASON = "reason"  # why the trial failed
+REUSED = "reused"  # {run, trial}: the trial of another run whose result was taken
+REPEAT = "repeat"  # how many times the topology was evaluated before, with other seeds
+SAVED = "saved"  # how many proposals before this one were not trained, because an equal topology had been
 
 
-def value_of(objective: Objective, known: Mapping[str, Any]) -> float:
-    """Return the value of an objective in the attributes of a trial; NaN where they do not hold it as a number."""
-    values = [number(known.get(name), objective.name) for name in places(objective)]
+def value_of(objective: Objective, attributes: Mapping[str, Any]) -> float:
+    """Return the value of an objective in the user attributes of a trial; NaN if they hold no such number."""
+    values = [number_at(attributes.get(name), objective.name) for name in holders(objective)]
     return next((value for value in values if not math.isnan(value)), math.nan)
 
 
-def places(objective: Objective) -> tuple[str, ...]:
-    """Return the attributes that may hold the value of an objective, the first one first."""
+def holders(objective: Objective) -> tuple[str, ...]:
+    """Return the names of the user attributes that may hold the value of an objective; the first one counts."""
     return (PREDICTED,) if objective.before_training else (METRICS, MEASURED)
 
 
-def violations(goals: Goals, known: Mapping[str, Any]) -> dict[str, float]:
-    """Return by how much a trial breaks each constraint whose value is known, as a share of its bound: positive is
-    broken.
+def violations(goals: Goals, attributes: Mapping[str, Any]) -> dict[str, float]:
+    """Return how far a trial is beyond the bound of each constraint whose value is known, as a fraction of the bound;
+    positive is a violation.
     """
-    values = [(row, value_of(row, known), bound) for row, bound in goals.bounds()]
+    values = [(objective, value_of(objective, attributes), bound) for objective, bound in goals.bounds()]
     return {row.name: row.excess(value, bound) for row, value, bound in values if not math.isnan(value)}
 
 
-def feasible(space: SearchSpace, known: Mapping[str, Any]) -> bool:
-    """Return whether a trial with these attributes keeps every constraint of the search, as far as is known."""
-    return all(excess <= 0 for excess in violations(space.goals, known).values())
+def is_feasible(space: SearchSpace, attributes: Mapping[str, Any]) -> bool:
+    """Return whether a trial violates no constraint of the search, as far as its values are known."""
+    return all(excess <= 0 for excess in violations(space.goals, attributes).values())
 
 
-def standing(space: SearchSpace, known: Mapping[str, Any]) -> tuple[float, ...]:
-    """What the winner is chosen by, smaller is better: feasible first, then the metric, then the fewest parameters."""
+def winner_rank(space: SearchSpace, attributes: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return the sort key that chooses the winner; smaller is better.
+
+    A feasible trial comes before one that is not; then the metric counts, then the number of parameters.
+    """
     target = space.goals.target
-    loss = target.loss(value_of(target, known))
-    return float(not feasible(space, known)), loss, number(known.get(PREDICTED), "params")
+    loss = target.loss(value_of(target, attributes))
+    return float(not is_feasible(space, attributes)), loss, number_at(attributes.get(PREDICTED), "params")
 
 
-def mean(tuples: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
-    """Of each place; a single one is itself, bit for bit."""
+def elementwise_mean(tuples: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    """Return the mean of each element over tuples of one length; a single tuple is returned as it is, bit for bit."""
     return tuples[0] if len(tuples) == 1 else tuple(map(fmean, zip(*tuples, strict=True)))
 
 
-def counts(trial: FrozenTrial) -> bool:
-    """Was it trained, to whatever end? Only such a trial is one of the trials that a search was asked for."""
+def was_trained(trial: FrozenTrial) -> bool:
+    """Return whether the trial was trained in its own run, to whatever end.
+
+    Only such trials count among the trials that a search was asked for.
+    """
     return trial.state.is_finished() and CURVE in trial.user_attrs and REUSED not in trial.user_attrs
 
 
-def number(values: object, name: str) -> float:
-    """values[name], or NaN where it is missing or no number."""
+def number_at(values: object, name: str) -> float:
+    """Return values[name], or NaN if it is missing or no number."""
     value = values.get(name) if isinstance(values, Mapping) else None
     return value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan

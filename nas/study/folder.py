@@ -24,6 +24,10 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def new_folder(root: Path, name: str | None, space: SearchSpace) -> Path:
+    """Create the folder of a new run in `root` and return it; without a name, it has that of the space and the time.
+
+    Raises RunError if the name is taken or not valid, or if the folder cannot be created.
+    """
     if name is not None and not NAME.fullmatch(name):
         raise RunError(f"a run's name must be letters, digits, '.', '_' and '-', but got {name[:60]!r}")
     try:
@@ -38,7 +42,7 @@ def new_folder(root: Path, name: str | None, space: SearchSpace) -> Path:
 
 
 def _names(space: SearchSpace) -> Iterator[str]:
-    """digits-20260105-093000, then the same with -2, -3, …"""
+    """Yield names for a run: digits-20260105-093000, then the same with -2, -3, …"""
     stem = Path(space.source).stem if space.source else space.task.name
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:60] or "run"
     name = f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -47,6 +51,7 @@ def _names(space: SearchSpace) -> Iterator[str]:
 
 
 def new_config(name: str, space: SearchSpace, storage: str | None) -> dict[str, Any]:
+    """Return the content of run.yaml for a new run; a `storage` of None is study.db in its folder."""
     return {
         "name": name,
         "created": datetime.now().isoformat(timespec="microseconds"),
@@ -59,6 +64,7 @@ def new_config(name: str, space: SearchSpace, storage: str | None) -> dict[str, 
 
 
 def _versions(*distributions: str) -> dict[str, str]:
+    """Return name → version of the distributions that are installed."""
     found = {}
     for name in distributions:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -67,7 +73,7 @@ def _versions(*distributions: str) -> dict[str, str]:
 
 
 def _commit() -> str | None:
-    """The git commit of this code (with -dirty where it was changed since); None outside a checkout."""
+    """Return the git commit of this code, with -dirty if it was changed since; None outside a checkout."""
     here = Path(__file__)
     git = ["git", "-C", str(here.parent)]
     try:
@@ -85,13 +91,14 @@ def _commit() -> str | None:
 
 
 def write_config(path: Path, config: dict[str, Any]) -> None:
+    """Write run.yaml, whole or not at all; only its owner may read it if it holds the URL of a storage."""
     write_whole(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     if config["storage"]:
         path.chmod(0o600)  # its URL may hold a password
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """run.yaml. Raises RunError where it cannot be read."""
+    """Return the content of run.yaml. Raises RunError if it cannot be read or holds no space."""
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -103,7 +110,10 @@ def read_config(path: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def locked(folder: Path, name: str) -> Iterator[None]:
-    """Raises RunError where another process of this machine searches the run. Ends with the process, however."""
+    """Hold the lock of a run in its folder. Raises RunError if another process of this machine holds it.
+
+    The operating system releases the lock when the process dies.
+    """
     import fcntl
 
     with (folder / ".lock").open("a+") as file:

@@ -1,4 +1,4 @@
-"""The data frame of a run: every trial as a row."""
+"""The data frame of a run, which has one row for each trial."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COURSE = ("epochs", "seed", "started", "ended", "reused", "curve", "topology", "
 
 
 def frame_of(trials: Sequence[FrozenTrial], goals: Goals) -> pd.DataFrame:
-    """Return every trial as a row, with a column for each of `goals.columns`: see Run.frame."""
+    """Return a data frame with a row for each trial, and with the columns that Run.frame lists."""
     rows = [_row(trial, goals) for trial in trials]
     frame = pd.DataFrame(rows, columns=[*FACTS, *goals.columns, *COURSE])
     for column in ("started", "ended"):
@@ -49,5 +49,5 @@ def _row(trial: FrozenTrial, goals: Goals) -> dict[str, Any]:
 
 
 def _origin(reused: object) -> str | None:
-    """RUN/TRIAL, as the commands take it."""
+    """Return RUN/TRIAL, as commands take it; None if the attribute is missing or damaged."""
     return f"{reused.get('run')}/{reused.get('trial')}" if isinstance(reused, Mapping) else None

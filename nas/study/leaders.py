@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.space import SearchSpace
-from nas.study.attributes import KEY, TOPOLOGY, feasible, mean, standing
+from nas.study.attributes import KEY, TOPOLOGY, elementwise_mean, is_feasible, winner_rank
 from nas.study.pareto import Losses, ParetoFront
 
 
@@ -22,7 +22,7 @@ class Leaders:
         """Add trial `number` and return whether it is a leader now.
 
         losses    its objectives; smaller is better
-        rank      the sort key that chooses the winner (nas.study.attributes.standing); smaller is better
+        rank      the sort key that chooses the winner (nas.study.attributes.winner_rank); smaller is better
         feasible  whether it keeps to the constraints; if it does not, it is on no front, but it may be the best
         """
         first = self.best is None or (rank, number) < self.best
@@ -56,7 +56,7 @@ class TrialScore:
     def of(cls, space: SearchSpace, number: int, values: Sequence[float], attributes: Mapping[str, Any]) -> TrialScore:
         """Return the score of trial `number` with these objective values and user attributes."""
         losses = space.goals.losses(values)
-        rank, kept = standing(space, attributes), feasible(space, attributes)
+        rank, kept = winner_rank(space, attributes), is_feasible(space, attributes)
         return cls(number, attributes[TOPOLOGY], attributes[KEY], losses, rank, kept)
 
 
@@ -85,7 +85,10 @@ class TopologyScores:
         return same[0].number in self.leaders.numbers
 
     def _rank(self, same: list[TrialScore]) -> bool:
-        losses, rank = mean([score.losses for score in same]), mean([score.rank for score in same])
+        losses, rank = (
+            elementwise_mean([score.losses for score in same]),
+            elementwise_mean([score.rank for score in same]),
+        )
         return self.leaders.add(same[0].number, losses, rank, all(score.feasible for score in same))
 
     @property
@@ -97,5 +100,5 @@ class TopologyScores:
     def leading(self) -> list[TrialScore]:
         """The first trial of every leading topology, the best by rank first."""
         groups = [self._of_first[first] for first in self.leaders.numbers]
-        groups.sort(key=lambda same: (mean([score.rank for score in same]), same[0].number))
+        groups.sort(key=lambda same: (elementwise_mean([score.rank for score in same]), same[0].number))
         return [same[0] for same in groups]

@@ -1,11 +1,11 @@
-"""Run: one search and everything it left. The record is an Optuna study; the rest of the folder follows from it.
+"""Run: one search, with its folder and its Optuna study.
 
     runs/<name>/
       run.yaml      the resolved space with its task, recipe and search settings; versions, seed, git commit
       study.db      the Optuna storage, unless run.yaml names another
       weights/      <trial>.safetensors of the leaders
 
-What its trials mean says nas.study.attributes.
+The study is the only record of the trials (see nas.study.attributes).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.errors import RunError
 from nas.space import SearchSpace
-from nas.study.attributes import KEY, METRICS, REUSED, SAVED, TOPOLOGY, counts, mean, number, standing
+from nas.study.attributes import KEY, REUSED, SAVED, TOPOLOGY, elementwise_mean, value_of, was_trained, winner_rank
 from nas.study.folder import ROOT, locked, new_config, new_folder, read_config, write_config
 from nas.study.storage import open_storage, sqlite_url
 from nas.topology import Topology
@@ -34,13 +34,10 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A search's folder and its record.
+    """One search: its folder, and its Optuna study.
 
-    path     the folder; its last part is the `name`
-    config   run.yaml
-    space    the search space, as it was resolved when the run began
-    study    the Optuna study
-    interrupted   did somebody stop its last search in this process?
+    path         the folder
+    interrupted  whether a person stopped the last search of the run in this process
     """
 
     interrupted = False
@@ -53,6 +50,7 @@ class Run:
 
     @property
     def name(self) -> str:
+        """The name of the run, which is that of its folder."""
         return self.path.resolve().name
 
     # ------------------------------------------------------------------------------------- create, open, list
@@ -65,10 +63,13 @@ class Run:
         root: Path | str = ROOT,
         storage: str | None = None,
     ) -> Run:
-        """A new run of `space` in `root/<name>`; the name defaults to that of the space and the time.
+        """Create a run of `space` in the folder `root/<name>`.
 
-        storage: the URL of an Optuna storage (postgresql://…, mysql://…) for a team; the default is study.db in
-        the folder. Raises RunError where the name is taken or is no plain name.
+        name     letters, digits, '.', '_' and '-'; the default is the name of the space and the time
+        storage  the URL of an Optuna storage (postgresql://…, mysql://…) for a team; the default is study.db in the
+                 folder
+
+        Raises RunError if the name is taken or not valid, or if the storage cannot be opened.
         """
         run = cls(new_folder(Path(root), name, space))
         try:
@@ -82,7 +83,7 @@ class Run:
 
     @classmethod
     def open(cls, name: str | Path | None = None, root: Path | str = ROOT) -> Run:
-        """The run of that name or in that folder; None is the latest. Raises RunError where there is none."""
+        """Return the run of that name or in that folder; None is the latest run. Raises RunError if there is none."""
         if name is None:
             runs = cls.list(root)
             if not runs:
@@ -96,7 +97,7 @@ class Run:
 
     @classmethod
     def list(cls, root: Path | str = ROOT) -> Sequence[Run]:
-        """Every run in `root`, the oldest first."""
+        """Return all runs in `root`, the oldest first."""
         runs = [cls(path.parent) for path in Path(root).glob("*/run.yaml")]
         return sorted(runs, key=lambda run: (run.created, run.name))
 
@@ -104,22 +105,23 @@ class Run:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """run.yaml. Raises RunError where it cannot be read."""
+        """The content of run.yaml. Raises RunError if it cannot be read."""
         return read_config(self.path / "run.yaml")
 
     @property
     def created(self) -> str:
-        """When the run began, in ISO 8601."""
+        """The time at which the run was created, in ISO 8601; empty if run.yaml cannot be read."""
         with contextlib.suppress(RunError):
             return str(self.config.get("created", ""))
         return ""
 
     @cached_property
     def space(self) -> SearchSpace:
+        """The search space, as it was resolved when the run was created."""
         return SearchSpace.from_dict(self.config["space"])
 
     def update(self, space: SearchSpace) -> None:
-        """From now on the run searches `space`: the same, with other search settings."""
+        """Replace the search space by the same space with other search settings, in run.yaml too."""
         if space.to_dict() != self.config["space"]:
             self.config["space"] = space.to_dict()
             write_config(self.path / "run.yaml", self.config)
@@ -127,38 +129,43 @@ class Run:
 
     @property
     def weights_folder(self) -> Path:
+        """The folder of the weights."""
         return self.path / "weights"
 
     def weights(self, number: int) -> Path | None:
-        """The weights of a trial, where they were kept: those of the leaders are."""
+        """Return the file with the weights of a trial; None if they were not kept. Those of the leaders are kept."""
         path = self.weights_folder / f"{number}.safetensors"
         return path if path.is_file() else None
 
     def lock(self) -> contextlib.AbstractContextManager[None]:
-        """Raises RunError where another process of this machine searches the run. Ends with the process, however."""
+        """Return a context in which no other process of this machine can search the run.
+
+        Entering it raises RunError if another process is in it. It also ends when the process dies.
+        """
         return locked(self.path, self.name)
 
-    # ---------------------------------------------------------------------------------------------- the record
+    # ----------------------------------------------------------------------------------------------- the study
 
     @property
     def storage_url(self) -> str:
-        """The Optuna storage, as `optuna --storage` and `optuna-dashboard` take it."""
+        """The URL of the Optuna storage, as `optuna --storage` and `optuna-dashboard` take it."""
         return self.config.get("storage") or sqlite_url(self.path)
 
     @property
     def study_name(self) -> str:
-        """In the storage: the name that the run was made with, whatever its folder is called now."""
+        """The name of the study: that with which the run was created, even if its folder was renamed."""
         return str(self.config.get("name", self.name))
 
     @cached_property
     def storage(self) -> RDBStorage:
-        """The Optuna storage, open. Raises RunError."""
+        """The Optuna storage. Raises RunError if it cannot be opened."""
         if self.config.get("storage") is None and not (self.path / "study.db").is_file():
-            raise RunError(f"the record of run {self.name!r} is gone: there is no {self.path / 'study.db'}")
+            raise RunError(f"the study of run {self.name!r} is lost: there is no {self.path / 'study.db'}")
         return open_storage(self.storage_url)
 
     @cached_property
     def study(self) -> Study:
+        """The Optuna study. Raises RunError if the storage holds none of its name."""
         import optuna
 
         try:
@@ -176,19 +183,20 @@ class Run:
             raise RunError(f"the storage holds a study {self.name!r} already: choose another name") from None
 
     def trial(self, number: int) -> FrozenTrial:
-        """A trial of the record. Raises RunError where it has none of that number."""
+        """Return the trial of that number. Raises RunError if the study has none."""
         trials = self.study.get_trials(deepcopy=False)
         if not 0 <= number < len(trials):
             raise RunError(f"run {self.name!r} has no trial {number}: it has {len(trials)}")
         return trials[number]
 
     def number(self, key: str) -> int:
-        """The trial of the topology whose canonical key begins so: the one that was trained, where several are its.
+        """Return the number of the trial whose topology has a canonical key that begins with `key`.
 
-        Raises RunError where no key, or more than one, begins so.
+        Of several trials of that topology it is one that was trained. Raises RunError if no key, or more than one,
+        begins so.
         """
         found: dict[str, int] = {}
-        for trial in sorted(self.study.get_trials(deepcopy=False), key=lambda trial: not counts(trial)):
+        for trial in sorted(self.study.get_trials(deepcopy=False), key=lambda trial: not was_trained(trial)):
             whole = trial.user_attrs.get(KEY)
             if isinstance(whole, str) and key and whole.startswith(key.lower()):
                 found.setdefault(whole, trial.number)
@@ -198,7 +206,7 @@ class Run:
         return next(iter(found.values()))
 
     def topology(self, number: int) -> Topology:
-        """What a trial trained. Raises RunError."""
+        """Return the topology of a trial. Raises RunError if there is no such trial, or if it has no topology."""
         data = self.trial(number).user_attrs.get(TOPOLOGY)
         if data is None:
             raise RunError(f"trial {number} of run {self.name!r} has no topology")
@@ -206,39 +214,42 @@ class Run:
 
     @property
     def winner(self) -> int | None:
-        """The number of the trial that stands best (see `standing`); None where none was finished.
+        """The number of the best trial in the order of `winner_rank`; None if no trial is COMPLETE.
 
-        A topology that was evaluated with several seeds stands where their mean does; of its trials it is the first
-        whose weights were kept.
+        A topology that was evaluated with several seeds is ranked by the mean over its trials; the number is that of
+        its first trial whose weights were kept.
         """
-        seeds: dict[object, list[tuple[int, tuple[float, ...]]]] = {}
+        ranked: dict[object, list[tuple[int, tuple[float, ...]]]] = {}  # key → (number, rank) of its trials
         for trial in self.study.get_trials(deepcopy=False):
-            known = trial.user_attrs
-            finite = math.isfinite(number(known.get(METRICS), self.space.task.metric))
-            if trial.state.name == "COMPLETE" and finite:
-                seeds.setdefault(known.get(KEY, trial.number), []).append((trial.number, standing(self.space, known)))
-        if not seeds:
+            attributes = trial.user_attrs
+            metric = value_of(self.space.goals.target, attributes)
+            if trial.state.name == "COMPLETE" and math.isfinite(metric):
+                entry = trial.number, winner_rank(self.space, attributes)
+                ranked.setdefault(attributes.get(KEY, trial.number), []).append(entry)
+        if not ranked:
             return None
-        best = min(seeds.values(), key=lambda same: (mean([stands for _, stands in same]), same[0]))
+        best = min(ranked.values(), key=lambda same: (elementwise_mean([rank for _, rank in same]), same[0]))
         return min((number for number, _ in best), key=lambda number: (self.weights(number) is None, number))
 
     @property
     def saved(self) -> int:
-        """Trainings that a recorded result made needless: proposals of what was known here, and what was reused."""
-        known = [trial.user_attrs for trial in self.study.get_trials(deepcopy=False)]
-        return sum(attributes.get(SAVED, 0) + (REUSED in attributes) for attributes in known)
+        """The number of trainings that were saved by a known result: proposals of topologies that had been trained in
+        this run, and results that were taken from other runs.
+        """
+        trials = self.study.get_trials(deepcopy=False)
+        return sum(trial.user_attrs.get(SAVED, 0) + (REUSED in trial.user_attrs) for trial in trials)
 
     def best(self) -> Topology | None:
-        """The topology with the best metric; None where none was trained to the end."""
+        """Return the topology of the winner; None if no trial is COMPLETE."""
         return None if (number := self.winner) is None else self.topology(number)
 
     def frame(self) -> pd.DataFrame:
-        """Every trial as a row.
+        """Return a data frame with one row for each trial.
 
         Columns: trial, state, reason, baseline, key, line, the task's metric, every cost of nas.space.objectives
         (params, memory [bytes], flops (per sample), latency [s], seconds), every objective that the space declares,
-        epochs, seed, started, ended, reused (RUN/TRIAL whose result it has), curve, topology, proxies. What a trial
-        lacks is None or NaN.
+        epochs, seed, started, ended, reused (RUN/TRIAL whose result was taken), curve, topology, proxies. A missing
+        value is None or NaN.
         """
         from nas.study.frame import frame_of
 

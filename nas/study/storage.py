@@ -1,4 +1,4 @@
-"""Opening an Optuna storage, and naming it without its password."""
+"""Open the Optuna storage of a run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def open_storage(url: str) -> RDBStorage:
-    """An Optuna storage; SQLite in WAL mode, so that readers never wait and a commit costs no disk flush.
+    """Open the Optuna storage at a URL. Raises RunError if it cannot be opened.
 
-    A commit outlives the death of its process; a power cut may take the last ones, never the file.
-    Raises RunError where the storage cannot be reached.
+    SQLite is used in WAL mode, so that readers never wait and a commit needs no flush of the disk. A commit is not lost
+    when the process dies; a power failure may lose the last commits, but does not damage the file.
     """
     import sqlalchemy
     from optuna.storages import RDBStorage
@@ -28,21 +28,23 @@ def open_storage(url: str) -> RDBStorage:
         raise RunError(f"the storage {_shown(url)} cannot be opened: {_first_line(error)}") from None
     if local:
         sqlalchemy.event.listen(storage.engine, "connect", _write_ahead)
-        storage.engine.dispose()  # the connections of before know nothing of it
+        storage.engine.dispose()  # connections that are open already did not get the setting
     return storage
 
 
 def _write_ahead(connection: Any, _: object) -> None:
+    """Set a new SQLite connection to write-ahead logging (WAL)."""
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def sqlite_url(folder: Path) -> str:
+    """Return the URL of study.db in the folder of a run."""
     return f"sqlite:///{(folder / 'study.db').resolve()}"
 
 
 def _shown(url: str) -> str:
-    """The URL without its password."""
+    """Return the URL without its password."""
     return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
 
 

@@ -37,7 +37,7 @@ def test_facts_come_from_a_task_or_from_the_file(tmp_path: Path, monkeypatch: py
         ({"table": "t.json"}, "task: must have input and outputs, or `of`"),
         ({"table": "t.json", "function": "a.py:f", "of": "digits"}, "task: must have a table or a function, but has"),
         ({"input": [3, 8, 8], "outputs": 2}, "task: must have `of`"),
-        ({"of": "digits", "metric": "rmse"}, "task.metric: may be said only where a table or a function"),
+        ({"of": "digits", "metric": "rmse"}, "task.metric: is allowed only with a table or a function"),
         ({"of": "digits", "function": "score"}, "task: a function must be written FILE.py:FUNCTION"),
         ({"of": "digits", "table": "t.json", "metric": "delay"}, "metric of a task without a direction must be one of"),
         ({"of": "digitz", "table": "t.json"}, "did you mean 'digits'"),

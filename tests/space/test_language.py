@@ -260,7 +260,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: !!int x", ":1: a: must be of the type that its tag says, but got 'x'"),
         ("a: " + "9" * 5000, ":1: a: must be a number of at most 40 digits"),
         ("? [a]\n: b", ":1: a key must be a word"),
-        (BOMB, ":1: must hold at most 20000 values, aliases unfolded"),
+        (BOMB, ":1: must hold at most 20000 values when its aliases are resolved"),
         ("a: &a [*a]", ":1: must be at most 20 levels deep"),
         ("[" * 100_000, ": must be at most 20 levels deep"),
         ("a: " * 5000, ":1: is not YAML"),

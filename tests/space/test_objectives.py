@@ -49,11 +49,11 @@ def test_accuracy_stands_for_the_metric_of_the_task() -> None:
         (
             {"objectives": ["accuracy", "enrgy", ENERGY]},
             r"objectives\[2\]: must be one of accuracy, params, memory, flops, latency, seconds, but got 'enrgy'; "
-            r"what else the task reports is declared: \{name: 'enrgy', direction: minimize\}",
+            r"any other number that the task reports must be declared: \{name: 'enrgy', direction: minimize\}",
         ),
         (
             {"objectives": ["param"]},
-            r"search\.objectives\[1\]: .* but got 'param' \(did you mean 'params'\?\); what else",
+            r"search\.objectives\[1\]: .* but got 'param' \(did you mean 'params'\?\); any other",
         ),
         ({"objectives": [{"name": "energy"}]}, r"search\.objectives\[1\]\.direction: is missing"),
         (
@@ -69,7 +69,7 @@ def test_accuracy_stands_for_the_metric_of_the_task() -> None:
             {"objectives": [ENERGY | {"name": "trial"}]},
             r"\[1\]\.name: must be another name: trial is a column of every",
         ),
-        ({"objectives": [ENERGY | {"name": "a b"}]}, r"\[1\]\.name: must be a letter, then .*, but got 'a b'"),
+        ({"objectives": [ENERGY | {"name": "a b"}]}, r"\[1\]\.name: must be a letter and then .*, but got 'a b'"),
         ({"objectives": [ENERGY | {"unit": "J" * 21}]}, r"\[1\]\.unit: must have at most 20 characters, but got 'JJJ"),
         ({"objectives": [ENERGY | {"title": "a\nb"}]}, r"\[1\]\.title: must be printable, but got 'a\\nb'"),
         ({"objectives": [3]}, r"\[1\]: must be a word or a mapping that declares an objective, but got 3"),

@@ -27,7 +27,7 @@ from nas.searching import driver
 from nas.searching.outcome import TrialOutcome
 from nas.searching.session import Session
 from nas.space import OBJECTIVES, Objective, SearchSpace
-from nas.space.objectives import ACCURACY, RESERVED, priced
+from nas.space.objectives import ACCURACY, RESERVED, predicted_objectives
 from nas.space.quantities import UNITS
 from nas.study import Run
 from nas.study.frame import COURSE, FACTS
@@ -50,7 +50,7 @@ ROWS = "nas/space/objectives.py"
 
 def test_what_is_known_before_training_is_measured() -> None:
     cost = measure(TINY)
-    for name in priced():
+    for name in predicted_objectives():
         assert isinstance(getattr(cost, name, None), int), (
             f"OBJECTIVES[{name!r}] says before_training=True, but nas.cost.Cost has no whole number {name!r}: "
             f"add the field to Cost in nas/cost/cost.py, or say before_training=False in {ROWS}"
@@ -60,7 +60,7 @@ def test_what_is_known_before_training_is_measured() -> None:
 def test_what_is_measured_before_training_has_a_row() -> None:
     found = {field.name for field in dataclasses.fields(Cost) if field.type == "int"}
     for name in found - NO_OBJECTIVES:
-        assert name in priced(), (
+        assert name in predicted_objectives(), (
             f"nas.cost.Cost has {name!r}, but OBJECTIVES has no such row: add Objective({name!r}, …, "
             f"before_training=True) in {ROWS}, or name it in NO_OBJECTIVES of this test"
         )
@@ -75,7 +75,7 @@ def reported() -> set[str]:
 
 
 def test_what_is_known_after_training_is_measured(reported: set[str]) -> None:
-    for name in OBJECTIVES.keys() - priced().keys() - {ACCURACY}:
+    for name in OBJECTIVES.keys() - predicted_objectives().keys() - {ACCURACY}:
         assert name in reported | DIAGNOSTICS, (
             f"OBJECTIVES[{name!r}] is known after training, but no training measures {name!r}: add it to `measured` in "
             f"nas/training/evaluate.py, or remove the row from {ROWS}"
@@ -107,7 +107,7 @@ def test_no_objective_can_have_the_name_of_another_column(tmp_path: Path) -> Non
 
 
 def test_the_readme_names_every_objective() -> None:
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     row = next(line for line in text.splitlines() if line.startswith("| `objectives:"))
     for name in OBJECTIVES:
         assert f"`{name}`" in row, f"the row `objectives` in README.md must say what {name!r} is"
