@@ -88,7 +88,7 @@ def _wrong(value: object, allowed: str) -> ValueError:
 
 @dataclass(frozen=True)
 class Unit:
-    """How the values of one unit are read, written and drawn.
+    """The rules by which the values of one unit are read, written and drawn.
 
     read    reads a bound in a space file; raises ValueError
     show    writes a value in a table, in few digits

@@ -93,7 +93,7 @@ def test_a_proxy_that_is_not_a_number_is_the_worst(monkeypatch: pytest.MonkeyPat
 
 
 def test_an_exhaustive_search_has_no_prefilter() -> None:
-    with pytest.raises(SpaceError, match=r"search.prefilter: must be left out where the sampler is exhaustive"):
+    with pytest.raises(SpaceError, match=r"search.prefilter: must be left out if the sampler is exhaustive"):
         scripted.space(sampler="exhaustive", prefilter="naswot")
     with pytest.raises(SpaceError, match="naswot"):
         scripted.space(prefilter="nastwo")
