@@ -21,7 +21,7 @@ from nas.analysis import leaderboard, leaderboard_table, report, space_table
 from nas.cost import measure
 from nas.cost.cost import Cost
 from nas.errors import RunError
-from nas.export.card import written
+from nas.export.card import render_card
 from nas.export.runs import card_of
 from nas.searching import driver
 from nas.searching.outcome import TrialOutcome
@@ -152,7 +152,7 @@ def shown(run: Run) -> dict[str, str]:
         "space": printed(space_table(run.space)),
         "leaderboard": printed(leaderboard_table(leaderboard(run), run.space.goals, width=200)),
         "report": report(run).read_text(encoding="utf-8"),
-        "card": written(card_of(run, winner), run.topology(winner), trained=False, milliseconds=1.0),
+        "card": render_card(card_of(run, winner), run.topology(winner), trained=False, milliseconds=1.0),
     }
 
 
