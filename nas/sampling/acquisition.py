@@ -1,4 +1,4 @@
-"""Acquisition functions: the expected improvement of a candidate, where every objective is maximised."""
+"""Acquisition functions: how much an evaluation is expected to improve the best results. Objectives are maximised."""
 
 from __future__ import annotations
 
@@ -6,28 +6,37 @@ import itertools
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
-Array = NDArray[np.float64]
+from nas.sampling.surrogate import FloatArray
 
 
-def exceeding(mean: Array, deviation: Array, level: Array | float) -> Array:
-    """Return E[max(0, Y − level)] for Y ~ N(mean, deviation²), by broadcasting."""
+def exceeding(mean: FloatArray, deviation: FloatArray, level: FloatArray | float) -> FloatArray:
+    """Return E[max(0, Y − level)] for Y ~ N(mean, deviation²). The arguments are broadcast."""
     u = (mean - level) / deviation
     return np.asarray(deviation * (u * ndtr(u) + np.exp(-u * u / 2) / math.sqrt(2 * math.pi)))
 
 
-def expected_improvement(mean: Array, deviation: Array, best: float) -> Array:
-    """Return the expected improvement over `best` (Mockus 1978): (N,) → (N,)."""
+def expected_improvement(mean: FloatArray, deviation: FloatArray, best: float) -> FloatArray:
+    """Return the expected improvement E[max(0, Y − best)] of N points (Mockus et al. 1978), (N,).
+
+    mean, deviation  posterior mean and standard deviation of the objective Y at each point, (N,)
+    best             the value of the incumbent
+    """
     return exceeding(mean, deviation, best)
 
 
-def expected_hypervolume_improvement(mean: Array, deviation: Array, front: Array, reference: Array) -> Array:
-    """Return the expected growth of the hypervolume over `reference` (Emmerich 2006): (N, M) → (N,).
+def expected_hypervolume_improvement(
+    mean: FloatArray, deviation: FloatArray, front: FloatArray, reference: FloatArray
+) -> FloatArray:
+    """Return the expected growth of the hypervolume that the front dominates (Emmerich et al. 2006), (N,).
 
-    The objectives are independent. The region that no point of the front dominates is divided into boxes; the expected
-    part of a box [l, u] that a candidate covers is Π_m (E[(Y_m − l_m)⁺] − E[(Y_m − u_m)⁺]).
+    The objectives Y_m are independent. The region that no point of the front dominates is divided into disjoint boxes
+    [l, u]; the expected volume of the part of a box that Y dominates is Π_m (E[(Y_m − l_m)⁺] − E[(Y_m − u_m)⁺]).
+
+    mean, deviation  posterior mean and standard deviation of the M objectives at each of N points, (N, M)
+    front            points that do not dominate each other, (n, M)
+    reference        the lower corner of the hypervolume, (M,)
     """
     lower, upper = boxes(front, reference)
     value = np.ones((len(mean), len(lower)))
@@ -40,11 +49,12 @@ def expected_hypervolume_improvement(mean: Array, deviation: Array, front: Array
     return np.asarray(value.sum(1))
 
 
-def boxes(front: Array, reference: Array) -> tuple[Array, Array]:
-    """Return disjoint boxes that fill the region above `reference` that no point of the front dominates.
+def boxes(front: FloatArray, reference: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return disjoint boxes that fill the region above `reference` (M,) that no point of the front (n, M) dominates.
 
-    Lower and upper corners are (B, M). The region is sliced along the last objective: in a slice, only the points that
-    reach above it dominate anything.
+    The lower and the upper corners of the boxes are (B, M). The region is sliced along the last objective at the values
+    of the front. In each slice only the points that are above it in this objective dominate anything, so that the slice
+    is divided by the same rule with one objective less.
     """
     front = front[(front > reference).all(1)]
     if front.shape[1] == 1:
@@ -59,8 +69,12 @@ def boxes(front: Array, reference: Array) -> tuple[Array, Array]:
     return np.concatenate(lowers), np.concatenate(uppers)
 
 
-def spread_out(front: Array, count: int) -> Array:
-    """Return at most `count` rows of a front: the best of each objective, then always the farthest from those."""
+def spread_out(front: FloatArray, count: int) -> FloatArray:
+    """Return at most `count` rows of a front (n, M): the best of each objective, then farthest-first.
+
+    The next row is always the one whose distance to the nearest chosen row is the largest, with every objective scaled
+    to the range of the front.
+    """
     if len(front) <= count:
         return front
     scaled = (front - front.min(0)) / np.maximum(np.ptp(front, 0), 1e-12)

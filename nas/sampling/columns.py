@@ -8,40 +8,42 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.sampling.points import Array, Point
+from nas.sampling.points import Point
+from nas.sampling.surrogate import FloatArray
 
-MISMATCH = 1 / math.sqrt(2)  # in the column of a word: two words are at distance 1
+MISMATCH = 1 / math.sqrt(2)  # the value in the column of a category, so that ‖x − x'‖² = 1 for two categories
 
 
 class Columns:
-    """The feature matrix of the surrogate models: points as rows, and the columns of each feature as a group.
+    """The feature matrix of the surrogate models: a row for each point, and a group of columns for each feature.
 
-    A word has one column, which is MISMATCH where a point has it, so that two different words of a group are at
-    distance 1; a number has one column; and every group has a column for its absence. New columns are added on the
-    right.
+    The group of a feature has a column for its absence, a column for each of its categories, and one for its numbers.
+    The column of a category, or of the absence, is MISMATCH in the rows of the points that have it and 0 in all
+    others, so that ‖x_g − x'_g‖² is 1 for two points of different categories and 0 for equal ones. The column of a
+    number is the number − 0.5. Columns of new features and categories are added on the right.
     """
 
     def __init__(self) -> None:
-        self._group: list[int] = []  # of every column
-        self._groups: dict[str, int] = {}
-        self._absent: list[int] = []  # of every group: the column that says so
-        self._column: dict[tuple[str, str], int] = {}
-        self._rows: dict[Hashable, Array] = {}
+        self._group: list[int] = []  # column → number of its group
+        self._groups: dict[str, int] = {}  # feature → number of its group
+        self._absent: list[int] = []  # number of a group → its column for the absence of the feature
+        self._column: dict[tuple[str, str], int] = {}  # (feature, category) → column; the category "" for numbers
+        self._rows: dict[Hashable, FloatArray] = {}  # key of a point → its row, without columns that are newer
 
     @property
     def group(self) -> NDArray[np.intp]:
-        """The group of every column, (F,)."""
+        """The number of the group of every column, (F,)."""
         return np.array(self._group, dtype=np.intp)
 
     def learn(self, points: Iterable[Point]) -> None:
-        """Add the columns that the features of these points need; only points that were learned have rows."""
+        """Add the columns that the features of these points need. `rows` takes only points that were learned."""
         for point in points:
             if point.key not in self._rows:
                 self._make_columns(point)
                 self._rows[point.key] = np.empty(0)
 
-    def rows(self, points: Sequence[Point]) -> Array:
-        """Return the rows of the points, (n, F)."""
+    def rows(self, points: Sequence[Point]) -> FloatArray:
+        """Return the rows of the points, (n, F). Raises KeyError for a point that was not learned."""
         rows = np.empty((len(points), len(self._group)))
         for place, point in enumerate(points):
             row = self._rows[point.key]
@@ -50,7 +52,7 @@ class Columns:
             rows[place] = row
         return rows
 
-    def _row(self, point: Point) -> Array:
+    def _row(self, point: Point) -> FloatArray:
         row = np.zeros(len(self._group))
         row[self._absent] = MISMATCH
         for name, value in point.features.items():

@@ -1,4 +1,4 @@
-"""Numbers of a topology before it is trained, as the search settings request them."""
+"""Numbers that are computed from a topology before it is trained, as the search settings of its space request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from nas.topology.paths import describe
 
 
 def recorded_proxies(space: SearchSpace, topology: Topology) -> dict[str, float | None]:
-    """Return the proxies that the record holds; None for a value that is not finite."""
+    """Return the proxies that are recorded with a candidate: those of `proxies` and of the prefilter, by name.
+
+    A value that is not finite is None, because JSON has no number for it.
+    """
     search = space.search
     names = dict.fromkeys([*search.proxies, *([search.prefilter.proxy] if search.prefilter else [])])
     if not names:
@@ -25,7 +28,10 @@ def recorded_proxies(space: SearchSpace, topology: Topology) -> dict[str, float 
 
 
 def features_of(space: SearchSpace, topology: Topology) -> dict[str, float]:
-    """Return the features for the topology sampler besides those of the blocks: paths, and the requested proxies."""
+    """Return the features of a topology for the topology sampler, besides those of its blocks.
+
+    They are the statistics of its paths (`nas.topology.paths.describe`) and the proxies that the space requests.
+    """
     values = describe(topology)
     if space.search.proxies:
         from nas.cost.proxies import compute_proxies
@@ -35,7 +41,10 @@ def features_of(space: SearchSpace, topology: Topology) -> dict[str, float]:
 
 
 def most_promising(space: SearchSpace, topologies: Sequence[Topology]) -> int:
-    """Return the index of the topology with the largest value of the prefilter's proxy."""
+    """Return the index of the topology with the largest value of the prefilter's proxy; 0 without a prefilter.
+
+    A value that is NaN counts as −∞.
+    """
     if len(topologies) == 1 or space.search.prefilter is None:
         return 0
     from nas.cost.proxies import compute_proxies

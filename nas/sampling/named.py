@@ -15,7 +15,7 @@ from nas.space import SearchSpace
 
 
 def topology(space: SearchSpace, seed: int) -> samplers.BaseSampler:
-    """Return the topology sampler (nas.sampling.sampler), which is the default."""
+    """Return the topology sampler (nas.sampling.sampler), the default, with the features that the space requests."""
     return TopologySampler(space, seed=seed, features=functools.partial(features_of, space))
 
 
@@ -40,12 +40,12 @@ def qmc(space: SearchSpace, seed: int) -> samplers.BaseSampler:
 
 
 def random(space: SearchSpace, seed: int) -> samplers.BaseSampler:
-    """Return the sampler that draws every decision uniformly: the control of every comparison."""
+    """Return the sampler that draws every decision uniformly: the baseline of every comparison."""
     return samplers.RandomSampler(seed=seed)
 
 
 class Enumeration(samplers.RandomSampler):
-    """A marker: the search goes through the space in the order of its enumeration, and nothing is sampled."""
+    """A marker for `nas.searching.proposals`: the search enumerates the space and does not ask the sampler."""
 
 
 def exhaustive(space: SearchSpace, seed: int) -> samplers.BaseSampler:
@@ -65,7 +65,7 @@ SAMPLERS: dict[str, Callable[[SearchSpace, int], samplers.BaseSampler]] = {
 
 
 def make_sampler(space: SearchSpace, seed: int) -> samplers.BaseSampler:
-    """Return the sampler that the space names."""
+    """Return the sampler that the space names, without Optuna's warnings about experimental samplers."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return SAMPLERS[space.search.sampler](space, seed)

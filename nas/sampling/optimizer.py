@@ -1,4 +1,4 @@
-"""Bayesian optimisation over a domain: the proposal of the next point, from the observations of a study."""
+"""Bayesian optimisation over a domain: the proposal of the next point from the observations of a study."""
 
 from __future__ import annotations
 
@@ -17,27 +17,46 @@ from nas.sampling.acquisition import expected_hypervolume_improvement, expected_
 from nas.sampling.columns import Columns
 from nas.sampling.history import History, Observation
 from nas.sampling.points import Domain, Point
-from nas.sampling.surrogate import GaussianProcess, Posterior, normal_scores
+from nas.sampling.surrogate import FloatArray, GaussianProcess, Posterior, normal_scores
 from nas.sampling.topologies import FeatureFunction
 from nas.space import SearchSpace
 from nas.study.pareto import pareto_rank
 
-Array = NDArray[np.float64]
-
-STARTUP = 3  # trials before the first model: each is far from all others
-REMEMBERED = 400  # the most observations of a model: the best, and others from the whole course of the search
-COST = 250_000  # the most pairs of a candidate and an observation for one proposal, in all models together
-POOL = 1000  # candidates that are kept from one proposal to the next, where the domain is not enumerated
-PARENTS = 20  # the best points, from which mutants are made
-GROWN = 1.1  # kernel weights are fitted again when the observations have grown by this factor
+STARTUP = 3  # trials before the first model, whose points are far from each other
+MAX_OBSERVATIONS = 400  # the most observations of a model: the best, and others from the whole course of the search
+MAX_PAIRS = 250_000  # for one proposal: points with an acquisition value × observations × objectives
+POOL = 1000  # the most points of a pool that are kept for the next proposal, if the domain is not enumerated
+PARENTS = 20  # the best observations, and as many of the best points of the pool, are mutated
+REFIT = 1.1  # kernel weights are fitted again when the number of observations has grown by this factor
 PREDICTED = 0.5  # additional noise variance of a value that was predicted from a part of the training
-DRAWN = 50  # random candidates, of which the farthest from all observations is tried before the first model
-BELOW = 0.1  # the reference point of the hypervolume lies so far below the worst value, as a share of the range
-FRONT = 40  # the most points of a front: the number of boxes grows with a power of it
+DISTANT = 50  # random points of the pool, of which the farthest from all trials is proposed before the first model
+BELOW = 0.1  # distance of the reference point of the hypervolume below the worst values, as a share of their range
+MAX_FRONT = 40  # the most points of a front, because the number of boxes grows with its power M − 1
 
 
 class Optimizer:
-    """The proposals for one study. It keeps candidates and models from one proposal to the next."""
+    """The proposals for one study, from Gaussian processes of its objectives and constraints.
+
+    The values of each objective are replaced by their normal scores, and an independent Gaussian process
+    (nas.sampling.surrogate) is fitted to them on the feature rows of the points (nas.sampling.columns). The proposal is
+    the point that was never tried and has the largest acquisition value
+
+        a(x) = improvement(x) · Π_c P(c(x) ≤ 0) · success(x)
+
+    improvement(x)  the expected improvement over the incumbent, the best posterior mean at a feasible observation; for
+                    several objectives the expected growth of the hypervolume; 1 before the first feasible observation
+    P(c(x) ≤ 0)     the probability that constraint c is not violated, from a process of its values (Schonlau 1997)
+    success(x)      the probability that the evaluation does not fail, from a process of 0 (failure) and 1 (success)
+
+    Each running trial counts as if it had reached its posterior mean (kriging believer, Ginsbourger et al. 2010).
+    While fewer than two trials are COMPLETE, or fewer than STARTUP have values or are running, the proposal is a point
+    far from all trials. Pool and kernel weights are kept from one proposal to the next.
+
+    study     the study; every objective is to be maximised or minimised as its directions say
+    space     the search space of its trials; None to infer the domain from their parameters
+    features  topology → further features; used if there is a space
+    rng       the generator of every random decision
+    """
 
     def __init__(self, study: Study, space: SearchSpace | None, features: FeatureFunction, rng: random.Random) -> None:
         self._rng = rng
@@ -46,11 +65,11 @@ class Optimizer:
         self._models: dict[str, Model] = {}
 
     def is_of(self, study: Study) -> bool:
-        """Return whether the proposals are for this study."""
+        """Return whether the optimizer makes proposals for this study."""
         return self._history.is_of(study)
 
     def propose(self, study: Study, proposed: Mapping[int, Mapping[str, Any]]) -> Mapping[str, Any]:
-        """Return the parameters of the next point; empty where no trial has parameters yet.
+        """Return the parameters of the next point; an empty mapping while no trial of the study has parameters.
 
         proposed  trial number → the parameters that were proposed for a running trial
         """
@@ -69,18 +88,22 @@ class Optimizer:
         tried = {one.point.key: one.point for one in self._history} | {point.key: point for point in running}
         self._pool.refill([one.point for one in best[:PARENTS]], tried)
         if not self._pool:
-            return domain.mutant({}, self._rng).params  # every point was tried
+            return domain.mutant({}, self._rng).params  # every point was tried: propose a random one
         if sum(one.whole for one in complete) < 2 or len(complete) + len(running) < STARTUP:
             return self._pool.farthest(list(tried.values())).params
-        return self._most_promising(self._pool, _remembered(complete, best), running).params
+        return self._most_promising(self._pool, _limited(complete, best), running).params
 
     def _most_promising(self, pool: Pool, complete: Sequence[Observation], running: Sequence[Point]) -> Point:
-        """Return the candidate of the largest expected improvement × probability to be feasible and to succeed."""
+        """Return the point of the largest acquisition value, among as many points of the pool as MAX_PAIRS allows.
+
+        complete  observations with values
+        running   the points of the running trials
+        """
         scores = np.stack([_scores(column) for column in np.array([one.values for one in complete]).T], axis=1)
         posteriors = [self._objective(pool, place, complete, column) for place, column in enumerate(scores.T)]
         if running:
             posteriors = [posterior.believing(pool.columns.rows(running)) for posterior in posteriors]
-        chosen = pool.some(max(200, COST // (len(complete) * len(posteriors))))
+        chosen = pool.some(max(200, MAX_PAIRS // (len(complete) * len(posteriors))))
         x = pool.rows(chosen)
         value = self._probability(pool, x)
         settled = np.array([one.feasible for one in complete]) & np.isfinite(scores).all(1)
@@ -89,24 +112,30 @@ class Optimizer:
             value *= _improvement(posteriors, x, known, scores[settled])
         return pool.take(chosen, value)
 
-    def _objective(self, pool: Pool, place: int, complete: Sequence[Observation], scores: Array) -> Posterior:
-        """Return the posterior of one objective, from the observations in which it is known."""
+    def _objective(self, pool: Pool, place: int, complete: Sequence[Observation], scores: FloatArray) -> Posterior:
+        """Return the posterior of the objective with the number `place`, from the observations that know it.
+
+        A value that was predicted from a learning curve has the additional noise variance PREDICTED.
+        """
         known = np.isfinite(scores)
         observations = [one for one, ok in zip(complete, known, strict=True) if ok]
         noise = np.array([0.0 if one.whole or place != one.curved else PREDICTED for one in observations])
         return self._posterior(pool, f"objective {place}", observations, scores[known], noise)
 
-    def _probability(self, pool: Pool, x: Array) -> Array:
-        """Return the probability that a candidate is feasible and that its evaluation succeeds: (N, F) → (N,)."""
+    def _probability(self, pool: Pool, x: FloatArray) -> FloatArray:
+        """Return the probability that a point is feasible and that its evaluation succeeds: x (N, F) → (N,).
+
+        The probability of success is at least 0.02, so that no region is excluded for ever.
+        """
         probability = np.ones(len(x))
         tried = [one for one in self._history if one.succeeded is not None]
         if not all(one.succeeded for one in tried):
-            observations = _remembered(tried)
+            observations = _limited(tried)
             success = np.array([1.0 if one.succeeded else 0.0 for one in observations])
             mean = success.mean() + self._posterior(pool, "success", observations, success - success.mean()).mean(x)
             probability *= np.clip(mean, 0.02, 1)
         for name in {name: None for one in self._history for name in one.constraints}:
-            observations = _remembered([one for one in self._history if name in one.constraints])
+            observations = _limited([one for one in self._history if name in one.constraints])
             values = np.clip([one.constraints[name] for one in observations], -1e9, 1e9)
             if (values > 0).any():
                 centre, scale = values.mean(), values.std() or 1.0
@@ -115,48 +144,54 @@ class Optimizer:
         return probability
 
     def _posterior(
-        self, pool: Pool, name: str, observations: Sequence[Observation], y: Array, noise: Array | None = None
+        self, pool: Pool, name: str, observations: Sequence[Observation], y: FloatArray, noise: FloatArray | None = None
     ) -> Posterior:
+        """Return the posterior of the model `name`, given y (n,) at the points of the observations."""
         rows = pool.columns.rows([one.point for one in observations])
         return self._models.setdefault(name, Model()).given(rows, y, pool.columns.group, noise)
 
 
-def _improvement(posteriors: Sequence[Posterior], x: Array, known: Array, reached: Array) -> Array:
-    """Return the expected improvement at x (N, F) of the incumbent, or of the hypervolume of the front.
+def _improvement(posteriors: Sequence[Posterior], x: FloatArray, known: FloatArray, reached: FloatArray) -> FloatArray:
+    """Return the expected improvement at x (N, F): over the incumbent, or of the hypervolume of the front, (N,).
 
-    The incumbent is the best posterior mean at the observed points, known (n, F); reached (n, M) are their scores.
+    posteriors  of each objective
+    known       the feature rows of the feasible observations, (n, F)
+    reached     their scores, (n, M)
     """
     if len(posteriors) == 1:
         mean, deviation = posteriors[0](x)
         return expected_improvement(mean, deviation, posteriors[0].mean(known).max())
     mean, deviation = (np.stack(part, axis=1) for part in zip(*(posterior(x) for posterior in posteriors), strict=True))
-    front = spread_out(reached[_on_front(reached)], FRONT)
+    front = spread_out(reached[_on_front(reached)], MAX_FRONT)
     return expected_hypervolume_improvement(mean, deviation, front, reached.min(0) - BELOW * np.ptp(reached, 0))
 
 
 class Model:
-    """A Gaussian process whose kernel weights are fitted again when the observations have grown by GROWN."""
+    """A Gaussian process whose weights are fitted when the number of observations has grown by the factor REFIT."""
 
     def __init__(self) -> None:
         self._process: GaussianProcess | None = None
         self._fitted = 0
 
-    def given(self, x: Array, y: Array, group: NDArray[np.intp], noise: Array | None) -> Posterior:
-        """Return the posterior after y (n,) was observed at x (n, F)."""
+    def given(self, x: FloatArray, y: FloatArray, group: NDArray[np.intp], noise: FloatArray | None) -> Posterior:
+        """Return the posterior given y (n,) at x (n, F); see GaussianProcess.given."""
         groups = int(group.max()) + 1
         if self._process is None or self._process.groups < groups:
             self._process = GaussianProcess(groups, self._process)
-        if len(y) >= self._fitted * GROWN:
+        if len(y) >= self._fitted * REFIT:
             self._process.fit(x, y, group)
             self._fitted = len(y)
         return self._process.given(x, y, group, noise)
 
 
 class Pool:
-    """The candidates: points that were not tried, each with its last acquisition value.
+    """The points from which a proposal is chosen, each with its last acquisition value.
 
-    They are all points of the domain if these are few; otherwise random points and mutants of good ones. The value is
-    +∞ for a candidate that was not evaluated yet, −∞ for a point that was tried.
+    They are all points of the domain if these are few, otherwise random points and mutants of good ones. The value is
+    +∞ for a point whose acquisition was not computed yet, and −∞ for one that was tried.
+
+    domain   the domain of the points
+    columns  the feature matrix of all points of the pool and of all trials
     """
 
     def __init__(self, domain: Domain, rng: random.Random) -> None:
@@ -166,22 +201,30 @@ class Pool:
         self._points: list[Point] = []
         self._values, self._x = np.empty(0), np.empty((0, 0))
         everything = list(domain.everything())
-        self._whole = bool(everything)
+        self._enumerated = bool(everything)
         self._hold(np.empty(0, dtype=np.intp), everything)
 
     def __bool__(self) -> bool:
+        """Return whether there is a point that was not tried."""
         return bool((self._values > -np.inf).any())
 
-    def rows(self, chosen: NDArray[np.intp]) -> Array:
-        """Return the features of the candidates at these places, (n, F)."""
+    def rows(self, chosen: NDArray[np.intp]) -> FloatArray:
+        """Return the feature rows of the points at these places of the pool, (n, F)."""
         return self._x[chosen]
 
     def refill(self, parents: Sequence[Point], tried: Mapping[Hashable, Point]) -> None:
-        """Remove the points that were tried, and add new candidates unless all points of the domain are here."""
+        """Exclude the points that were tried; add random points and mutants, unless the domain is enumerated.
+
+        parents  the points of the best observations
+        tried    key → point of every trial, finished or running
+
+        A third of the new points are mutants of `parents`, a third are mutants of the best points of the pool, and a
+        third are random.
+        """
         self.columns.learn(tried.values())
         self._values[[self._places[key] for key in tried if key in self._places]] = -np.inf
-        if self._whole:
-            if self._x.shape[1] < len(self.columns.group):  # a range has widened
+        if self._enumerated:
+            if self._x.shape[1] < len(self.columns.group):  # the trials have features that no point of the pool has
                 self._x = self.columns.rows(self._points)
             return
         best = np.argsort(-self._values, kind="stable")[:POOL]
@@ -190,14 +233,17 @@ class Pool:
         held = {self._points[i].key for i in kept}
         fresh: dict[Hashable, Point] = {}
         for turn in range(self.domain.fresh):
-            of = (parents, elite, ())[turn % 3]
-            point = self.domain.mutant(self._rng.choice(of).params if of else {}, self._rng)
+            group = (parents, elite, ())[turn % 3]
+            point = self.domain.mutant(self._rng.choice(group).params if group else {}, self._rng)
             if point.key not in tried and point.key not in held:
                 fresh[point.key] = point
         self._hold(kept, list(fresh.values()))
 
     def some(self, count: int) -> NDArray[np.intp]:
-        """Return the places of at most `count` candidates: half are the best by their last values, others random."""
+        """Return the places of at most `count` points that were not tried.
+
+        Half of them have the best last values, the others are random.
+        """
         left = np.flatnonzero(self._values > -np.inf)
         if len(left) <= count:
             return left
@@ -205,15 +251,15 @@ class Pool:
         others = count // 2 + self._draw.choice(len(left) - count // 2, count - count // 2, replace=False)
         return np.concatenate([left[: count // 2], left[others]])
 
-    def take(self, chosen: NDArray[np.intp], value: Array) -> Point:
-        """Store the values of the chosen candidates and return the best of them."""
+    def take(self, chosen: NDArray[np.intp], value: FloatArray) -> Point:
+        """Store the acquisition values of the points at the places `chosen` and return the best of these points."""
         self._values[chosen] = value
         return self._points[int(chosen[value.argmax()])]
 
     def farthest(self, points: Sequence[Point]) -> Point:
-        """Return, of DRAWN random candidates, the one whose nearest neighbour among `points` is the farthest."""
+        """Return, of DISTANT random points of the pool, the one that is the farthest from its nearest of `points`."""
         left = np.flatnonzero(self._values > -np.inf).tolist()
-        drawn = np.array(self._rng.sample(left, min(DRAWN, len(left))))
+        drawn = np.array(self._rng.sample(left, min(DISTANT, len(left))))
         if not points:
             return self._points[int(drawn[0])]
         known = self.columns.rows(points)
@@ -221,12 +267,12 @@ class Pool:
         return self._points[int(drawn[apart.argmax()])]
 
     def _hold(self, kept: NDArray[np.intp], fresh: Sequence[Point]) -> None:
-        """Keep the candidates at the places `kept` and add fresh ones."""
+        """Keep the points at the places `kept`, remove all others and add fresh ones."""
         self.columns.learn(fresh)
-        seen = self._x[kept] if self._x.shape[1] == len(self.columns.group) else None
+        unchanged = self._x.shape[1] == len(self.columns.group)
         self._points = [self._points[i] for i in kept]
-        known = self.columns.rows(self._points) if seen is None else seen
-        self._x = np.concatenate([known, self.columns.rows(fresh)])
+        rows = self._x[kept] if unchanged else self.columns.rows(self._points)
+        self._x = np.concatenate([rows, self.columns.rows(fresh)])
         self._points += fresh
         self._values = np.concatenate([self._values[kept], np.full(len(fresh), np.inf)])
         self._places = {point.key: place for place, point in enumerate(self._points)}
@@ -234,12 +280,15 @@ class Pool:
 
 @functools.cache
 def _blas() -> ThreadpoolController:
-    """Return the controller of the BLAS: the matrices are small, and more than one thread would only wait."""
+    """Return the controller of the BLAS threads. The matrices are small, so that one thread is the fastest."""
     return ThreadpoolController()
 
 
 def _best_first(complete: Sequence[Observation]) -> list[Observation]:
-    """Return the observations that know every objective: the front first, then by the mean of the normal scores."""
+    """Return the observations in which every objective is known, the best first.
+
+    The order is that of the mean of their normal scores, but those on the front come before all others.
+    """
     if not complete:
         return []
     values = np.array([one.values for one in complete])
@@ -253,22 +302,22 @@ def _best_first(complete: Sequence[Observation]) -> list[Observation]:
     return [settled[i] for i in np.argsort(-merit, kind="stable")]
 
 
-def _on_front(values: Array) -> NDArray[np.bool_]:
+def _on_front(values: FloatArray) -> NDArray[np.bool_]:
     """Return which rows of values (n, M) no other row dominates, (n,)."""
     return np.asarray(pareto_rank(values, ["maximize"] * values.shape[1], fronts=1) == 1)
 
 
-def _remembered(observations: Sequence[Observation], best: Sequence[Observation] = ()) -> list[Observation]:
-    """Return at most REMEMBERED observations: the best, and of the others some from the whole course of the search."""
-    if len(observations) <= REMEMBERED:
+def _limited(observations: Sequence[Observation], best: Sequence[Observation] = ()) -> list[Observation]:
+    """Return at most MAX_OBSERVATIONS observations: up to half are the best, the others are evenly spaced in time."""
+    if len(observations) <= MAX_OBSERVATIONS:
         return list(observations)
-    first = {id(one): one for one in best[: REMEMBERED // 2]}
+    first = {id(one): one for one in best[: MAX_OBSERVATIONS // 2]}
     others = [one for one in observations if id(one) not in first]
-    chosen = np.unique(np.linspace(0, len(others) - 1, REMEMBERED - len(first)).astype(int))
+    chosen = np.unique(np.linspace(0, len(others) - 1, MAX_OBSERVATIONS - len(first)).astype(int))
     return list(first.values()) + [others[i] for i in chosen]
 
 
-def _scores(values: Array) -> Array:
+def _scores(values: FloatArray) -> FloatArray:
     """Return the normal scores of the known values; NaN for the others."""
     scores, known = np.full(len(values), np.nan), np.isfinite(values)
     scores[known] = normal_scores(values[known])

@@ -7,20 +7,16 @@ from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-Array = NDArray[np.float64]
 Features = Mapping[str, str | float]
 
 
 @dataclass(eq=False, frozen=True, slots=True)
 class Point:
-    """A point that a trial may choose.
+    """A point of a domain, which a trial may have.
 
     params    the parameters of the trial
-    key       equal for points that are the same, however they are written
-    features  name → a word, or a number from 0 to 1: the input of the surrogate models
+    key       equal for two points if their evaluations give the same result, even where their parameters differ
+    features  the input of the surrogate models: name → a category, as text, or a number of the order of 1
     """
 
     params: Mapping[str, Any]
@@ -31,7 +27,7 @@ class Point:
 class Domain(Protocol):
     """A set of points from which a sampler proposes.
 
-    fresh  the number of new points that are made for one proposal
+    fresh  the number of random points and mutants that are drawn for one proposal, if the domain is not enumerated
     """
 
     fresh: int

@@ -1,11 +1,12 @@
-"""A Gaussian process over feature vectors whose columns form groups: one group for each decision.
+"""The surrogate model: a Gaussian process over feature vectors whose columns form groups, one for each feature.
 
+    y(x) = f(x) + ε,   f ~ GP(0, k),   ε ~ N(0, noise)
     k(x, x') = s · exp(−Σ_g w_g ‖x_g − x'_g‖²) + Σ_g a_g ⟨x_g, x'_g⟩
 
-The first term models interactions of all groups, the second additive effects. With one column for every value of a
-decision (1/√2 where it is chosen), ‖x_g − x'_g‖² is 0 or 1: the Hamming kernel. The weights w and a, s and the
-variance of the noise maximise the posterior probability given the data, with log-normal priors.
-(Rasmussen and Williams 2006, chapters 2 and 5; additive terms: Duvenaud et al. 2011.)
+The first term models interactions of all groups, the second additive effects. If a group has a column for every
+category, with 1/√2 where it is chosen, ‖x_g − x'_g‖² is 0 or 1 and the first term is a weighted Hamming kernel. The
+weights w and a, the scale s and the variance of the noise are those of the largest posterior probability given the
+data, with log-normal priors. (Rasmussen and Williams 2006, chapters 2 and 5; additive terms: Duvenaud et al. 2011.)
 """
 
 from __future__ import annotations
@@ -18,24 +19,28 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
-Array = NDArray[np.float64]
+FloatArray = NDArray[np.float64]
 
 SPREAD, LINEAR, SCALE, NOISE = 1.5, 0.7, 1.0, 0.02  # prior medians: of Σ w, of Σ a, of s, of the noise
 WIDTH = (1.0, 1.0, 0.5, 1.0)  # prior standard deviations of their logarithms
-FIT_ON = 150  # the most observations for fitting the weights: more say little about them
+FIT_ON = 150  # the most observations to which the weights are fitted: a fit takes O(n³), and more hardly change it
 
 
 class Weights(NamedTuple):
     """The weights of the kernel: w (`spread`) and a (`linear`) of every group, s (`scale`), and the noise variance."""
 
-    spread: Array
-    linear: Array
+    spread: FloatArray
+    linear: FloatArray
     scale: float
     noise: float
 
 
 class GaussianProcess:
-    """A Gaussian process of one standardised quantity. It may start from one of fewer groups."""
+    """A Gaussian process for one standardised quantity (mean 0, variance 1), with its kernel weights.
+
+    groups  the number of groups, G
+    before  a process of fewer groups, whose fitted weights are the first ones; by default they are the prior medians
+    """
 
     def __init__(self, groups: int, before: GaussianProcess | None = None) -> None:
         medians = [SPREAD / groups] * groups + [LINEAR / groups] * groups + [SCALE, NOISE]
@@ -54,8 +59,14 @@ class GaussianProcess:
         values = np.exp(self._log)
         return Weights(values[: self.groups], values[self.groups : -2], values[-2], values[-1])
 
-    def fit(self, x: Array, y: Array, group: NDArray[np.intp], rounds: int = 40) -> None:
-        """Fit the most probable weights, starting from the current ones: x (n, F), y (n,), group of columns (F,)."""
+    def fit(self, x: FloatArray, y: FloatArray, group: NDArray[np.intp], rounds: int = 40) -> None:
+        """Fit the weights to observations: the largest posterior probability, found by L-BFGS from the current weights.
+
+        x       the feature rows, (n, F)
+        y       the observed values, (n,)
+        group   the number of the group of every column, (F,)
+        rounds  the most iterations
+        """
         if len(y) > FIT_ON:
             chosen = np.unique(np.linspace(0, len(y) - 1, FIT_ON).astype(int))
             x, y = x[chosen], y[chosen]
@@ -64,13 +75,17 @@ class GaussianProcess:
         apart = norms[:, :, None] + norms[:, None, :] - 2 * products
         flat = apart.reshape(self.groups, -1), products.reshape(self.groups, -1)
         bounds = list(zip(self._prior - 4 * self._width, self._prior + 4 * self._width, strict=True))
-        found: Any = minimize(
-            self._improbability, self._log, (y, *flat), "L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": rounds}
-        )
+        loss, options = self._negative_log_posterior, {"maxiter": rounds}
+        found: Any = minimize(loss, self._log, (y, *flat), "L-BFGS-B", jac=True, bounds=bounds, options=options)
         self._log = found.x
 
-    def _improbability(self, log: Array, y: Array, apart: Array, products: Array) -> tuple[float, Array]:
-        """Return −log p(weights | y) and its gradient; apart and products are (G, n²)."""
+    def _negative_log_posterior(
+        self, log: FloatArray, y: FloatArray, apart: FloatArray, products: FloatArray
+    ) -> tuple[float, FloatArray]:
+        """Return −log p(weights | y) up to a constant, and its gradient with respect to log = ln(weights).
+
+        apart, products  ‖x_g − x'_g‖² and ⟨x_g, x'_g⟩ of every pair of observations, each (G, n²)
+        """
         n, groups = len(y), self.groups
         spread, linear, (scale, noise) = np.exp(log[:groups]), np.exp(log[groups:-2]), np.exp(log[-2:])
         joint = (scale * np.exp(-(spread @ apart))).reshape(n, n)
@@ -79,28 +94,40 @@ class GaussianProcess:
         lower = cholesky(covariance, lower=True, check_finite=False)
         inverse = cho_solve((lower, True), np.eye(n), check_finite=False)
         alpha = inverse @ y
-        pull = np.outer(alpha, alpha) - inverse  # d log p / d covariance, twice
+        twice = np.outer(alpha, alpha) - inverse  # 2 · ∂ log p(y | weights) / ∂ covariance
         gradient = np.empty_like(log)
-        gradient[:groups] = spread * (apart @ (pull * joint).ravel()) / 2
-        gradient[groups:-2] = -linear * (products @ pull.ravel()) / 2
-        gradient[-2:] = -(pull * joint).sum() / 2, -noise * np.trace(pull) / 2
+        gradient[:groups] = spread * (apart @ (twice * joint).ravel()) / 2
+        gradient[groups:-2] = -linear * (products @ twice.ravel()) / 2
+        gradient[-2:] = -(twice * joint).sum() / 2, -noise * np.trace(twice) / 2
         from_prior = (log - self._prior) / self._width
         loss = y @ alpha / 2 + np.log(np.diag(lower)).sum() + (from_prior**2).sum() / 2
         return float(loss), gradient + from_prior / self._width
 
-    def given(self, x: Array, y: Array, group: NDArray[np.intp], noise: Array | None = None) -> Posterior:
-        """Return the posterior after y (n,) was observed at x (n, F); `noise` (n,) is additional variance."""
+    def given(
+        self, x: FloatArray, y: FloatArray, group: NDArray[np.intp], noise: FloatArray | None = None
+    ) -> Posterior:
+        """Return the posterior given y (n,) at x (n, F), with the current weights.
+
+        group  the number of the group of every column, (F,)
+        noise  noise variance of every observation in addition to that of the weights, (n,)
+        """
         return Posterior(self.weights, x, y, group, noise)
 
 
 class Posterior:
-    """The posterior of the process given observations. Raises numpy.linalg.LinAlgError for a singular covariance."""
+    """The posterior of f given observations y (n,) at X (n, F), with noise variances Σ = diag(noise + additional).
+
+        mean(x) = k(x, X) (k(X, X) + Σ)⁻¹ y
+        var(x)  = k(x, x) − k(x, X) (k(X, X) + Σ)⁻¹ k(X, x)
+
+    (Rasmussen and Williams 2006, equations 2.25 and 2.26.) Raises numpy.linalg.LinAlgError if k(X, X) + Σ is singular.
+    """
 
     def __init__(
-        self, weights: Weights, x: Array, y: Array, group: NDArray[np.intp], noise: Array | None = None
+        self, weights: Weights, x: FloatArray, y: FloatArray, group: NDArray[np.intp], noise: FloatArray | None = None
     ) -> None:
         self._weights, self._y = weights, y
-        self._near, self._along = np.sqrt(weights.spread)[group], np.sqrt(weights.linear)[group]
+        self._root_spread, self._root_linear = np.sqrt(weights.spread)[group], np.sqrt(weights.linear)[group]
         self._x = x
         self._noise = np.full(len(y), weights.noise) if noise is None else weights.noise + noise
         covariance = self._kernel(x)
@@ -108,38 +135,44 @@ class Posterior:
         self._lower = cholesky(covariance, lower=True, check_finite=False)
         self._alpha = cho_solve((self._lower, True), y, check_finite=False)
 
-    def _kernel(self, x: Array) -> Array:
-        """Return k(x, observed), (N, n)."""
-        near, observed = x * self._near, self._x * self._near
-        joint = 2 * (near @ observed.T)
-        joint -= (near**2).sum(1)[:, None]
+    def _kernel(self, x: FloatArray) -> FloatArray:
+        """Return k(x, X), (N, n)."""
+        scaled, observed = x * self._root_spread, self._x * self._root_spread
+        joint = 2 * (scaled @ observed.T)
+        joint -= (scaled**2).sum(1)[:, None]
         joint -= (observed**2).sum(1)
         np.exp(joint, out=joint)
         joint *= self._weights.scale
-        joint += (x * self._along) @ (self._x * self._along).T
+        joint += (x * self._root_linear) @ (self._x * self._root_linear).T
         return joint
 
-    def mean(self, x: Array) -> Array:
+    def mean(self, x: FloatArray) -> FloatArray:
         """Return the posterior mean at x (N, F), (N,)."""
         return np.asarray(self._kernel(x) @ self._alpha)
 
-    def __call__(self, x: Array) -> tuple[Array, Array]:
-        """Return posterior mean and standard deviation at x (N, F), each (N,), without the noise of an observation."""
+    def __call__(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return posterior mean and standard deviation of f at x (N, F), each (N,). They exclude the noise ε."""
         kernel = self._kernel(x)
         explained = solve_triangular(self._lower, kernel.T, lower=True, check_finite=False)
-        variance = self._weights.scale + ((x * self._along) ** 2).sum(1) - (explained**2).sum(0)
+        variance = self._weights.scale + ((x * self._root_linear) ** 2).sum(1) - (explained**2).sum(0)
         return kernel @ self._alpha, np.sqrt(np.maximum(variance, 1e-12))
 
-    def believing(self, x: Array) -> Posterior:
-        """Condition on the posterior mean at x, so that the next acquisition avoids x (kriging believer)."""
-        group = np.arange(len(self._near))
-        weights = Weights(self._near**2, self._along**2, self._weights.scale, self._weights.noise)
+    def believing(self, x: FloatArray) -> Posterior:
+        """Return the posterior after y = mean(x) was also observed at x (N, F), so that the next acquisition avoids x.
+
+        This is the kriging believer (Ginsbourger et al. 2010). The mean stays as it is, the deviation shrinks near x.
+        """
+        group = np.arange(len(self._root_spread))
+        weights = Weights(self._root_spread**2, self._root_linear**2, self._weights.scale, self._weights.noise)
         noise = np.concatenate([self._noise, np.full(len(x), weights.noise)]) - weights.noise
         return Posterior(weights, np.concatenate([self._x, x]), np.concatenate([self._y, self.mean(x)]), group, noise)
 
 
-def normal_scores(y: Array) -> Array:
-    """Return the ranks as standardised quantiles of N(0, 1), free of outliers and units: (n,) → (n,)."""
+def normal_scores(y: FloatArray) -> FloatArray:
+    """Return the quantiles of N(0, 1) at the ranks of y, standardised: (n,) → (n,).
+
+    They do not depend on the unit of y and have no outliers. Equal values have the mean of their ranks.
+    """
     from scipy.special import ndtri
 
     _, place, count = np.unique(y, return_inverse=True, return_counts=True)
@@ -147,7 +180,7 @@ def normal_scores(y: Array) -> Array:
     return standardised(ndtri((rank - 0.5) / len(y)))
 
 
-def standardised(y: Array) -> Array:
+def standardised(y: FloatArray) -> FloatArray:
     """Return (y − mean) / standard deviation; zeros where all values are equal."""
     deviation = y.std()
     return (y - y.mean()) / deviation if deviation > 1e-12 * max(1.0, math.fabs(y.mean())) else np.zeros_like(y)

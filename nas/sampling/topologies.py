@@ -1,4 +1,4 @@
-"""The domain of a search space: its points are topologies, and so are their features."""
+"""The domain of a search space: its points are topologies, described by the features of their blocks."""
 
 from __future__ import annotations
 
@@ -15,15 +15,23 @@ from nas.topology import Topology
 from nas.topology.block import options_of
 
 FeatureFunction = Callable[[Topology], Mapping[str, float | None]]
-DRAWN = 50  # random topologies that give the statistics of a feature
+SCALING_SAMPLES = 50  # random topologies that give the mean and standard deviation of a feature
 
 
 class Topologies:
-    """The domain of a search space. Equal topologies are one point, however they are written.
+    """The domain of a search space. The key of a point is the canonical key of its topology.
 
-    features  topology → numbers that are features besides those of its blocks; a number that is missing or not finite
-              is left out. Each is scaled to 0.5 ± (value − mean) / (4 · standard deviation), within 0.5 ± 1, with
-              the statistics of DRAWN random topologies.
+    Two sets of parameters that give the same topology, or topologies that compute the same functions, are one point.
+    The features of a point are those of its blocks (`block_features`) and the numbers that `features` returns, named
+    "feature <name>". A number is scaled to
+
+        0.5 + clip((value − mean) / (4 · standard deviation), −1, 1)
+
+    with the statistics of SCALING_SAMPLES random topologies. It is left out where it is missing or not finite, and
+    everywhere if it has the same value for all these topologies.
+
+    space     the search space
+    features  topology → numbers by name, None for a missing one
     """
 
     fresh = 30
@@ -31,24 +39,27 @@ class Topologies:
     def __init__(self, space: SearchSpace, features: FeatureFunction) -> None:
         self.space, self._features = space, features
         rng = random.Random(0)
-        drawn = [features(space.sample(GuidedTrial({}, rng))) for _ in range(DRAWN)]
+        drawn = [features(space.sample(GuidedTrial({}, rng))) for _ in range(SCALING_SAMPLES)]
         self._scales = dict(_scales(drawn))
 
     def point(self, params: Mapping[str, Any]) -> Point | None:
-        """Return the point with these parameters; None where there is none."""
+        """Return the point with these parameters; None if the space does not ask for exactly these parameters."""
         trial = GuidedTrial(params, random.Random(0))
         topology = self.space.sample(trial)
         return self._point(topology, trial.params) if trial.params == dict(params) else None
 
     def mutant(self, params: Mapping[str, Any], rng: random.Random) -> Point:
-        """Return a mutated copy of `params`, or a random point if `params` is empty."""
+        """Return a mutated copy of `params` with `mutation_count` changed decisions; a random point if it is empty.
+
+        The parameters that a changed decision adds are drawn uniformly.
+        """
         changed = set(rng.sample(sorted(params), mutation_count(rng, len(params)))) if params else set[str]()
         trial = GuidedTrial(params, rng, changed)
         topology = self.space.sample(trial)
         return self._point(topology, trial.params)
 
     def everything(self) -> Iterator[Point]:
-        """Return an empty iterator: to make a topology costs as much as a hundred other points."""
+        """Return an empty iterator: one topology takes as long to make as a hundred points of `Parameters`."""
         return iter(())
 
     def _point(self, topology: Topology, params: Mapping[str, Any]) -> Point:
@@ -69,42 +80,44 @@ def _scales(drawn: Sequence[Mapping[str, float | None]]) -> Iterator[tuple[str, 
 
 
 class GuidedTrial:
-    """A trial for `SearchSpace.sample` that takes known decisions and draws all others uniformly.
+    """A trial for `SearchSpace.sample` that takes given decisions and draws all others uniformly. It has no study.
 
-    known    parameters whose values are taken where they are allowed
-    rng      the source of all other decisions
-    changed  parameters of `known` that get another value
+    given    parameters whose values are taken where the space allows them
+    rng      the generator that draws all other decisions
+    changed  parameters of `given` that must have another value, if the space allows one
     params   the parameters of the trial, after the space was sampled
     """
 
-    def __init__(self, known: Mapping[str, Any], rng: random.Random, changed: Collection[str] = ()) -> None:
-        self.known, self.rng, self.changed = known, rng, changed
+    def __init__(self, given: Mapping[str, Any], rng: random.Random, changed: Collection[str] = ()) -> None:
+        self.given, self.rng, self.changed = given, rng, changed
         self.params: dict[str, Any] = {}
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """Return the decision among the choices."""
+        """Return the given choice, or one that is drawn."""
         return self._decide(name, choices)
 
     def suggest_int(self, name: str, low: int, high: int) -> int:
-        """Return the decided whole number, low <= n <= high."""
+        """Return the given whole number, or one that is drawn, low <= n <= high."""
         return int(self._decide(name, range(low, high + 1)))
 
     def _decide(self, name: str, values: Sequence[Any]) -> Any:
-        old = self.known.get(name)
+        old = self.given.get(name)
         if name not in self.params:
-            if old in values and name not in self.changed:
+            if name in self.given and old in values and name not in self.changed:
                 self.params[name] = old
             else:
-                others = [value for value in values if value != old]
+                others = [value for value in values if name not in self.given or value != old]
                 self.params[name] = self.rng.choice(others or list(values))
         return self.params[name]
 
 
 def block_features(topology: Topology) -> dict[str, str | float]:
-    """Return the features of a topology: the op, width, skip and source of every block, and counts of ops and skips.
+    """Return the features of the canonical form of a topology.
 
-    They are those of its canonical form. A block is named by its stage (a run of blocks between two changes of
-    resolution) and its number in the stage, so that a missing block changes no feature of other stages.
+    They are the op, the width, the kind of skip and the source of every block as categories; the number of blocks of
+    every stage, over 8; and twice the share of the blocks that have each op, each kind of skip, and a short or a long
+    skip. A block is named by its stage (a run of blocks between two changes of resolution) and its number in the
+    stage, so that a missing block changes no feature of other stages.
     """
     plain = topology.canonical()
     features: dict[str, str | float] = {"stem": f"{plain.stem.op} {plain.stem.width}", "head": plain.head.op}

@@ -38,9 +38,8 @@ def test_the_gradient_of_the_weights_is_right() -> None:
     apart = norms[:, :, None] + norms[:, None] - 2 * products
     given = y, apart.reshape(3, -1), products.reshape(3, -1)
     at = RNG.normal(-1, 0.5, 8)
-    error = check_grad(
-        lambda log: process._improbability(log, *given)[0], lambda log: process._improbability(log, *given)[1], at
-    )
+    loss = process._negative_log_posterior
+    error = check_grad(lambda log: loss(log, *given)[0], lambda log: loss(log, *given)[1], at)
     assert error < 1e-4
 
 
