@@ -80,8 +80,10 @@ def test_the_layout_of_the_input_does_not_matter(layout: torch.memory_format) ->
 
 def test_any_topology_has_the_same_gradients() -> None:
     rng = random.Random(3)
-    for _ in range(40):
-        check_equal(random_topology(rng))
+    # oneDNN corrupts the heap where a 1×1 convolution of fewer than 8 channels has a stride (uxlfoundation/oneDNN#6035)
+    with torch.backends.mkldnn.flags(enabled=False):
+        for _ in range(40):
+            check_equal(random_topology(rng))
 
 
 def kept(topology: Topology, memory: str, size: int = 32) -> int:
