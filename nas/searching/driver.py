@@ -214,17 +214,17 @@ def _evaluation(space: SearchSpace) -> MakeEvaluator:
     Raises TaskError.
     """
     if space.task.results is None:
-        return functools.partial(_make_evaluator, space.task, space.recipe, timed=space.search.times_latency)
+        return functools.partial(_make_evaluator, space.task, space.recipe, with_latency=space.search.times_latency)
     from nas import results
 
     return results.evaluator(space.task, space.recipe)
 
 
-def _make_evaluator(task: Task, recipe: Recipe, *, timed: bool, device: str, threads: int) -> CandidateEvaluator:
+def _make_evaluator(task: Task, recipe: Recipe, *, with_latency: bool, device: str, threads: int) -> CandidateEvaluator:
     """Make the evaluator that trains candidates. Called in the process of a slot."""
     from nas.training.evaluate import Evaluator
 
-    return Evaluator(task, recipe, device=device, threads=threads, timed=timed)
+    return Evaluator(task, recipe, device=device, threads=threads, with_latency=with_latency)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""One candidate from its topology to its metrics: data, augmentation, optimiser, precision, and the loop over steps."""
+"""Training: one candidate from its topology to its metrics, with its data, augmentation, optimiser and precision."""
 
 import lazy_loader
 

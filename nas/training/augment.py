@@ -1,6 +1,6 @@
-"""Augmentation of a batch where it lies: every sample its own mirror image, shift and hole, in a few operations.
+"""Augmentation of a batch on its device: each image gets its own mirroring, shift and cutout, in a few operations.
 
-Labels of places (B, H, W) move with their pixels.
+Labels of pixels (B, H, W) move with their pixels.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def augment(inputs: Tensor, targets: Tensor, recipe: Recipe, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The batch (B, C, H, W) after the recipe's flip, translate and cutout, drawn from the device's `generator`."""
+    """Return the images (B, C, H, W) and their targets after the recipe's flip, translate and cutout.
+
+    `generator` is the source of the randomness; it must be on the device of the inputs.
+    """
     if recipe.flip or recipe.translate:
         inputs, targets = _moved(inputs, targets, recipe, generator)
     if recipe.cutout:
@@ -24,7 +27,7 @@ def augment(inputs: Tensor, targets: Tensor, recipe: Recipe, generator: torch.Ge
 
 
 def _moved(inputs: Tensor, targets: Tensor, recipe: Recipe, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Half of the images mirrored, all shifted by up to `translate` pixels; what comes in is the reflected edge."""
+    """Mirror half of the images and shift each by up to `translate` pixels; reflection fills the border."""
     batch, _, height, width = inputs.shape
     rows = torch.arange(height, device=inputs.device).expand(batch, -1)
     columns = torch.arange(width, device=inputs.device).expand(batch, -1)
@@ -35,22 +38,25 @@ def _moved(inputs: Tensor, targets: Tensor, recipe: Recipe, generator: torch.Gen
         reach = -recipe.translate, recipe.translate + 1
         down, right = torch.randint(*reach, (2, batch, 1), generator=generator, device=inputs.device)
         rows, columns = _reflected(rows + down, height), _reflected(columns + right, width)
-    place = torch.arange(batch, device=inputs.device)[:, None, None], rows[:, :, None], columns[:, None, :]
-    moved = inputs.permute(0, 2, 3, 1)[place].permute(0, 3, 1, 2)  # channels last, as they were
-    return moved, targets[place] if targets.ndim == 3 else targets
+    pixels = torch.arange(batch, device=inputs.device)[:, None, None], rows[:, :, None], columns[:, None, :]
+    moved = inputs.permute(0, 2, 3, 1)[pixels].permute(0, 3, 1, 2)  # channels last, like the inputs
+    return moved, targets[pixels] if targets.ndim == 3 else targets
 
 
-def _reflected(places: Tensor, size: int) -> Tensor:
-    """−1 is 1, and size is size − 2."""
-    return size - 1 - (size - 1 - places.abs()).abs()
+def _reflected(indices: Tensor, size: int) -> Tensor:
+    """Return the indices, reflected at the first and the last one: −1 becomes 1, `size` becomes size − 2."""
+    return size - 1 - (size - 1 - indices.abs()).abs()
 
 
 def _holes(inputs: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """A square of `side` pixels of each image (B, 1, H, W), its middle anywhere (DeVries & Taylor 2017)."""
+    """Return a mask (B, 1, H, W) with one square in each image, `side` pixels wide, centred on any pixel.
+
+    DeVries & Taylor 2017 (Improved regularization of convolutional neural networks with cutout, arXiv:1708.04552).
+    """
     batch, _, height, width = inputs.shape
     inside = []
     for size, shape in ((height, (1, -1, 1)), (width, (1, 1, -1))):
         start = torch.randint(size, (batch, 1, 1), generator=generator, device=inputs.device) - side // 2
-        places = torch.arange(size, device=inputs.device).view(shape)
-        inside.append((places >= start) & (places < start + side))
+        indices = torch.arange(size, device=inputs.device).view(shape)
+        inside.append((indices >= start) & (indices < start + side))
     return (inside[0] & inside[1])[:, None]

@@ -1,5 +1,6 @@
-"""A training step as one CUDA graph: a small network spends its time on launching kernels, and a graph launches all.
+"""A training step as one CUDA graph.
 
+Launching the kernels takes most of the time of a small network; a graph launches all of them at once.
 https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 """
 
@@ -18,66 +19,73 @@ Computation = Callable[[], Tensor]
 
 
 class StepGraph(Protocol):
-    """Records what some computation does on the device, to do it again: the same kernels on the same memory.
+    """A recording of what a computation does on the device; a replay runs the same kernels on the same memory.
 
-    warm    do the computation where it will be recorded
-    record  do nothing but remember it; where its result will lie. Raises RuntimeError where that cannot be
-    replay  do what was recorded
+    `replays` is the number of replays so far.
     """
 
     replays: int
 
-    def warm_up(self, computation: Computation) -> Tensor: ...
+    def warm_up(self, computation: Computation) -> Tensor:
+        """Run the computation on the stream that will record it, and return its result."""
 
-    def record(self, computation: Computation) -> Tensor: ...
+    def record(self, computation: Computation) -> Tensor:
+        """Record the computation without running it, and return the tensor that a replay will write its result to.
 
-    def replay(self) -> None: ...
+        Raises RuntimeError if the computation cannot be recorded.
+        """
+
+    def replay(self) -> None:
+        """Run what was recorded."""
 
 
 class CapturedStep:
-    """`step`, for steps that differ in the numbers of their tensors alone: recorded after a warm-up, then replayed.
+    """A training step that is recorded after a few calls and then replayed.
 
-    Every call is one step, and gives what the step itself would have given. What cannot be recorded, because the host
-    would wait for the device, goes on step by step.
+    `step` may be any function of tensors whose calls differ in the values of these tensors only. Every call is one
+    step and returns what `step` would return. A step that makes the host wait for the device cannot be recorded: it
+    goes on without a graph, after a warning.
     """
 
-    WARM_UP_CALLS = 3  # libraries choose their kernels and take their workspace in the first steps
+    WARM_UP_CALLS = 3  # in the first steps, libraries choose their kernels and allocate their workspace
 
     def __init__(self, step: Callable[..., Tensor], graph: StepGraph, network: nn.Module) -> None:
         self._step, self._graph, self._network = step, graph, network
-        self._calls, self._fails = 0, False
-        self._read: tuple[Tensor, ...] = ()  # where the graph reads
-        self._result: Tensor | None = None  # where it writes
+        self._calls = 0
+        self._read: tuple[Tensor, ...] = ()  # the tensors that the graph reads
+        self._result: Tensor | None = None  # the tensor that the graph writes
 
-    def __call__(self, *given: Tensor) -> Tensor:
+    def __call__(self, *arguments: Tensor) -> Tensor:
+        """Run one step."""
         self._calls += 1
         if self._calls <= self.WARM_UP_CALLS:
-            return self._graph.warm_up(lambda: self._step(*given))
+            return self._graph.warm_up(lambda: self._step(*arguments))
         if self._calls == self.WARM_UP_CALLS + 1:
-            self._record(given)
+            self._record(arguments)
         if self._result is None:
-            return self._step(*given)
-        for place, tensor in zip(self._read, given, strict=True):
+            return self._step(*arguments)
+        for place, tensor in zip(self._read, arguments, strict=True):
             place.copy_(tensor)
         self._graph.replay()
         return self._result.clone()
 
-    def _record(self, given: tuple[Tensor, ...]) -> None:
-        """Sets the result's place, if the step can be recorded."""
-        self._read = tuple(tensor.clone() for tensor in given)
+    def _record(self, arguments: tuple[Tensor, ...]) -> None:
+        """Record the step and set `_result`, which stays None if the step cannot be recorded."""
+        self._read = tuple(tensor.clone() for tensor in arguments)
         try:
             self._result = self._graph.record(lambda: self._step(*self._read))
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
             warnings.warn(f"no CUDA graph, the training goes on step by step: {error}", stacklevel=2)
-            self._network.zero_grad()  # what half a step has left
+            self._network.zero_grad()  # the unfinished step may have left gradients
 
 
 class CudaGraph:
-    """torch.cuda.CUDAGraph; its memory is free when this object is gone.
+    """A StepGraph by torch.cuda.CUDAGraph. Its memory is released with this object.
 
-    torch before 2.12 keeps the memory of a recording that failed until the process ends (pytorch#180395, #190348).
+    Versions of torch before 2.12 keep the memory of a failed recording until the process ends (pytorch#180395,
+    #190348).
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -86,33 +94,39 @@ class CudaGraph:
         self._graph = torch.cuda.CUDAGraph()
 
     def warm_up(self, computation: Computation) -> Tensor:
-        here, aside = torch.cuda.current_stream(self._device), _aside(self._device)
-        aside.wait_stream(here)
-        with torch.cuda.stream(aside):
+        """Run the computation on the recording stream, after everything before it, and return its result."""
+        current, recording = torch.cuda.current_stream(self._device), _recording_stream(self._device)
+        recording.wait_stream(current)
+        with torch.cuda.stream(recording):
             result = computation()
-        here.wait_stream(aside)
+        current.wait_stream(recording)
         return result
 
     def record(self, computation: Computation) -> Tensor:
+        """Record the computation, and return the tensor that a replay will write its result to.
+
+        Raises RuntimeError if the computation cannot be recorded, and torch.OutOfMemoryError.
+        """
         torch.cuda.synchronize(self._device)
-        torch.cuda.empty_cache()  # what the warm-up held: a graph has memory of its own
-        with torch.cuda.stream(_aside(self._device)):
-            self._graph.capture_begin(capture_error_mode="thread_local")  # other threads may be loading data
+        torch.cuda.empty_cache()  # the graph has memory of its own and cannot use what the warm-up cached
+        with torch.cuda.stream(_recording_stream(self._device)):
+            self._graph.capture_begin(capture_error_mode="thread_local")  # other threads may load data meanwhile
             try:
                 result = computation()
             except BaseException:
                 with contextlib.suppress(RuntimeError):
-                    self._graph.capture_end()  # says again that it failed
+                    self._graph.capture_end()  # raises as well, after a failed recording
                 raise
             self._graph.capture_end()
         return result
 
     def replay(self) -> None:
+        """Run what was recorded."""
         self._graph.replay()
         self.replays += 1
 
 
 @functools.cache
-def _aside(device: torch.device) -> torch.cuda.Stream:
-    """The stream that records, one for all candidates: cuBLAS keeps a workspace for every stream that it has seen."""
-    return torch.cuda.Stream(device)
+def _recording_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the stream that records; it is the same for all candidates, as cuBLAS keeps a workspace per stream."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call,unused-ignore]

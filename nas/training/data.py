@@ -1,4 +1,4 @@
-"""Where the loop's batches come from: a split that lies on the device, or one that loader workers read from files."""
+"""The batches of the training loop: from a split that lies on the device, or from files that loader workers read."""
 
 from __future__ import annotations
 
@@ -19,25 +19,30 @@ Batch = tuple[Tensor, Tensor]  # inputs (B, ...), images channels last, and targ
 
 
 class Batches(Protocol):
-    """Batches of a split. `waited`: seconds that the loop has waited for them so far."""
+    """The n samples of a split, batch by batch, on the device. `len()` returns n."""
 
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> torch.device:
+        """The device of the batches."""
 
     @property
-    def waited(self) -> float: ...
+    def waited(self) -> float:
+        """The seconds that the loop has waited for batches so far."""
 
     def __len__(self) -> int: ...
 
     def shuffled(self, size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """⌊n / size⌋ batches of `size` samples in an order drawn from `generator`; the rest is left out."""
+        """Yield ⌊n / size⌋ batches of `size` samples in a random order; the remaining samples are left out.
+
+        `generator` is the source of the order; it is on the CPU.
+        """
 
     def ordered(self, size: int) -> Iterator[Batch]:
-        """Every sample once, in batches of at most `size`."""
+        """Yield every sample once, in the order of the split, in batches of at most `size` samples."""
 
 
 def batches_of(split: Split | Stream, device: torch.device | str, workers: int = 1) -> Batches:
-    """The batches of `split` on the device; `workers` processes read what is streamed."""
+    """Return the batches of `split` on the device; `workers` processes read a Stream, a Split needs none."""
     if isinstance(split, Stream):
         return StreamedBatches(split, torch.device(device), workers)
     return ResidentBatches.of(split, device)
@@ -45,7 +50,7 @@ def batches_of(split: Split | Stream, device: torch.device | str, workers: int =
 
 @dataclass(frozen=True)
 class ResidentBatches:
-    """A split that lies on the device."""
+    """Batches of a split that lies on the device."""
 
     inputs: Tensor
     targets: Tensor
@@ -53,56 +58,63 @@ class ResidentBatches:
 
     @classmethod
     def of(cls, split: Split, device: torch.device | str) -> ResidentBatches:
-        """The arrays of `split`, copied to the device once; their floats as float32."""
-        inputs, targets = _narrow(torch.from_numpy(split.inputs)), _narrow(torch.from_numpy(split.targets))
+        """Copy the arrays of `split` to the device, floats as float32."""
+        inputs, targets = _narrowed(torch.from_numpy(split.inputs)), _narrowed(torch.from_numpy(split.targets))
         return cls(inputs.to(device, memory_format=layout_of(inputs)), targets.to(device))
 
     @property
     def device(self) -> torch.device:
+        """The device of the batches."""
         return self.targets.device
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def shuffled(self, size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Yield ⌊n / size⌋ batches of `size` samples in a random order; the remaining samples are left out."""
         order = torch.randperm(len(self), generator=generator).to(self.device)
-        for rows in order[: len(self) // size * size].split(size):
-            yield _wide(self.inputs[rows]), _wide(self.targets[rows])
+        for rows in torch.split(order[: len(self) // size * size], size):
+            yield _widened(self.inputs[rows]), _widened(self.targets[rows])
 
     def ordered(self, size: int) -> Iterator[Batch]:
-        for inputs, targets in zip(self.inputs.split(size), self.targets.split(size), strict=True):
-            yield _wide(inputs), _wide(targets)
+        """Yield every sample once, in batches of at most `size` samples."""
+        for inputs, targets in zip(torch.split(self.inputs, size), torch.split(self.targets, size), strict=True):
+            yield _widened(inputs), _widened(targets)
 
 
 def layout_of(inputs: Tensor) -> torch.memory_format:
-    """Channels last for images (n, C, H, W): 1.1 times as fast on a CPU at 8×8 pixels, and what tensor cores read."""
+    """Return channels last for images (n, C, H, W), else the layout that the inputs have.
+
+    Channels last is 1.1 times as fast on a CPU at 8×8 pixels, and is the layout that tensor cores read.
+    """
     return torch.channels_last if inputs.ndim == 4 else torch.preserve_format
 
 
-def _narrow(tensor: Tensor) -> Tensor:
+def _narrowed(tensor: Tensor) -> Tensor:
+    """Return floats as float32, integers as they are."""
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
-def _wide(tensor: Tensor) -> Tensor:
-    """Whole numbers as torch reads tokens and classes, however narrow they were kept."""
+def _widened(tensor: Tensor) -> Tensor:
+    """Return integers as int64, which torch needs for tokens and classes; floats as they are."""
     return tensor if tensor.is_floating_point() else tensor.long()
 
 
 class StreamedBatches:
-    """A split that `workers` processes read, a few batches ahead; memory does not grow with its size.
+    """Batches of a split that `workers` processes read, a few batches ahead; memory does not grow with its size.
 
-    The processes live as long as this, over all candidates. Pixels travel as bytes and are standardised on the
-    device. A sample that cannot be read is a TaskError of the loop.
+    The processes live as long as this object and serve all candidates. Pixels travel as bytes and are standardised on
+    the device. A sample that cannot be read raises TaskError in the loop.
     """
 
     def __init__(self, stream: Stream, device: torch.device, workers: int = 1) -> None:
         self.device: torch.device = device
         self.waited, self._samples = 0.0, len(stream)
-        self._batches: list[Sequence[int]] = []  # of the next pass, which the loader's sampler reads
+        self._batches: list[Sequence[int]] = []  # rows of each batch of the next pass; read by the loader's sampler
         self._loader: DataLoader[Any] = DataLoader(
-            _Read(stream),
-            batch_size=None,  # an item is a batch
-            sampler=_Rows(self._batches),
+            _StreamReader(stream),
+            batch_size=None,  # one item of the reader is a whole batch
+            sampler=_PassSampler(self._batches),
             num_workers=workers,
             persistent_workers=workers > 0,
             prefetch_factor=4 if workers else None,
@@ -115,11 +127,13 @@ class StreamedBatches:
         return self._samples
 
     def shuffled(self, size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Yield ⌊n / size⌋ batches of `size` samples in a random order; the remaining samples are left out."""
         order = torch.randperm(len(self), generator=generator)
-        return self._read(order[: len(self) // size * size].split(size))
+        return self._read(torch.split(order[: len(self) // size * size], size))
 
     def ordered(self, size: int) -> Iterator[Batch]:
-        return self._read(torch.arange(len(self)).split(size))
+        """Yield every sample once, in batches of at most `size` samples."""
+        return self._read(torch.split(torch.arange(len(self)), size))
 
     def _read(self, batches: Sequence[Tensor]) -> Iterator[Batch]:
         self._batches[:] = [rows.tolist() for rows in batches]
@@ -128,17 +142,18 @@ class StreamedBatches:
             if isinstance(batch, str):
                 raise TaskError(batch)
             self.waited += time.perf_counter() - began
-            yield self._ready(*batch)
+            yield self._on_device(*batch)
             began = time.perf_counter()
 
-    def _ready(self, pixels: Tensor, targets: Tensor) -> Batch:
+    def _on_device(self, pixels: Tensor, targets: Tensor) -> Batch:
+        """Copy a batch to the device and standardise its pixels."""
         pixels, targets = (tensor.to(self.device, non_blocking=True) for tensor in (pixels, targets))
         inputs = pixels.contiguous(memory_format=torch.channels_last).float()
-        return inputs * self._scale + self._shift, _wide(targets)
+        return inputs * self._scale + self._shift, _widened(targets)
 
 
-class _Rows:
-    """The samples of every batch of a pass."""
+class _PassSampler:
+    """Yields the rows of every batch of the pass that begins."""
 
     def __init__(self, batches: list[Sequence[int]]) -> None:
         self._batches = batches
@@ -150,8 +165,11 @@ class _Rows:
         return len(self._batches)
 
 
-class _Read(Dataset[Any]):
-    """Rows → their batch; what is wrong with one of them as a word, since an exception loses its line on the way."""
+class _StreamReader(Dataset[Any]):
+    """Reads the batch of some rows in a loader worker.
+
+    A TaskError becomes its message, a str: an exception would not arrive in the loop as one line.
+    """
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream

@@ -1,4 +1,7 @@
-"""One candidate from topology to metrics. Knows no Ray: what a search does in its slots, a debugger can do here."""
+"""The evaluator: one candidate from its topology to its metrics.
+
+It does not import Ray: what a search runs in its slots can be run here with a debugger.
+"""
 
 from __future__ import annotations
 
@@ -24,20 +27,23 @@ if TYPE_CHECKING:
     from nas.tasks import Task
     from nas.tasks.recipe import Recipe
 
-# what torch says, in a RuntimeError, where an allocator other than CUDA's own gives up
-NO_MEMORY = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "out of memory")
+# parts of the messages of RuntimeErrors by which allocators other than CUDA's report that memory ran out
+OUT_OF_MEMORY_MESSAGES = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "out of memory")
 
 
 @dataclass
 class TrainingResult:
-    """What came of a candidate.
+    """The result of training a candidate, up to now.
 
-    network   as trained so far; None before the first epoch and where memory ran out
-    curve     one record an epoch (`nas.training.loop.train`)
-    measured  seconds (training and validation), samples_per_second (training samples over all seconds); on a GPU
-              memory: bytes at the peak, above the data, and replayed: the share of the steps that a CUDA graph did,
-              0 where none could be captured; of streamed data waited: seconds in which no batch was there; where it
-              is asked for latency: seconds of one sample (nas.network.latency)
+    network   the network; None before it is built and after memory ran out
+    curve     a record of every epoch (see `nas.training.loop.train`)
+    measured  what the training took:
+        seconds             training and validation
+        samples_per_second  training samples, over all seconds
+        memory              on a GPU: bytes at the peak, without the data
+        replayed            on a GPU: the share of the steps that a CUDA graph ran, 0 if the step cannot be recorded
+        waited              streamed data only: seconds in which the loop waited for a batch
+        latency             if the evaluator measures it: seconds for one sample (see `nas.network.latency`)
     """
 
     network: nn.Module | None = None
@@ -46,58 +52,66 @@ class TrainingResult:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The last record: the metric and the loss on the validation split, and the same over the last epoch."""
+        """Return the metric and the loss of the last epoch, on the validation split and over its training steps."""
         return {name: value for name, value in self.curve[-1].items() if name not in ("epoch", "seconds")}
 
 
 class Evaluator:
-    """Trains candidates for a task, one at a time. The data is loaded once, onto the device; what is streamed is read
-    by as many processes as there are threads.
+    """Trains candidates for a task, one at a time.
 
-    Candidates are compared on the validation split; the test split is for `test` alone, once a choice is made.
-    With `timed` the latency of what was trained to the end is measured too.
-    The same seed gives the same result, bit for bit, on the same machine and number of threads.
+    recipe        that of the task unless given
+    threads       of torch on the CPU; as many processes read the data if it is streamed
+    with_latency  measure the latency of every network that was trained to the full budget
+
+    The data is loaded once and lies on the device, unless it is streamed. Candidates are compared on the validation
+    split; only `test` reads the test split, after the choice. The same seed gives the same result, bit for bit, on the
+    same machine with the same number of threads.
     """
 
     def __init__(
-        self, task: Task, recipe: Recipe | None = None, device: str = "cpu", threads: int = 1, *, timed: bool = False
+        self,
+        task: Task,
+        recipe: Recipe | None = None,
+        device: str = "cpu",
+        threads: int = 1,
+        *,
+        with_latency: bool = False,
     ) -> None:
         torch.set_num_threads(threads)
-        self.task, self.recipe, self.device = (
-            task,
-            resolve_precision(recipe or task.recipe, device),
-            torch.device(device),
-        )
+        self.task, self.device = task, torch.device(device)
+        self.recipe = resolve_precision(recipe or task.recipe, device)
         if self.device.type == "cuda":
-            _repeatable_cuda()
+            _make_cuda_deterministic()
         else:
             malloc.keep_freed_memory()
         splits = task.load()
         self.data, self.validation = (batches_of(split, device, threads) for split in (splits.train, splits.validation))
-        self._test, self._workers, self._timed = splits.test, threads, timed
+        self._test, self._workers, self._with_latency = splits.test, threads, with_latency
         self.result = TrainingResult()
 
     @property
     def epochs(self) -> int:
-        """Records of a candidate that is trained to the full budget."""
+        """Return the number of epochs of the full budget."""
         return self.recipe.epochs
 
     @property
     def network(self) -> nn.Module | None:
+        """Return the network that was trained last."""
         return self.result.network
 
     @property
     def measured(self) -> dict[str, float]:
+        """Return what the last training took (see `TrainingResult`)."""
         return self.result.measured
 
     def start(self, topology: Topology, *, seed: int) -> Iterator[EpochRecord]:
-        """Train `topology` from scratch, a record of every epoch as it ends; what has come of it is in `result`.
+        """Train `topology` from scratch and yield a record of every epoch as it ends; `result` is kept up to date.
 
-        Raises Diverged, OutOfMemory, and TaskError where the topology does not fit the task.
+        Raises Diverged, OutOfMemory, and TaskError if the topology does not fit the task.
         """
         self._check(topology)
         self.release()
-        result, before, graph = self.result, (self._memory_mark(), self._waited), self._graph()
+        result, before, graph = self.result, (self._memory_before(), self._waited), self._graph()
         splits = self.data, self.validation
         try:
             torch.manual_seed(seed)
@@ -106,34 +120,41 @@ class Evaluator:
                 result.curve.append(record)
                 result.measured = self._measure(result.curve, before, graph)
                 yield record
-            if self._timed:
+            if self._with_latency:
                 result.measured["latency"] = measure_latency(result.network, topology)
             return
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
-            said = " ".join(str(error).split())
+            message = " ".join(str(error).split())
         del result, graph
-        self.release()  # after the handler: the error held the frames, and they what did not fit
-        raise OutOfMemory(said)
+        self.release()  # after the handler, as the error refers to frames that refer to the tensors
+        raise OutOfMemory(message)
 
     def evaluate(
         self, topology: Topology, *, seed: int, report: Callable[[EpochRecord], object] | None = None
     ) -> TrainingResult:
-        """Train `topology` to the full budget; `report` hears every epoch's record, and may raise to stop."""
+        """Train `topology` to the full budget and return the result.
+
+        `report` is called with the record of every epoch; it may raise an error to stop the training. Raises what
+        `start` raises.
+        """
         for record in self.start(topology, seed=seed):
             if report is not None:
                 report(record)
         return self.result
 
     def test(self) -> dict[str, float]:
-        """`loss` and `<metric>` of the trained network on the test split. Never a reason to choose it."""
+        """Return `loss` and `<metric>` of the trained network on the test split. Never choose a network by them.
+
+        Raises TaskError if no network was trained.
+        """
         if self.network is None:
             raise TaskError("a network must be trained before it is tested")
         return score(self.network, batches_of(self._test, self.device, self._workers), self.task, self.recipe)
 
     def release(self) -> None:
-        """Let go of the last candidate, and of the memory that it took."""
+        """Drop the last network and its result, and return their memory to the system."""
         self.result = TrainingResult()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -145,7 +166,8 @@ class Evaluator:
         if fits != given:
             raise TaskError(f"task {self.task.name} has (input, outputs) {fits}, but the topology has {given}")
 
-    def _memory_mark(self) -> int:
+    def _memory_before(self) -> int:
+        """Reset the peak of the GPU's memory and return the bytes in use; 0 on a CPU."""
         if self.device.type != "cuda":
             return 0
         torch.cuda.reset_peak_memory_stats(self.device)
@@ -174,14 +196,15 @@ class Evaluator:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """torch.OutOfMemoryError is a RuntimeError of its own only on GPUs."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(said in str(error) for said in NO_MEMORY)
+    """Return whether memory ran out. On a CPU, torch raises a RuntimeError that only its message tells apart."""
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return known or any(part in str(error) for part in OUT_OF_MEMORY_MESSAGES)
 
 
-def _repeatable_cuda() -> None:
-    """The same bits from the same seed, where CUDA's libraries have a way to."""
+def _make_cuda_deterministic() -> None:
+    """Make results depend on the seed alone, as far as CUDA's libraries can: a warning names what cannot."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # a check of what is read before it is written, at the price of a kernel for every allocation
+    # filling is a check for reads of memory that was never written; it would cost a kernel for every allocation
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -1,8 +1,7 @@
-"""The loop: any optimiser on a one-cycle schedule, any source of batches, the same on CPU and GPU.
+"""The training loop: any optimiser on a one-cycle schedule, any batches, the same code on CPU and GPU.
 
-Losses and what a metric counts add up on the device, and the host looks once an epoch.
-Every step has the same number of samples and reads its learning rate from a tensor: one step is the same work
-as every other.
+Losses and the counts of a metric are summed on the device, and the host reads them once an epoch. Every step has the
+same number of samples and reads its learning rate from a tensor, so that all steps are the same computation.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from nas.tasks import Task
     from nas.tasks.recipe import Recipe
 
-EpochRecord = dict[str, float]
+EpochRecord = dict[str, float]  # the items of a record are those that `train` names
 
 
 def train(
@@ -41,12 +40,16 @@ def train(
     seed: int,
     graph: StepGraph | None = None,
 ) -> Iterator[EpochRecord]:
-    """Train `network` in place, one record an epoch; `seed` fixes the order of the samples and their augmentation.
-    With `graph` the step is recorded once and then replayed.
+    """Train `network` in place and yield a record of every epoch as it ends.
 
-    A record has `epoch`; `train_loss` (smoothed) and `train_<metric>` over the epoch's own steps; `loss` and
-    `<metric>` on the validation split; `seconds`, what the epoch took, validation included.
-    Raises Diverged at the end of an epoch whose loss is not finite, TaskError where no batch can be filled.
+    seed   fixes the order of the samples and their augmentation
+    graph  if given, records the step once and replays it
+
+    A record has the items `epoch`, which counts from 1; `train_loss` (with label smoothing) and `train_<metric>` over
+    the steps of the epoch; `loss` and `<metric>` on the validation split; `seconds` of the epoch, validation included.
+
+    Raises Diverged at the end of an epoch whose loss is not finite, TaskError if there are not enough samples for one
+    batch.
     """
     steps = _steps(data, task, recipe)
     rates = one_cycle(recipe, steps * recipe.epochs).to(data.device)
@@ -59,7 +62,7 @@ def train(
 
     def step(inputs: Tensor, targets: Tensor, rate: Tensor) -> Tensor:
         error, tally = _objective(network, inputs, targets, task, recipe, recipe.label_smoothing)
-        error.backward()
+        torch.autograd.backward(error)
         if recipe.grad_clip is not None:
             nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip, foreach=True)
         optimiser.step(rate)
@@ -74,7 +77,7 @@ def train(
             if recipe.augmentation:
                 inputs, targets = augment(inputs, targets, recipe, draws)
             tallies.append(advance(inputs, targets, rates[number]))
-        both = torch.stack((_total(tallies), _score_sums(network, validation, task, recipe))).tolist()
+        both = torch.stack((_sum(tallies), _sums_over(network, validation, task, recipe))).tolist()
         trained, validated = (_means(total, task) for total in both)
         _check_finite(epoch + 1, trained["loss"], validated["loss"])
         record = {f"train_{name}": value for name, value in trained.items()} | validated
@@ -82,21 +85,21 @@ def train(
 
 
 def score(network: nn.Module, data: Batches, task: Task, recipe: Recipe) -> dict[str, float]:
-    """`loss` (not smoothed) and `<metric>` of `network` on all of `data`."""
-    return _means(_score_sums(network, data, task, recipe).tolist(), task)
+    """Return `loss` (without label smoothing) and `<metric>` of `network` on all of `data`."""
+    return _means(_sums_over(network, data, task, recipe).tolist(), task)
 
 
 @torch.inference_mode()
-def _score_sums(network: nn.Module, data: Batches, task: Task, recipe: Recipe) -> Tensor:
-    """The sums that `_means` reads. Batches are the recipe's, so that this needs no more memory than training."""
+def _sums_over(network: nn.Module, data: Batches, task: Task, recipe: Recipe) -> Tensor:
+    """Return the sums that `_means` reads. Batches are as large as in training, so as to need no more memory."""
     network.eval()
-    return _total([_objective(network, *batch, task, recipe)[1] for batch in data.ordered(recipe.batch_size)])
+    return _sum([_objective(network, *batch, task, recipe)[1] for batch in data.ordered(recipe.batch_size)])
 
 
 def _objective(
     network: nn.Module, inputs: Tensor, targets: Tensor, task: Task, recipe: Recipe, label_smoothing: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """The loss () to minimise, and what `_means` needs: (size · loss, size, the metric's counts …)."""
+    """Return the loss () to minimise, and what `_means` reads: a tensor (size · loss, size, the metric's counts …)."""
     with autocast(inputs.device, recipe):
         outputs = network(inputs)
     outputs = outputs.float()
@@ -106,27 +109,31 @@ def _objective(
     return error, torch.cat((error.detach().double()[None] * size, counts.new_full((1,), size), counts))
 
 
-def _total(tallies: list[Tensor]) -> Tensor:
+def _sum(tallies: list[Tensor]) -> Tensor:
     return torch.stack(tallies).sum(0)
 
 
 def _means(total: list[float], task: Task) -> dict[str, float]:
+    """Return the mean loss and the metric, from the sum of what `_objective` returned for the batches."""
     return {"loss": total[0] / total[1], task.metric: METRICS[task.metric].value(total[2:])}
 
 
 def autocast(device: torch.device, recipe: Recipe) -> AbstractContextManager[None]:
-    """The recipe's precision for the ops inside. Every weight is read once a pass: a cache would only hold copies."""
+    """Return a context in which operations have the recipe's precision.
+
+    The cache of converted weights is off: every weight is used once in a pass, so that it would only hold copies.
+    """
     return torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16", cache_enabled=False)
 
 
 def _check_finite(epoch: int, trained: float, validated: float) -> None:
-    """Raises Diverged."""
+    """Raise Diverged if a loss is not finite."""
     if not math.isfinite(trained + validated):
         raise Diverged(f"the loss is not finite in epoch {epoch}: {trained:g} in training, {validated:g} in validation")
 
 
 def _steps(data: Batches, task: Task, recipe: Recipe) -> int:
-    """Steps an epoch. Raises TaskError where there is none."""
+    """Return the number of steps in an epoch. Raise TaskError if there is none."""
     if len(data) < recipe.batch_size:
         raise TaskError(
             f"batch_size <= {len(data)} must hold, the training samples of task {task.name}, "

@@ -123,7 +123,7 @@ def test_latency_is_that_of_a_warm_network() -> None:
 def test_latency_is_measured_if_it_is_asked_for() -> None:
     topology = Topology((1, 8, 8), Stem("conv3x3", 2), (), Head("classify"), 10)
     for timed in (False, True):
-        evaluator = Evaluator(get("digits"), Recipe(epochs=1), timed=timed)
+        evaluator = Evaluator(get("digits"), Recipe(epochs=1), with_latency=timed)
         outcome = evaluator.evaluate(topology, seed=0)
         assert ("latency" in outcome.measured) == timed
     assert 0 < outcome.measured["latency"] < 1

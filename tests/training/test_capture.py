@@ -235,9 +235,9 @@ class Cuda:
 def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cuda]:
     cuda = Cuda()
     monkeypatch.setattr(torch, "cuda", cuda)
-    capture._aside.cache_clear()
+    capture._recording_stream.cache_clear()
     yield cuda
-    capture._aside.cache_clear()
+    capture._recording_stream.cache_clear()
 
 
 def test_cuda_graph_records_aside_after_all_that_came_before(cuda: Cuda) -> None:
