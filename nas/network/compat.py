@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 __all__ = [
+    "SAME_FLOPS",
     "FakeTensorMode",
     "TorchDispatchMode",
     "batch_norm_saved",
@@ -37,6 +38,11 @@ __all__ = [
 # (https://docs.pytorch.org/docs/stable/notes/extending.html) but offers it in a private module only. Its public
 # relative, torch.overrides.TorchFunctionMode, does not see the operations of a backward pass.
 
+# operations that older versions of torch (2.12, for one) do not count → an operation with the same arguments and FLOPs
+SAME_FLOPS = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: torch.ops.aten._scaled_dot_product_flash_attention,
+}
+
 
 def flop_formula(op: Any) -> Callable[..., int] | None:
     """Return torch's formula for the FLOPs of the operation `op` (two for a multiply-add), or None if it has none.
@@ -45,7 +51,8 @@ def flop_formula(op: Any) -> Callable[..., int] | None:
     public, the table is not among its public names: FlopCounterMode uses it, but does not say which operations it
     could not count.
     """
-    formula: Callable[..., int] | None = flop_registry.get(op.overloadpacket)
+    name = op.overloadpacket
+    formula: Callable[..., int] | None = flop_registry.get(name) or flop_registry.get(SAME_FLOPS.get(name))
     return formula
 
 

@@ -40,7 +40,7 @@ def topologies(draw: st.DrawFn, max_blocks: int = 14) -> Topology:
 
 def traced(text: str, grid: TextGrid) -> set[tuple[int, int, str]]:
     """The arcs of a diagram read back: from the mark of a node up, at the corner left, to whose end it is above."""
-    corners = {join.strokes[3] for join in JOINS.values()}
+    begins, ends = ({join.strokes[corner] for join in JOINS.values()} for corner in (2, 3))
     rows = text.split("\n\n")[0].splitlines()
     chain, above = rows[-2], rows[-3::-1]
     found = set()
@@ -49,8 +49,8 @@ def traced(text: str, grid: TextGrid) -> set[tuple[int, int, str]]:
         kind = next((kind for kind in JOINS if chain[column] == JOINS[kind].symbol), None)
         if kind is None:
             continue
-        level = next(i for i, row in enumerate(above) if row.ljust(column + 1)[column] in corners)
-        end = next(c for c in range(column - 1, -1, -1) if above[level][c] in "╭╔┏├╠┣")
+        level = next(i for i, row in enumerate(above) if row.ljust(column + 1)[column] in ends)
+        end = next(c for c in range(column - 1, -1, -1) if above[level][c] in begins | {*"├╠┣"})
         found.add(((end + 1) // grid.cell - 1, node, kind))
     return found
 

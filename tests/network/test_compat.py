@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import flop_registry
 
 from nas.network import compat
 from nas.network.lean import RECOMPUTED, VIEWS_AND_CASTS
@@ -54,6 +55,14 @@ def test_no_other_file_uses_private_parts_of_torch() -> None:
 def test_every_name_is_tested() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
     assert [name for name in compat.__all__ if f"compat.{name}" not in text] == []
+
+
+def test_the_same_flops_are_the_same() -> None:
+    """Where torch knows both operations, their formulas agree."""
+    shape = (2, 3, 5, 8)
+    for op, same in compat.SAME_FLOPS.items():
+        known = flop_registry.get(op, flop_registry[same])
+        assert known(shape, shape, shape, out_val=shape) == flop_registry[same](shape, shape, shape, out_val=shape) > 0
 
 
 # ------------------------------------------------------------------------------------------------- fake tensors, modes

@@ -43,8 +43,10 @@ def test_a_class_that_is_nowhere_does_not_count() -> None:
 
 def test_regression_is_scikit_learns() -> None:
     outputs, targets = NUMBERS
-    assert measured("r2", outputs, targets) == pytest.approx(r2_score(targets, outputs[:, 0]))
-    assert measured("rmse", outputs, targets) == pytest.approx(root_mean_squared_error(targets, outputs[:, 0]))
+    assert measured("r2", outputs, targets) == pytest.approx(r2_score(targets.numpy(), outputs[:, 0].numpy()))
+    assert measured("rmse", outputs, targets) == pytest.approx(
+        root_mean_squared_error(targets.numpy(), outputs[:, 0].numpy())
+    )
     assert LOSSES["squared_error"](outputs, targets) == pytest.approx(measured("rmse", outputs, targets) ** 2)
 
 
