@@ -14,9 +14,6 @@ NAS = Path(__file__).parent.parent / "nas"
 PACKAGES = [NAS, *(path.parent for path in sorted(NAS.glob("*/__init__.py")))]
 FILES = sorted(NAS.rglob("*.py"))
 LONGEST = 350
-# the wings whose names are still to be explained, and the files that are still to be divided
-LEFT = {"analysis", "cost", "network", "training"}
-LONG: set[str] = set()
 RIDDLES = {"Who", "Whom", "Whose", "What", "Of", "Where", "Is", "Does", "How"}  # a sentence that needs reading twice
 OVERRIDES = {  # methods that a library calls, and that it documents
     *("forward", "backward"),  # torch
@@ -62,9 +59,7 @@ def test_no_file_has_the_name_of_what_its_package_exports(package: Path) -> None
 @pytest.mark.parametrize("path", FILES, ids=shown)
 def test_a_file_can_be_read_in_one_sitting(path: Path) -> None:
     lines = len(path.read_text().splitlines())
-    assert lines <= LONGEST or str(path.relative_to(NAS)) in LONG, (
-        f"{shown(path)} has {lines} lines: divide it by its ideas (at most {LONGEST})"
-    )
+    assert lines <= LONGEST, f"{shown(path)} has {lines} lines: divide it by its ideas (at most {LONGEST})"
 
 
 def public(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
@@ -94,5 +89,4 @@ def test_every_public_name_is_explained_in_a_sentence(path: Path) -> None:
             wrong = "" if re.search(r"[.:)]$", first) else "does not end as a sentence does"
         if wrong:
             complaints.append(f"{shown(path)}:{node.lineno}: {node.name} {wrong}")
-    if path.relative_to(NAS).parts[0] not in LEFT:
-        assert not complaints, "\n".join(complaints)
+    assert not complaints, "\n".join(complaints)

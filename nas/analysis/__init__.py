@@ -1,4 +1,4 @@
-"""What a search found: leaderboard, Pareto front, diagrams, report. Reads the study, never torch."""
+"""Results of a search for people: leaderboard, Pareto front, diagrams, report. It reads the study, never torch."""
 
 import lazy_loader
 

@@ -1,8 +1,8 @@
-from .correlation import foresight as foresight
-from .correlation import foresight_line as foresight_line
 from .draw_svg import arc_svg as arc_svg
 from .draw_text import arc_text as arc_text
 from .page import report as report
+from .proxy_worth import proxy_correlations as proxy_correlations
+from .proxy_worth import proxy_worth_line as proxy_worth_line
 from .ranking import failures as failures
 from .ranking import leaderboard as leaderboard
 from .ranking import states as states

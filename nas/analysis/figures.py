@@ -25,12 +25,11 @@ Figure = dict[str, Any]
 
 
 def against(board: pd.DataFrame, goals: Goals, cost: str) -> Figure:
-    """The task's metric over a cost: finished candidates, their Pareto front as a staircase, baselines by name.
+    """Return the plot of the metric over a cost: candidates, their Pareto front as a staircase, baselines by name.
 
-    What breaks a constraint is on no front.
-
-    What both axes show first is the better nine tenths of the candidates and every baseline; the rest is one
-    zoom away, so that a network at chance level does not press all others into a line.
+    A candidate that violates a constraint is on no front. At first both axes show the better nine tenths of the
+    candidates and every baseline, so that a network at chance level does not compress all others into a line; the
+    rest appears when one zooms out.
     """
     done = board[(board["state"] == "COMPLETE") & board[goals.metric].notna() & board[cost].notna()]
     feasible, broken, named = done[done["feasible"]], done[~done["feasible"]], done[done["name"] != ""]
@@ -54,7 +53,7 @@ def against(board: pd.DataFrame, goals: Goals, cost: str) -> Figure:
 
 
 def curves(frame: pd.DataFrame, board: pd.DataFrame, goals: Goals) -> Figure:
-    """The metric over epochs: every candidate in grey (one line with gaps), baselines and the best in colour."""
+    """Return the plot of the metric over epochs: candidates in grey (one line with gaps), others in colour."""
     by_trial = dict(zip(frame["trial"], frame["curve"], strict=True))
     best = int(board["trial"].iloc[0]) if len(board) and board["state"].iloc[0] == "COMPLETE" else None
     named = {
@@ -114,7 +113,7 @@ def _points(some: pd.DataFrame, board: pd.DataFrame, goals: Goals, cost: str, na
 
 
 def hovers(some: pd.DataFrame, board: pd.DataFrame, goals: Goals) -> list[str]:
-    """What is told of each candidate under the pointer; plotly reads HTML there, so all of it is escaped."""
+    """Return the text of the hover box of each candidate. Plotly reads HTML there, so everything is escaped."""
     shows = formats(board, goals)
     told = []
     for row in some.astype(dict.fromkeys(shows, "float64")).to_dict("records"):
@@ -156,19 +155,19 @@ def _axis(values: pd.Series[float], unit: Unit) -> Figure:
 
 
 def _powers(low: float, high: float) -> list[int]:
-    """At most seven powers of two around low … high, evenly apart."""
+    """Return at most seven evenly spaced powers of two around low … high."""
     first, last = math.floor(math.log2(low)), math.ceil(math.log2(high))
     return [2**power for power in range(first, last + 1, 1 + (last - first) // 7)]
 
 
 def _multiples(low: float, high: float) -> list[int]:
-    """At most nine multiples of a power of two around low … high."""
+    """Return at most nine multiples of a power of two around low … high."""
     step = 2 ** max(0, math.ceil(math.log2(max((high - low) / 6, high / 256, 1))))  # below, labels would be alike
     return [step * k for k in range(math.floor(low / step), math.ceil(high / step) + 1)]
 
 
 def _bytes(tick: int) -> str:
-    """`4 MiB`, `1.5 GiB`: a tick needs no digits that say nothing."""
+    """Return a tick without superfluous digits: `4 MiB`, `1.5 GiB`."""
     value, unit = units.memory(tick).split(" ")
     return f"{float(value):g} {unit}"
 
@@ -178,7 +177,7 @@ def _tickformat(board: pd.DataFrame, goals: Goals) -> str:
 
 
 def _shown(done: pd.DataFrame, goals: Goals) -> Figure:
-    """The range of the metric's axis: all baselines and the better nine tenths, with a little air."""
+    """Return the range of the metric's axis: all baselines and the better nine tenths, with a margin."""
     values = done[goals.metric]
     if len(values) < 10:
         return {}

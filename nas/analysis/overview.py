@@ -1,4 +1,4 @@
-"""What ran: one row a run, for `nas list`."""
+"""Tables of runs, one row for each, for `nas list` and `nas status`."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ COLUMNS = (
 
 
 def runs_frame(runs: Iterable[Run]) -> pd.DataFrame:
-    """What each run asked, how its trials ended, and the best trial with its metric; the latest run comes last.
+    """Return a row for each run: its settings, the states of its trials, and its best trial. The latest run is last.
 
     Columns: run, task, started, asked (trials), finished, stopped_early, failed, running, saved (trainings
-    that a recorded result made needless: what was reused is not counted as finished), trial (the best one's number),
+    that a recorded result made unnecessary; a reused result does not count as finished), trial (the best one's number),
     metric (its name), best (its value), written (the same for a person), trouble (why a run cannot be read).
     """
     frame = pd.DataFrame([_row(run) for run in runs], columns=list(COLUMNS))
@@ -71,7 +71,7 @@ def runs_table(frame: pd.DataFrame) -> Table:
 
 
 def running_table(run: Run) -> Table | Text:
-    """What is being trained now: each candidate, how far it is, and since when."""
+    """Return a table of the candidates in training: the epoch of each, and its time so far."""
     frame, metric = run.frame(), run.space.task.metric
     running = frame[frame["state"] == "RUNNING"]
     if running.empty:

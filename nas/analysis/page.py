@@ -1,8 +1,7 @@
-"""report.html: what a search found, on one page that needs nothing but itself.
+"""The report of a search, report.html: one page that needs no network and no other file.
 
-Everything is inside, plotly.js too. The page's own policy (a Content-Security-Policy with the hashes of its two
-scripts) forbids the browser to load anything and to run any other script, so that no name, reason or setting that
-found its way into a study can do more than be read.
+It contains plotly.js. Its Content-Security-Policy with the hashes of its two scripts forbids the browser to load
+anything and to run any other script, so that a name, reason or setting in a study can only be displayed.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from nas import units
-from nas.analysis.correlation import foresight
 from nas.analysis.draw_svg import arc_svg
 from nas.analysis.figures import against, curves
 from nas.analysis.marks import LEGEND, kinds
+from nas.analysis.proxy_worth import proxy_correlations
 from nas.analysis.ranking import best, failures, formats, leaderboard, shown, states
 from nas.analysis.words import in_words, listed
 from nas.errors import TopologyError
@@ -42,10 +41,10 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Facts:
-    """What the page says of a run besides its trials.
+    """The facts about a run that the page shows besides its trials.
 
-    size      how many topologies the space holds
-    saved     trainings that a recorded result made needless
+    size      the number of topologies in the space
+    saved     trainings that a recorded result made unnecessary
     settings  the resolved configuration (run.yaml)
     """
 
@@ -58,7 +57,7 @@ class Facts:
 
 
 def report(run: Run) -> Path:
-    """Write report.html into the folder of the run, in one step; returns its path."""
+    """Write report.html into the folder of the run and return its path."""
     space, config = run.space, run.config
     settings = {key: value for key, value in config.items() if key not in ("storage", "space")}  # a URL has passwords
     settings |= config["space"]
@@ -67,7 +66,7 @@ def report(run: Run) -> Path:
 
 
 def page(frame: pd.DataFrame, facts: Facts) -> str:
-    """The HTML of the report on the trials in `frame` (see `Run.frame`)."""
+    """Return the HTML of the report on the trials in `frame` (see `Run.frame`)."""
     goals = facts.goals
     board = leaderboard(frame, goals=goals)
     candidates, tally = _candidates(board, frame, goals), states(frame)
@@ -89,7 +88,7 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
         lead=_lead(board, goals),
         candidates=candidates,
         failures=failures(frame).to_dict("records"),
-        foresight=foresight(frame, goals).to_dict("records"),
+        proxy_worth=proxy_correlations(frame, goals).to_dict("records"),
         columns={name: objective.title for name, objective in columns.items()},
         took=_took(frame),
         settings=_sections(facts.settings),
@@ -104,7 +103,7 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
 
 
 def _own_files() -> dict[str, Any]:
-    """The page's style and scripts, and the hashes by which its policy knows them: files of packages, not data."""
+    """Return the style and the scripts of the page, which are files of packages, and the hashes for its policy."""
     from plotly.offline import get_plotlyjs
 
     scripts = {"plotly": get_plotlyjs().replace("\r\n", "\n"), "script": (HERE / "report.js").read_text("utf-8")}
@@ -114,7 +113,7 @@ def _own_files() -> dict[str, Any]:
 
 
 def _candidates(board: pd.DataFrame, frame: pd.DataFrame, goals: Goals) -> list[dict[str, Any]]:
-    """The rows of the leaderboard as the page writes them; the winner and the baselines with their diagrams."""
+    """Return the rows of the leaderboard for the page; the winner and the baselines with their diagrams."""
     shows = formats(board, goals)
     tops = {column: best(board, goals, column) for column in shows}
     topologies = dict(zip(frame["trial"], frame["topology"], strict=True))
@@ -138,7 +137,7 @@ def _cell(row: Mapping[Any, Any], column: str, show: units.Show, top: float, met
 
 
 def _portrait(data: object) -> dict[str, Any]:
-    """Diagram and description of a recorded topology, where the record holds one that can be read."""
+    """Return diagram and description of a recorded topology; empty where the record cannot be read."""
     try:
         topology = Topology.from_dict(data)
     except TopologyError:
@@ -147,7 +146,7 @@ def _portrait(data: object) -> dict[str, Any]:
 
 
 def _lead(board: pd.DataFrame, goals: Goals) -> dict[str, str] | None:
-    """How far the winner is ahead: a sampled one of the best baseline, a baseline of the best sampled one."""
+    """Return the lead of a sampled winner over the best baseline, or of a baseline over the best sampled one."""
     done = board[board["state"] == "COMPLETE"]
     others = done[(done["name"] == "") != (done["name"].head(1) == "").all()]
     if others.empty:
@@ -159,7 +158,7 @@ def _lead(board: pd.DataFrame, goals: Goals) -> dict[str, str] | None:
 
 
 def _took(frame: pd.DataFrame) -> dict[str, str] | None:
-    """When the search began and ended, and how long that was; None where nothing has begun."""
+    """Return the start of the search and its duration; None before a trial has started."""
     started, ended = pd.to_datetime(frame["started"]).min(), pd.to_datetime(frame["ended"]).max()
     if pd.isna(started) or pd.isna(ended):
         return None
@@ -167,7 +166,7 @@ def _took(frame: pd.DataFrame) -> dict[str, str] | None:
 
 
 def _sections(settings: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """The configuration as titled lists: nested keys are written with dots, single values come first."""
+    """Return the configuration as titled lists, with dots in nested keys and single values first."""
     sections: dict[str, dict[str, str]] = {"run": {}}
     for key, value in settings.items():
         if isinstance(value, Mapping) and value:

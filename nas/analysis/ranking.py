@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 def leaderboard(
     run: Run | pd.DataFrame, *, goals: Goals | None = None, by: str | None = None, top: int | None = None
 ) -> pd.DataFrame:
-    """The finished candidates, best first, and every baseline whatever became of it.
+    """Return the finished candidates, best first, and every baseline, finished or not.
 
     Columns: rank, trial, name (of a baseline, else ""), topology, skips, those of `goals.columns` (the task's metric;
     params, memory [bytes], flops (per sample), latency [s], seconds; what the space declares), pareto (1 is the
-    non-dominated front), state, reason, key, feasible (it breaks no constraint; what does comes after all that do not,
+    non-dominated front), state, reason, key, feasible (it violates no constraint; a row that does comes after others
     and is on no front), seeds, sd. A topology that was evaluated with several seeds is one row, that of its first
     trial, with the means over the seeds and the standard deviation sd of the metric. `by` is one of `goals.columns`
     (the metric is the default) or `pareto`; ties go to fewer parameters, then to the earlier trial. Only COMPLETE
@@ -50,9 +50,9 @@ def leaderboard(
 
 
 def states(run: Run | pd.DataFrame) -> dict[str, int]:
-    """How many trials ended (or are) in each state, in the order of STATE_WORDS, without the states of none.
+    """Return state → number of trials, in the order of STATE_WORDS, for every state that occurs.
 
-    A FAIL that was over the limits, and so was never trained, is counted as REFUSED.
+    A FAIL that was over the limits, and therefore never trained, counts as REFUSED.
     """
     frame = _frame_of(run)
     counts = frame["state"].where(~_refused(frame), REFUSED).value_counts()
@@ -60,7 +60,7 @@ def states(run: Run | pd.DataFrame) -> dict[str, int]:
 
 
 def failures(run: Run | pd.DataFrame) -> pd.DataFrame:
-    """The candidates whose training failed: trial, name, topology, reason, in the order of their trials."""
+    """Return trial, name, topology and reason of the candidates whose training failed, in the order of their trials."""
     frame = _frame_of(run)
     failed = frame[(frame["state"] == "FAIL") & ~_refused(frame)]
     named = {"trial": failed["trial"], "name": _text(failed["baseline"]), "topology": _text(failed["line"])}
@@ -139,7 +139,7 @@ def _feasible(frame: pd.DataFrame, goals: Goals) -> pd.Series[bool]:
 
 
 def _over_seeds(board: pd.DataFrame, goals: Goals) -> pd.DataFrame:
-    """One row for each topology."""
+    """Return one row for each topology, with means over its seeds."""
     whose = board["key"].where(board["key"] != "", board["trial"].astype("str"))
     if whose.is_unique:
         return board
@@ -169,7 +169,7 @@ def _text(column: pd.Series[Any]) -> pd.Series[str]:
 
 
 def _marks(data: object) -> str:
-    """The skips of a recorded topology; nothing where the record holds none that can be read."""
+    """Return the skips of a recorded topology; empty where the record cannot be read."""
     try:
         return marks(Topology.from_dict(data))
     except TopologyError:

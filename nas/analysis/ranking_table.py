@@ -25,7 +25,7 @@ Cells = dict[str, list[Text]]  # column → its texts
 
 
 def leaderboard_table(board: pd.DataFrame, goals: Goals, *, width: int = 100) -> Table:
-    """A leaderboard (see `leaderboard`) in at most `width` columns: the best value of each column is bold.
+    """Return a leaderboard (see `leaderboard`) in at most `width` columns; the best value of each column is bold.
 
     Baselines are named, members of the Pareto front carry ◆; baselines that did not finish say what became of
     them. Topologies are written out where all of them have room, else with one mark a block; where even those
@@ -61,7 +61,7 @@ def _less_needed(cells: Cells, goals: Goals) -> list[str]:
 
 
 def _cells(board: pd.DataFrame, goals: Goals) -> Cells:
-    """Every column but the topology's, as texts."""
+    """Return every column except that of the topology, as texts."""
     cells = {
         "#": [Text(units.MISSING if pd.isna(rank) else str(rank), "dim") for rank in board["rank"]],
         "trial": [Text(str(trial), "dim") for trial in board["trial"]],
@@ -101,7 +101,7 @@ def _room(cells: Cells, titles: Mapping[str, str], width: int, gap: int) -> int:
 
 
 def _with_topologies(cells: Cells, board: pd.DataFrame, room: int, whole: bool) -> Cells:
-    """The cells with the topology before the task's metric."""
+    """Return the cells with the topology before the task's metric."""
     texts = []
     for line, skips, state, reason in zip(*(board[c] for c in ("topology", "skips", "state", "reason")), strict=True):
         text = Text(line) if whole else coloured(fitted(skips, room))

@@ -25,12 +25,12 @@ ARROWS = {"maximize": "↑", "minimize": "↓"}
 
 
 def space_table(space: SearchSpace, *, width: int = 100) -> Group:
-    """The choices of every part in a table; below it the task, the size, the objectives, limits and baselines."""
+    """Return a table of all choices; below it the task, the size, the objectives, limits and baselines."""
     return Group(_choices(space), _facts(space, width))
 
 
 def _choices(space: SearchSpace) -> Table:
-    """One row a part; what stands between bars is a choice, once for a stage or (*) once for each block."""
+    """Return one row for each part; alternatives stand between bars, and * marks a choice for each block."""
     network = space.definition.network
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for title in ("part", "blocks", "op", "width", "stride", "skips"):
@@ -58,13 +58,13 @@ def _ops(part: StemChoice | Stage | HeadChoice, each: str = "") -> Text:
 
 
 def _either(values: Sequence[Any], each: str = "") -> Text:
-    """`16` or `16 | 32`: a value that is given, or a choice."""
+    """Return a given value, `16`, or a choice, `16 | 32`."""
     text = Text(" | ", "dim").join(Text(str(value)) for value in values)
     return text.append(each, "dim") if len(values) > 1 else text
 
 
 def _skips(skips: Skips) -> Text:
-    """The kinds that a block may choose from, the growths of those that widen, and what a long one may be."""
+    """Return the kinds of skip that a block may choose, with growths, and the joins and reach of long ones."""
     text = Text(" | ", "dim").join(Text(kind, _style(kind)) for kind in skips.kinds)
     for kind in (kind for kind in skips.kinds if kind in JOINS and JOINS[kind].widens):
         text.append(f"\n{kind}: growth ", "dim").append_text(_either(skips.growths(kind)))

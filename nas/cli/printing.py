@@ -50,14 +50,14 @@ def print_leaderboard(run: Run, by: str | None, top: int | None, csv: bool = Fal
     if not print_frame(board, csv, json):
         screen = console()
         screen.print(leaderboard_table(board, goals, width=screen.width))
-        print_foresight(run)
+        print_proxy_worth(run)
 
 
-def print_foresight(run: Run) -> None:
+def print_proxy_worth(run: Run) -> None:
     """Print how well each proxy predicted the metric; print nothing if too few candidates are finished to say."""
-    from nas.analysis import foresight, foresight_line
+    from nas.analysis import proxy_correlations, proxy_worth_line
 
     goals = run.space.goals
-    table = foresight(run.frame(), goals)
+    table = proxy_correlations(run.frame(), goals)
     if not table.empty:
-        console().print(foresight_line(table, goals))
+        console().print(proxy_worth_line(table, goals))

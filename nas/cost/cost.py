@@ -26,12 +26,12 @@ from nas.topology.vocabulary import HEADS, STEMS
 if TYPE_CHECKING:
     from nas.tasks.recipe import Recipe
 
-LOGITS = Call("nn.Identity")  # what the loss reads
+LOGITS = Call("nn.Identity")  # the input of the loss
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a topology costs under a recipe.
+    """The cost of training a topology by a recipe.
 
     params     parameters
     flops      multiply-adds of the forward pass of one sample
@@ -56,7 +56,10 @@ class PlacedModule:
 
 
 def measure(topology: Topology, recipe: Recipe | None = None) -> Cost:
-    """The price of training `topology` by `recipe` (the default one if None). 1 ms, once its modules are known."""
+    """Return the cost of training `topology` by `recipe`, the default one if None.
+
+    It takes 1 ms if all modules of the topology were measured before.
+    """
     recipe = recipe or _default()
     batch = _batch(topology, recipe)
     modules = _placed_modules(topology, batch, recipe)
@@ -74,7 +77,10 @@ def measure(topology: Topology, recipe: Recipe | None = None) -> Cost:
 
 
 def itemise(topology: Topology, recipe: Recipe | None = None) -> list[tuple[int, int]]:
-    """(params, flops) of the stem, of every block with its skip, and of the head; they add up to `measure`'s."""
+    """Return (params, flops) of the stem, of every block with its skip, and of the head.
+
+    Their sums are those of `measure`.
+    """
     recipe = recipe or _default()
     modules = _placed_modules(topology, _batch(topology, recipe), recipe)[:-1]
     return [(module.cost.params, module.cost.flops // recipe.batch_size) for module in modules]
@@ -92,7 +98,7 @@ def _batch(topology: Topology, recipe: Recipe) -> TensorSpec:
 
 
 def _placed_modules(topology: Topology, batch: TensorSpec, recipe: Recipe) -> list[PlacedModule]:
-    """Every module of the network in its place, and the loss behind the head."""
+    """Return every module of the network in its place, and the loss behind the head."""
     plan = blueprint(topology)
     tied = ("token.weight",) if HEADS[topology.head.op].tied else ()  # the head's decoder is the same tensor
     outputs, places = [batch], [0]  # places: identity passes its input on, under the same number
@@ -118,12 +124,12 @@ def _placed_modules(topology: Topology, batch: TensorSpec, recipe: Recipe) -> li
 
 
 def _sizes(modules: list[PlacedModule]) -> dict[int, int]:
-    """Bytes of each tensor; none for the batch, which is there all the time."""
+    """Return the bytes of each tensor; 0 for the batch, which is alive all the time."""
     return {0: 0} | {module.tensors["y"]: module.cost.output_bytes for module in modules if module.cost.output_bytes}
 
 
 def _released(modules: list[PlacedModule]) -> list[list[int]]:
-    """What the forward pass lets go of after each module: the tensors that no later one reads."""
+    """Return the tensors that the forward pass releases after each module: no later module reads them."""
     last: dict[int, int] = {}
     for number, module in enumerate(modules):
         last |= {tensor: number for name, tensor in module.tensors.items() if name != "y"}
@@ -134,7 +140,7 @@ def _released(modules: list[PlacedModule]) -> list[list[int]]:
 
 
 def _inference(modules: list[PlacedModule]) -> int:
-    """High water of a forward pass that saves nothing, above the weights and the batch."""
+    """Return the peak of a forward pass that saves nothing, above the weights and the batch."""
     sizes = _sizes(modules)
     live = peak = 0
     for module, released in zip(modules, _released(modules), strict=True):
@@ -144,7 +150,7 @@ def _inference(modules: list[PlacedModule]) -> int:
 
 
 def _training(modules: list[PlacedModule]) -> int:
-    """High water of a forward and a backward pass, above the weights, their momentum and the batch."""
+    """Return the peak of a forward and a backward pass, above the weights, their momentum and the batch."""
     sizes = _sizes(modules)
     holders: Counter[int] = Counter()  # how many modules have saved each tensor
     live = peak = 0

@@ -1,7 +1,7 @@
-"""What one part of a network costs: run once on tensors that have shapes but no bytes, while a tracker keeps books.
+"""The cost of one module of a network: it runs once on tensors without data, and a tracker counts bytes and FLOPs.
 
-The real module runs, so that no op is described a second time; fake tensors (and not torch's "meta" device) because
-they know of autocast and choose the attention kernel that a real device would.
+The real module runs, so that no op is described twice. Fake tensors are used, and not torch's "meta" device, because
+they follow autocast and choose the attention kernel of a real device.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Forward = Callable[..., Tensor]
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """A tensor without its numbers; `grad` says whether a gradient flows into it."""
+    """The shape and type of a tensor; `grad` says whether it gets a gradient."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype = torch.float32
@@ -36,31 +36,33 @@ class TensorSpec:
 
     @property
     def nbytes(self) -> int:
+        """The bytes of the tensor."""
         return torch.Size(self.shape).numel() * self.dtype.itemsize
 
     @classmethod
     def of(cls, tensor: Tensor) -> TensorSpec:
+        """Return the shape and type of `tensor`."""
         return cls(tuple(tensor.shape), tensor.dtype, tensor.requires_grad)
 
     def empty(self) -> Tensor:
-        """A tensor like it, laid out as the training loop lays out images: channels last."""
+        """Return an empty tensor of this shape and type; images are channels last, as in the training loop."""
         layout = torch.channels_last if len(self.shape) == 4 else torch.contiguous_format
         return torch.empty(self.shape, dtype=self.dtype, memory_format=layout).requires_grad_(self.grad)
 
 
 @dataclass(frozen=True, slots=True)
 class ModuleCost:
-    """What a stem, a block or a head costs for one batch; all but the first three in bytes.
+    """The cost of a stem, a block or a head for one batch; all but the first three figures are bytes.
 
     Neighbours share tensors: the input x, the source s of a long skip, the output y. `saves` names those that the
-    part saves for its backward pass, `saved_bytes` is whatever else it saves. Peaks are above what is alive when a
-    pass begins, temporaries and results of the pass included.
+    part saves for its backward pass; `saved_bytes` counts all others. Peaks are above the memory in use when a pass
+    begins, and include temporaries and results of the pass.
 
-    params      parameters (a number)
+    params      the number of parameters
     flops       multiply-adds of the forward pass (of the whole batch)
     uncounted   ops of the forward pass that torch has no formula for
     weights     parameters and buffers
-    gradients   of the parameters
+    gradients   the gradients of the parameters
     output      y
     output_bytes     the storage of y; 0 where it is that of x
     forward_peak     peak of the forward pass
@@ -85,7 +87,7 @@ class ModuleCost:
 
 
 class _InputGradient(torch.autograd.Function):
-    """A copy of a part's input; its gradient is put into `gradients` and goes no further (a leaf might copy it)."""
+    """A copy of a module's input, whose gradient is stored in `gradients` and passed no further."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, name: str, gradients: dict[str, Tensor]) -> Tensor:
@@ -99,7 +101,9 @@ class _InputGradient(torch.autograd.Function):
 
 
 class CostTracker(TorchDispatchMode):
-    """Bytes of the storages made while it is open (not `excluded`), from the op that makes one to its last reference.
+    """A count of the bytes of all storages that are made while it is active, except those of `excluded` tensors.
+
+    A storage counts from the op that makes it to its last reference.
 
     live       bytes now
     peak       the most since restart()
@@ -116,7 +120,7 @@ class CostTracker(TorchDispatchMode):
         self.restart({})
 
     def restart(self, watched: dict[str, int]) -> None:
-        """Begin anew to count and to look for peaks, apart before and after each of `watched` storages went."""
+        """Reset the counts and peaks; a peak is kept for each set of `watched` storages that were released by then."""
         self.flops = 0
         self.uncounted: set[str] = set()
         self._watched = {key: name for name, key in watched.items()}
@@ -125,6 +129,7 @@ class CostTracker(TorchDispatchMode):
 
     @property
     def peak(self) -> int:
+        """The most bytes since `restart`."""
         return max(self.peaks.values())
 
     def __contains__(self, key: int) -> bool:
@@ -183,10 +188,12 @@ def probe(
     smoothing: float | None = None,
     without: tuple[str, ...] = (),
 ) -> ModuleCost:
-    """What the block, the stem or the head `part` costs for the batch `x` (and `s`, if its skip is a long one).
+    """Return the cost of a block, stem or head for one batch.
 
-    With `smoothing` (of the labels) the part is followed by the cross-entropy of its output. `without` names
-    parameters that belong to another part. `precision` and `memory` are the recipe's.
+    x, s               its input, and the source of its skip if that is a long one
+    precision, memory  settings of the recipe
+    smoothing          if given, the part is followed by the cross-entropy with this label smoothing
+    without            names of parameters that belong to another part
     """
     with FakeTensorMode():
         module = channels_last(JoinedBlock(part) if isinstance(part, BlockPlan) else construct(part))
@@ -210,7 +217,7 @@ def probe(
 
 
 def channels_last(module: nn.Module) -> nn.Module:
-    """module.to(memory_format=torch.channels_last), which fake parameters cannot do."""
+    """Convert the weights of a module to channels last; `Module.to` cannot do this with fake parameters."""
     for owner in module.modules():
         for name, parameter in list(owner.named_parameters(recurse=False)):
             if parameter.ndim == 4:
@@ -226,14 +233,14 @@ def _forward(module: nn.Module, precision: str, smoothing: float | None, x: Tens
 
 
 def _loss(outputs: Tensor, smoothing: float) -> Tensor:
-    """Cross-entropy of (B, C, ...), or of (B, T, C) as a language model gives them."""
+    """Return the cross-entropy of outputs (B, C, ...), or (B, T, C) of a language model."""
     outputs = outputs.transpose(1, 2) if outputs.ndim == 3 else outputs
     targets = torch.empty(outputs.shape[:1] + outputs.shape[2:], dtype=torch.int64)
     return F.cross_entropy(outputs, targets, label_smoothing=smoothing)
 
 
 def _training(run: Forward, given: dict[str, Tensor], tracker: CostTracker) -> dict[str, Any]:
-    """Forward and backward once, letting go of x, s and y as a network would."""
+    """Run forward and backward once, releasing x, s and y as a network does; return the figures of ModuleCost."""
     gradients: dict[str, Tensor] = {}
     with tracker:
         shared = {name: _InputGradient.apply(tensor, name, gradients) for name, tensor in given.items()}
@@ -270,7 +277,7 @@ def _training(run: Forward, given: dict[str, Tensor], tracker: CostTracker) -> d
 def _backward(
     tracker: CostTracker, after: Tensor, keys: dict[str, int], sizes: dict[str, int]
 ) -> dict[tuple[bool, bool], int]:
-    """Peaks of the backward pass from `after`, by whether x and s stay because others hold them."""
+    """Return the peaks of the backward pass from `after`, by whether x and s stay because others hold them."""
     gradient = torch.empty_like(after)
     before = tracker.live
     tracker.restart(keys)
@@ -284,7 +291,7 @@ def _backward(
 
 
 def _inference(run: Forward, given: dict[str, Tensor], tracker: CostTracker) -> int:
-    """High water of the forward pass in evaluation."""
+    """Return the peak of the forward pass in evaluation."""
     with torch.no_grad(), tracker:
         run(**given)
     return tracker.peak

@@ -43,7 +43,7 @@ NONLINEARITIES = {  # where a nonlinearity bends: the code is whether its input 
 
 
 class UntrainedCandidate:
-    """A topology that is to be looked at; its network, its price and its paths are made when they are needed."""
+    """A topology before training. Its cost, paths and network are computed when a proxy needs them."""
 
     def __init__(self, topology: Topology, recipe: Recipe | None = None) -> None:
         self.topology, self.recipe = topology, recipe
@@ -51,20 +51,22 @@ class UntrainedCandidate:
 
     @functools.cached_property
     def cost(self) -> Cost:
+        """The cost of the topology under the recipe."""
         return measure(self.topology, self.recipe)
 
     @functools.cached_property
     def paths(self) -> dict[str, float]:
+        """The statistics of its paths (nas.topology.paths)."""
         return describe(self.topology)
 
     def network(self) -> Network:
-        """A new one, in training mode; no random state of torch's is touched."""
+        """Return a new network in training mode, always with the same weights; torch's random state is kept."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             return build(self.topology)
 
     def noise(self, size: int = BATCH) -> Tensor:
-        """A batch (size, *input)."""
+        """Return a random batch (size, *input)."""
         return sample_inputs(self.topology, size, generator=self.random)
 
 
@@ -72,22 +74,22 @@ class UntrainedCandidate:
 
 
 def params(candidate: UntrainedCandidate) -> float:
-    """The parameters: the proxy that others have to beat (Ning et al. 2021, arXiv:2008.03064)."""
+    """Return the number of parameters, the baseline of all proxies (Ning et al. 2021, arXiv:2008.03064)."""
     return candidate.cost.params
 
 
 def flops(candidate: UntrainedCandidate) -> float:
-    """Multiply-adds of the forward pass of one sample."""
+    """Return the multiply-adds of the forward pass of one sample."""
     return candidate.cost.flops
 
 
 def log_paths(candidate: UntrainedCandidate) -> float:
-    """log2 of the number of paths from the stem to the head (see nas.topology.paths)."""
+    """Return log2 of the number of paths from the stem to the head (see nas.topology.paths)."""
     return candidate.paths["log_paths"]
 
 
 def short_paths(candidate: UntrainedCandidate) -> float:
-    """−(mean length of a path): the shorter, the better a gradient gets through (Veit et al. 2016)."""
+    """Return −(mean length of a path): gradients flow mainly through short paths (Veit et al. 2016)."""
     return -candidate.paths["mean_path"]
 
 
@@ -95,9 +97,9 @@ def short_paths(candidate: UntrainedCandidate) -> float:
 
 
 def gradient_norm(candidate: UntrainedCandidate) -> float:
-    """‖∂L/∂θ‖₂ of the cross-entropy with random classes (squares of the outputs where there is one output alone).
+    """Return ‖∂L/∂θ‖₂ (Abdelfattah et al. 2021, arXiv:2101.08134).
 
-    Abdelfattah et al. 2021, arXiv:2101.08134.
+    L is the cross-entropy with random classes, or the mean square of a single output.
     """
     network = candidate.network()
     outputs = network(candidate.noise())
@@ -107,11 +109,11 @@ def gradient_norm(candidate: UntrainedCandidate) -> float:
 
 
 def naswot(candidate: UntrainedCandidate) -> float:
-    """log |det K|, K[a, b] = units whose code is the same for samples a and b (Mellor et al. 2021, arXiv:2006.04647).
+    """Return log |det K|, where K[a, b] counts the units with equal codes for samples a and b.
 
-    The code of a unit is whether the input of its nonlinearity is above zero; units are those of every ReLU, and of
-    the other nonlinearities (GELU, tanh, the sigmoid of a gate), where it is the sign and no kink. A softmax has none.
-    −∞ where there are too few units to tell the samples apart.
+    The code of a unit says whether the input of its nonlinearity is positive (Mellor et al. 2021, arXiv:2006.04647).
+    Units are those of every ReLU, GELU, tanh and sigmoid of a gate, not of a softmax. The result is −∞ if there are
+    too few units to distinguish the samples.
     """
     with torch.no_grad(), _Codes() as codes:
         candidate.network()(candidate.noise())
@@ -119,10 +121,10 @@ def naswot(candidate: UntrainedCandidate) -> float:
 
 
 def jacobian(candidate: UntrainedCandidate) -> float:
-    """−Σ (log(λ + k) + 1/(λ + k)), λ the eigenvalues of the correlations between ∂Σf(x)/∂x of the samples x.
+    """Return −Σ (log(λ + k) + 1/(λ + k)) over the eigenvalues λ of the correlations between ∂Σf(x)/∂x of the samples x.
 
-    The less correlated, the higher (Mellor et al. 2020, arXiv:2006.04647v1). The derivative is one by the output of
-    the stem where the input is tokens.
+    It is higher for less correlated samples (Mellor et al. 2020, arXiv:2006.04647v1). For tokens, the derivative is
+    that with respect to the output of the stem.
     """
     network, x = candidate.network(), candidate.noise()
     seen = [x.requires_grad_()] if x.is_floating_point() else []
@@ -134,10 +136,10 @@ def jacobian(candidate: UntrainedCandidate) -> float:
 
 
 def synflow(candidate: UntrainedCandidate) -> float:
-    """log Σ |θ · ∂R/∂θ| over all weights, R = Σ f(1; |θ|) (Tanaka et al. 2020, arXiv:2006.05467).
+    """Return log Σ |θ · ∂R/∂θ| over all weights, with R = Σ f(1; |θ|) (Tanaka et al. 2020, arXiv:2006.05467).
 
-    In evaluation a new batch norm is the identity; layer norms are left out. In float64, as the products of many
-    layers are large.
+    The network is in evaluation mode, where a new batch norm is the identity, and has no layer norms. It is computed
+    in float64, because the products over many layers are large.
     """
     network = candidate.network().double().eval()
     for module in network.modules():
@@ -172,10 +174,11 @@ PROXIES: dict[str, Callable[[UntrainedCandidate], float]] = {
 def compute_proxies(
     topology: Topology, names: Iterable[str] = tuple(PROXIES), recipe: Recipe | None = None
 ) -> dict[str, float]:
-    """{name: value} of the proxies of these names, NaN where torch fails (it runs out of memory).
+    """Return name → value of these proxies; NaN where torch fails, for want of memory.
 
-    The recipe is that of `measure`: with that of a search, what its limits have priced is not priced again.
-    Raises KeyError where there is no such proxy.
+    recipe  the recipe of `measure`; with that of the search, the cost is not measured a second time
+
+    Raises KeyError for an unknown name.
     """
     candidate = UntrainedCandidate(topology, recipe)
     return {name: _value(PROXIES[name], candidate) for name in names}
@@ -189,7 +192,7 @@ def _value(proxy: Callable[[UntrainedCandidate], float], candidate: UntrainedCan
 
 
 class _Codes(TorchDispatchMode):
-    """Adds up K over the nonlinearities that it sees: kernel (B, B)."""
+    """The sum of K over all nonlinearities that run while it is active: kernel (B, B)."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

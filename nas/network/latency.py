@@ -16,7 +16,7 @@ WARM_UP_PASSES, MOST_PASSES, MOST_SECONDS = 5, 30, 1.0
 
 @torch.inference_mode()
 def measure_latency(network: nn.Module, topology: Topology, batch: int = 1) -> float:
-    """Seconds of a forward pass of `batch` samples in evaluation mode, on the device where the network lies.
+    """Return the seconds of a forward pass of `batch` samples in evaluation mode, on the device of the network.
 
     The median of up to 30 passes (as many as fit into a second, three at least) after five that warm up; each is
     waited for. Float32, images channels last as in training, with as many threads as torch has now; the values of

@@ -29,7 +29,7 @@ Key = tuple[Any, ...]
 
 
 def make_lean(network: nn.Module) -> None:
-    """From now on every forward pass of `network` keeps less for its gradients, which stay what they were.
+    """Make every forward pass of `network` keep less for its gradients, which do not change.
 
     What goes from one part (the stem, a block, the head) to the next is kept as it was: so the price of a network is
     still that of its parts.
@@ -53,13 +53,14 @@ def _keep_less(part: nn.Module) -> None:
 
 
 class SavedTensor:
-    """What autograd saved: a tensor, or how to compute it again."""
+    """A value that autograd saved: the tensor, or a function that computes it again."""
 
     def __init__(self, tensor: Tensor | None) -> None:
         self.tensor = tensor
         self.recompute: Recompute | None = None
 
     def get(self) -> Tensor:
+        """Return the tensor, computed again if it was not kept."""
         if self.tensor is None:
             assert self.recompute is not None
             with torch.no_grad():
@@ -68,7 +69,7 @@ class SavedTensor:
 
 
 def lean_hooks(inputs: tuple[Tensor, ...]) -> saved_tensors_hooks:
-    """While it is open, autograd saves `SavedTensor`s; `inputs` are not computed again, whatever made them."""
+    """Return hooks with which autograd saves SavedTensor; `inputs` are never computed again."""
     keys = {_key(tensor) for tensor in inputs}
     makers = {tensor.grad_fn for tensor in inputs if tensor.grad_fn is not None}
     holding: WeakValueDictionary[Key, SavedTensor] = WeakValueDictionary()  # those that hold a tensor
@@ -90,12 +91,12 @@ def lean_hooks(inputs: tuple[Tensor, ...]) -> saved_tensors_hooks:
 
 
 def _key(tensor: Tensor) -> Key:
-    """Equal for tensors that are the same place of the same storage."""
+    """Return a key that is equal for tensors at the same place of the same storage."""
     return storage_key(tensor), tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype
 
 
 def _recompute(tensor: Tensor, makers: set[Node]) -> Recompute | None:
-    """How to compute `tensor` again from what made it; None where that costs more, or is not known.
+    """Return a function that computes `tensor` again from its inputs; None where that costs more or is not possible.
 
     None too where `tensor` is a view or a cast of an input, which one of `makers` made: the price of a part does not
     know what came before it. What this holds of the graph lies before `tensor`: a ReLU's own node, which holds the

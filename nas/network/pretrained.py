@@ -49,7 +49,7 @@ FAMILIES = {"resnet": RESNET, "wide_resnet": RESNET, "densenet": DENSENET, "vit"
 
 
 def from_torchvision(name: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """torchvision's state_dict of the model `name` under the names of `build(references.get(name))`."""
+    """Return torchvision's state_dict of the model `name` under the names of `build(references.get(name))`."""
     renames = FAMILIES[_family(name)]
     places: dict[str, int] = {}
     mapped = {}
@@ -66,7 +66,7 @@ def from_torchvision(name: str, state: Mapping[str, Tensor]) -> dict[str, Tensor
 
 
 def load_pretrained(name: str) -> Network:
-    """The reference `name` (resnet*, wide_resnet*, densenet*, vit_*) with torchvision's pretrained weights.
+    """Return the reference `name` (resnet*, wide_resnet*, densenet*, vit_*) with torchvision's pretrained weights.
 
     torchvision downloads them on first use. Raises TopologyError for a family that it does not have.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nas.cli.printing import console, print_foresight, print_frame
+from nas.cli.printing import console, print_frame, print_proxy_worth
 from nas.cli.root import AsCsv, AsJson, RunName, app
 
 
@@ -20,4 +20,4 @@ def status(run: RunName = None, csv: AsCsv = False, json: AsJson = False) -> Non
     if not print_frame(frame, csv, json):
         console().print(runs_table(frame))
         console().print(running_table(opened))
-        print_foresight(opened)
+        print_proxy_worth(opened)

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from nas.analysis import foresight, foresight_line
-from nas.analysis.correlation import FEWEST
+from nas.analysis import proxy_correlations, proxy_worth_line
+from nas.analysis.proxy_worth import FEWEST
 from tests.helpers import analysis_trials as trials
 
 
@@ -25,7 +25,7 @@ def made(values: list[float | None], metric: list[float], **changes: object) -> 
 def test_the_correlation_is_spearmans() -> None:
     frame = trials.frame(60)
     done = frame[frame["state"] == "COMPLETE"]
-    table = foresight(frame, trials.GOALS).set_index("proxy")
+    table = proxy_correlations(frame, trials.GOALS).set_index("proxy")
     assert set(table.index) == {"params", "flops", "log_paths", "short_paths"}
     expected = spearmanr(done["params"], done["accuracy"]).statistic
     assert table.loc["params", "correlation"] == pytest.approx(expected)
@@ -38,7 +38,7 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
     hits = 0
     for _ in range(100):
         values, metric = rng.normal(size=(2, 20))
-        (row,) = foresight(made(list(values), list(metric)), trials.GOALS).to_dict("records")
+        (row,) = proxy_correlations(made(list(values), list(metric)), trials.GOALS).to_dict("records")
         hits += row["low"] <= 0 <= row["high"]
     assert 88 <= hits <= 100
 
@@ -46,18 +46,18 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
 def test_what_was_recorded_counts_where_it_is_known() -> None:
     values: list[float | None] = [*map(float, range(FEWEST)), None]
     frame = made(values, [number / 10 for number in range(FEWEST + 1)])
-    (row,) = foresight(frame, trials.GOALS).to_dict("records")  # all else is the same for every candidate
+    (row,) = proxy_correlations(frame, trials.GOALS).to_dict("records")  # all else is the same for every candidate
     assert (row["proxy"], row["candidates"]) == ("naswot", FEWEST)
     assert row["correlation"] == pytest.approx(1)
     assert 0.99 < row["low"] <= row["high"] <= 1
     losses = trials.goals("accuracy", direction="minimize")
-    assert foresight(frame, losses)["correlation"].tolist() == [pytest.approx(-1)]
+    assert proxy_correlations(frame, losses)["correlation"].tolist() == [pytest.approx(-1)]
 
 
 def test_too_few_say_nothing() -> None:
     frame = made([1.0, 2.0], [0.1, 0.2])
-    assert foresight(frame, trials.GOALS).empty
-    assert foresight(trials.frame(0).head(0), trials.GOALS).empty
+    assert proxy_correlations(frame, trials.GOALS).empty
+    assert proxy_correlations(trials.frame(0).head(0), trials.GOALS).empty
 
 
 def test_the_line_dims_what_was_of_no_use() -> None:
@@ -65,9 +65,9 @@ def test_the_line_dims_what_was_of_no_use() -> None:
         [["naswot", 9, 0.5, 0.2, 0.7], ["params", 9, -0.1, -0.3, 0.1]],
         columns=["proxy", "candidates", "correlation", "low", "high"],
     )
-    line = foresight_line(table, trials.GOALS)
+    line = proxy_worth_line(table, trials.GOALS)
     assert line.plain == (
-        "foretold accuracy (rank correlation, 95 %): naswot +0.50 [+0.20, +0.70] · params -0.10 [-0.30, +0.10]"
+        "predicted accuracy (rank correlation, 95 %): naswot +0.50 [+0.20, +0.70] · params -0.10 [-0.30, +0.10]"
     )
     dim = [line.plain[span.start : span.end] for span in line.spans if span.style == "dim"]
     assert " params -0.10 [-0.30, +0.10]" in dim

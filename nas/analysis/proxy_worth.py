@@ -1,4 +1,4 @@
-"""What could have been known before: the rank correlation of every proxy with the metric that training gave."""
+"""The worth of proxies: the rank correlation of each with the metric after training."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ FEWEST = 8  # candidates; below, an interval says nothing
 Z = 1.96  # 95 %
 
 
-def foresight(frame: pd.DataFrame, goals: Goals) -> pd.DataFrame:
-    """Every proxy of the finished candidates in `frame` (see `Run.frame`), the most telling first.
+def proxy_correlations(frame: pd.DataFrame, goals: Goals) -> pd.DataFrame:
+    """Return the rank correlation of every proxy over the finished candidates in `frame`, the strongest first.
 
     Columns: proxy, candidates (n), correlation, low, high. The correlation is Spearman's ρ with the task's metric,
     positive where more of the proxy went with a better metric; low … high is its 95 % interval,
-    tanh(artanh ρ ± 1.96 √((1 + ρ²/2) / (n − 3))) (Bonett & Wright 2000). An interval around 0: of no use so far.
+    tanh(artanh ρ ± 1.96 √((1 + ρ²/2) / (n − 3))) (Bonett & Wright 2000). An interval that holds 0 shows no use so far.
     Proxies are params and flops, log_paths and short_paths (see nas.topology.paths), and those that the search
     recorded.
     """
@@ -34,9 +34,9 @@ def foresight(frame: pd.DataFrame, goals: Goals) -> pd.DataFrame:
     return known.sort_values("correlation", key=abs, ascending=False, ignore_index=True)
 
 
-def foresight_line(table: pd.DataFrame, goals: Goals) -> Text:
-    """The same in a line for a terminal: what holds 0 is dim."""
-    text = Text(f"foretold {goals.metric} (rank correlation, 95 %):", "dim")
+def proxy_worth_line(table: pd.DataFrame, goals: Goals) -> Text:
+    """Return the table as a line for a terminal; a proxy whose interval holds 0 is dim."""
+    text = Text(f"predicted {goals.metric} (rank correlation, 95 %):", "dim")
     for number, row in enumerate(table.to_dict("records")):
         useless = row["low"] <= 0 <= row["high"]
         told = f" {row['proxy']} {row['correlation']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
@@ -45,7 +45,7 @@ def foresight_line(table: pd.DataFrame, goals: Goals) -> Text:
 
 
 def _proxies(done: pd.DataFrame) -> pd.DataFrame:
-    """A column for each, a row for each candidate."""
+    """Return a column for each proxy and a row for each candidate."""
     rows = [
         {"params": row["params"], "flops": row["flops"]}
         | _free(row["topology"])
