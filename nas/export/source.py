@@ -129,7 +129,7 @@ def _notes(topology: Topology, plan: Blueprint) -> str:
     nodes = (f"y{node} is the output of {f'block {node}' if node else 'the stem'}" for node in sorted(plan.last_use))
     kept = "; " + next(nodes) if plan.last_use else ""
     return (
-        f"{summarize_skips(topology)}{kept}. It needs torch; load_weights also needs safetensors. Written by skipnas."
+        f"{summarize_skips(topology)}{kept}. It needs torch, load_weights safetensors. Written by skipnas."
     )
 
 

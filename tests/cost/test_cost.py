@@ -166,14 +166,21 @@ def test_the_parts_give_the_peak_of_the_whole(name: str, precision: str, memory:
     )
 
 
+LOSS = torch.float32.itemsize
+
+
 def test_the_parts_of_any_topology_give_the_peak_of_the_whole() -> None:
-    """Where gradients of long skips meet in the middle of a block, the parts say a little more than there is."""
+    """Where gradients of long skips meet in the middle of a block, the parts say a little more than there is.
+
+    The loss, one number, may live on for a moment: it counts in a network of some hundred bytes.
+    """
     rng = random.Random(1)
     for topology in drawn(30, seed=1):
         recipe = Recipe.model_validate({"batch_size": 16, "precision": rng.choice(["float32", "bf16"])})
         cost, expected = measure(topology, recipe), whole(topology, recipe)
         assert cost.inference == pytest.approx(expected["inference"], rel=1e-3), topology
-        assert cost.memory >= (0.98 if has_long_skips(topology) else 0.999) * expected["memory"], topology
+        least = (0.98 if has_long_skips(topology) else 0.999) * (expected["memory"] - LOSS)
+        assert cost.memory >= least, topology
         assert cost.memory <= (1.1 if has_long_skips(topology) else 1.001) * expected["memory"], topology
 
 

@@ -2,8 +2,8 @@
 
     network = load_weights("weights.safetensors")  # Network() is untrained
 
-61 blocks: 58 concat, 3 without a skip. It needs torch; load_weights also needs
-safetensors. Written by skipnas.
+61 blocks: 58 concat, 3 without a skip. It needs torch, load_weights safetensors.
+Written by skipnas.
 """
 
 import timeit

@@ -3,7 +3,7 @@
     network = load_weights("weights.safetensors")  # Network() is untrained
 
 16 blocks: 5 gate, 3 long concat, 2 add, 1 concat, 5 without a skip; y6 is the output of
-block 6. It needs torch; load_weights also needs safetensors. Written by skipnas.
+block 6. It needs torch, load_weights safetensors. Written by skipnas.
 """
 
 import timeit

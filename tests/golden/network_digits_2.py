@@ -3,8 +3,7 @@
     network = load_weights("weights.safetensors")  # Network() is untrained
 
 15 blocks: 5 concat, 4 gate, 3 long concat, 1 add, 1 long add, 1 without a skip; y0 is
-the output of the stem. It needs torch; load_weights also needs safetensors. Written by
-skipnas.
+the output of the stem. It needs torch, load_weights safetensors. Written by skipnas.
 """
 
 import timeit

@@ -3,8 +3,7 @@
     network = load_weights("weights.safetensors")  # Network() is untrained
 
 16 blocks: 4 long concat, 3 gate, 2 add, 2 concat, 2 long add, 3 without a skip; y0 is
-the output of the stem. It needs torch; load_weights also needs safetensors. Written by
-skipnas.
+the output of the stem. It needs torch, load_weights safetensors. Written by skipnas.
 """
 
 import timeit

@@ -2,8 +2,7 @@
 
     network = load_weights("weights.safetensors")  # Network() is untrained
 
-24 blocks: 24 add. It needs torch; load_weights also needs safetensors. Written by
-skipnas.
+24 blocks: 24 add. It needs torch, load_weights safetensors. Written by skipnas.
 """
 
 import timeit

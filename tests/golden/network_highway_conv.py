@@ -2,8 +2,8 @@
 
     network = load_weights("weights.safetensors")  # Network() is untrained
 
-11 blocks: 9 gate, 2 without a skip. It needs torch; load_weights also needs
-safetensors. Written by skipnas.
+11 blocks: 9 gate, 2 without a skip. It needs torch, load_weights safetensors. Written
+by skipnas.
 """
 
 import timeit

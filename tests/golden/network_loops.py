@@ -3,7 +3,7 @@
     network = load_weights("weights.safetensors")  # Network() is untrained
 
 17 blocks: 5 add, 4 concat, 3 gate, 1 long concat, 4 without a skip; y4 is the output of
-block 4. It needs torch; load_weights also needs safetensors. Written by skipnas.
+block 4. It needs torch, load_weights safetensors. Written by skipnas.
 """
 
 import timeit

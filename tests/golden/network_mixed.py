@@ -3,8 +3,7 @@
     network = load_weights("weights.safetensors")  # Network() is untrained
 
 10 blocks: 3 add, 1 concat, 1 long add, 1 long gate, 1 mul, 3 without a skip; y2 is the
-output of block 2. It needs torch; load_weights also needs safetensors. Written by
-skipnas.
+output of block 2. It needs torch, load_weights safetensors. Written by skipnas.
 """
 
 import timeit

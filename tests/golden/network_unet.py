@@ -3,7 +3,7 @@
     network = load_weights("weights.safetensors")  # Network() is untrained
 
 17 blocks: 4 long concat, 13 without a skip; y1 is the output of block 1. It needs
-torch; load_weights also needs safetensors. Written by skipnas.
+torch, load_weights safetensors. Written by skipnas.
 """
 
 import timeit
