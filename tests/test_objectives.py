@@ -69,7 +69,7 @@ def test_what_is_measured_before_training_has_a_row() -> None:
 @pytest.fixture(scope="module")
 def reported() -> set[str]:
     """What a training reports and measures besides the metric, on a processor."""
-    evaluator = Evaluator(get("digits"), Recipe(epochs=1), timed=True)
+    evaluator = Evaluator(get("digits"), Recipe(epochs=1), with_latency=True)
     last = list(evaluator.start(TINY, seed=0))[-1]
     return {*evaluator.measured, *last}
 

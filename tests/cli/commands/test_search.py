@@ -53,7 +53,7 @@ def test_the_winner_runs_with_torch_alone(folder: Path, tmp_path: Path) -> None:
         ("tiny.yaml --sampler tpee", "did you mean 'tpe'"),
         ("tiny.yaml --time soon", "time"),
         ("tiny.yaml --gpus-per-trial two", "must be auto or a number from 0.001 to 1, but got 'two'"),
-        ("tiny.yaml --gpu-memory 24GiB", "gpu_memory is for gpus_per_trial=auto"),
+        ("tiny.yaml --gpu-memory 24GiB", "gpu_memory needs gpus_per_trial=auto"),
         ("--resume frist", "did you mean 'first'"),
         ("tiny.yaml --reuse frist", "did you mean 'first'"),
         ("tiny.yaml --task cifar10 --reuse first", "cannot be reused: its task is digits"),
