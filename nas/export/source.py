@@ -13,6 +13,7 @@ from nas.export.class_sources import collect_class_sources, import_lines
 from nas.export.code_style import split_line, wrap_text
 from nas.export.constructors import constructor_lines
 from nas.export.forward import forward_lines
+from nas.export.starts import start_lines
 from nas.export.stem_and_head import (
     BARE_STEMS,
     ExportedHead,
@@ -81,12 +82,15 @@ if __name__ == "__main__":
 '''
 
 
-def write_source(topology: Topology, title: str, parameters: int, weights: str = "weights.safetensors") -> str:
+def write_source(
+    topology: Topology, title: str, parameters: int, weights: str = "weights.safetensors", init: str = "he"
+) -> str:
     """Return the text of network.py, which `ruff format` does not change.
 
     title       the name of the network, in the first line; see `safe_title`
     parameters  the number of its parameters
     weights     the name of the file with its weights
+    init        how its weights start: the recipe's `init`
 
     Raises ExportError for a topology with unknown words, which could be code.
     """
@@ -94,7 +98,7 @@ def write_source(topology: Topology, title: str, parameters: int, weights: str =
     parts, head = group_blocks(plan), exported_head(topology, plan.head)
     classes = collect_class_sources(_classes(plan, parts, head))
     body = NETWORK.format(
-        init=_method(_init(topology, plan, parts, head, classes)),
+        init=_method(_init(topology, plan, parts, head, classes, init)),
         features=_method(forward_lines(topology, plan, parts)),
         forward=_method(head.forward),
         reset=_method([head.reset]),
@@ -128,9 +132,7 @@ def _title(topology: Topology, name: str, parameters: int) -> str:
 def _notes(topology: Topology, plan: Blueprint) -> str:
     nodes = (f"y{node} is the output of {f'block {node}' if node else 'the stem'}" for node in sorted(plan.last_use))
     kept = "; " + next(nodes) if plan.last_use else ""
-    return (
-        f"{summarize_skips(topology)}{kept}. It needs torch, load_weights safetensors. Written by skipnas."
-    )
+    return f"{summarize_skips(topology)}{kept}. It needs torch, load_weights safetensors. Written by skipnas."
 
 
 def summarize_skips(topology: Topology) -> str:
@@ -152,24 +154,17 @@ def _classes(plan: Blueprint, parts: tuple[BlockGroup, ...], head: ExportedHead)
 
 
 def _init(
-    topology: Topology, plan: Blueprint, parts: tuple[BlockGroup, ...], head: ExportedHead, classes: list[str]
+    topology: Topology,
+    plan: Blueprint,
+    parts: tuple[BlockGroup, ...],
+    head: ExportedHead,
+    classes: list[str],
+    init: str,
 ) -> list[str]:
     lines = [*constructor_lines(exported_stem(plan), parts), *constructor_lines([("head", head.call)])]
     if HEADS[topology.head.op].tied:
         lines.append("self.head.tie(self.stem.token.weight)")
-    return [*lines, *_initialisation("\n".join([*classes, *lines]))]
-
-
-def _initialisation(text: str) -> list[str]:
-    """Return lines that do what nas.network.network.initialise does, for the kinds of modules that the text makes."""
-    convolutions = [name for name in ("nn.Conv2d", "nn.ConvTranspose2d") if f"{name}(" in text]
-    cases = []
-    if convolutions:
-        cases.append(f"    if isinstance(m, {' | '.join(convolutions)}):")
-        cases.append('        nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")')
-    if "nn.Embedding(" in text:
-        cases += ["    if isinstance(m, nn.Embedding):", "        nn.init.normal_(m.weight, std=0.02)"]
-    return ["for m in self.modules():", *cases] if cases else []
+    return [*lines, *start_lines(topology, parts, "\n".join([*classes, *lines]), init)]
 
 
 def _as_data(topology: Topology) -> str:

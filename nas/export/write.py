@@ -29,6 +29,7 @@ def export_code(
     weights: Weights | None = None,
     title: str | None = None,
     formats: Iterable[str] = (),
+    init: str = "he",
 ) -> Path:
     """Write the network of `topology` as one Python file that imports torch alone, and return the path of the file.
 
@@ -38,12 +39,13 @@ def export_code(
     title    the name of the network in the file; by default the name of the file
     formats  other formats, written beside the file under its name: "pt2" (torch.export) and "onnx" (needs the extra
              `onnx`); they contain the weights, or random ones, and accept batches of any size
+    init     how an untrained network of the file starts: the recipe's `init`
 
     Before the files are written, a new interpreter that cannot import nas runs them, and the logits of two batches (in
     every format) and every gradient are compared with the built network. Raises ExportError, and writes nothing, if
     one differs or cannot be written.
     """
-    return _export(topology, Path(path), weights, title, formats)[0]
+    return _export(topology, Path(path), weights, title, formats, init)[0]
 
 
 def export_topology(
@@ -60,13 +62,14 @@ def export_topology(
     A path that ends in .py is a file, written by `export_code` without a card. Raises ExportError, and writes nothing,
     if the file would not compute the network.
 
-    card: the known facts about the network; the arguments are otherwise those of `export_code`.
+    card: the known facts about the network, with its recipe; the arguments are otherwise those of `export_code`.
     """
     folder = Path(folder)
+    init = card.recipe.init if card is not None and card.recipe is not None else "he"
     if folder.suffix == ".py":
-        return export_code(topology, folder, weights=weights, title=title, formats=formats)
+        return export_code(topology, folder, weights=weights, title=title, formats=formats, init=init)
     title = title or folder.absolute().name
-    _, proof = _export(topology, folder, weights, title, formats)
+    _, proof = _export(topology, folder, weights, title, formats, init)
     text = render_card(
         card or ModelCard(title),
         topology,
@@ -79,7 +82,7 @@ def export_topology(
 
 
 def _export(
-    topology: Topology, path: Path, weights: Weights | None, title: str | None, formats: Iterable[str]
+    topology: Topology, path: Path, weights: Weights | None, title: str | None, formats: Iterable[str], init: str
 ) -> tuple[Path, Proof]:
     """Prove network.py and the other formats, and then write them and the weights; return the path and the proof."""
     from nas.network import build
@@ -89,7 +92,7 @@ def _export(
     code = path if single else path / "network.py"
     beside = path.with_suffix(".safetensors") if single else path / "weights.safetensors"
     parameters = sum(p.numel() for p in build(topology, device="meta").parameters())
-    text = write_source(topology, title or path.absolute().stem, parameters, beside.name)
+    text = write_source(topology, title or path.absolute().stem, parameters, beside.name, init)
     with tempfile.TemporaryDirectory(prefix="nas-export-") as folder:
         draft = Path(folder) / code.name
         _write(draft, text)

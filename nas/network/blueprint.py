@@ -72,7 +72,7 @@ class Blueprint:
 def blueprint(topology: Topology) -> Blueprint:
     """Return the constructor calls of `topology`."""
     wiring = topology.wiring
-    blocks = tuple(map(_block, topology.blocks, wiring.wires))
+    blocks = tuple(map(_block, topology.settled, wiring.wires))
     return Blueprint(_stem(topology), blocks, _head(topology))
 
 
@@ -163,16 +163,18 @@ def _join_along_dim(block: Block, wire: Wire) -> Call:
 
 
 def _gate(block: Block, wire: Wire) -> Call:
-    """Join(input width, width), of images with the kernel and the stride through which F sees its input."""
+    """Join(input width, width, options), of images with the kernel and the stride with which F sees its input."""
+    assert block.skip is not None
     target, name = wire.transformed, _module(_row(block), wire)
+    options = _given(options_of(block.skip), _row(block).options)
     if target.layout != "image":
-        return Call(name, (wire.input.width, target.width))
+        return Call(name, (wire.input.width, target.width), options)
     kernel = int(options_of(block)["kernel"]) if OPS[block.op].gate_kernel else 1
     kwargs: Kwargs = (("kernel", kernel),) if kernel != 1 else ()
     strided = tuple((n - 1) // block.stride + 1 for n in wire.input.size) == target.size
     if block.stride != 1 and strided:
         kwargs += (("stride", block.stride),)
-    return Call(name, (wire.input.width, target.width), kwargs)
+    return Call(name, (wire.input.width, target.width), kwargs + options)
 
 
 JOINS_CALLED: dict[str, Rule] = {"none": _join, "dim": _join_along_dim, "gate": _gate}

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.network.blueprint import BlockPlan, blueprint
+from nas.network.initialisation import layer_starts
 from nas.network.modules import construct
 from nas.topology import Topology
 from nas.topology.vocabulary import HEADS
@@ -75,25 +76,26 @@ class Network(nn.Module):
         return self.head(self.features(x))
 
 
-def build(topology: Topology, *, device: torch.device | str = "cpu") -> Network:
+def build(topology: Topology, *, init: str = "he", device: torch.device | str = "cpu") -> Network:
     """Return the network of `topology`, initialised from torch's current random state.
 
     Its input is (B, *topology.input), its output (B, outputs), or (B, outputs, H, W) and (B, T, outputs) where
     the head is dense. On the device "meta" nothing is allocated.
+
+    init: the recipe's `init`, one of nas.network.initialisation.INITS
     """
     with torch.device(device):
         network = Network(topology)
-        initialise(network)
+        _initialise(network, init)
     return network
 
 
-def initialise(network: nn.Module) -> None:
-    """Set convolutions as He et al. 2015 (fan out, for ReLU) and embeddings as GPT-2 (σ = 0.02).
-
-    All other modules keep torch's own initialisation.
-    """
+def _initialise(network: Network, init: str) -> None:
+    """Draw the weights that are not those of the modules' own constructors (see nas.network.initialisation)."""
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        elif isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=0.02)
+        if isinstance(module, nn.Conv2d) and module.bias is None and init != "torch":
+            nn.init.normal_(module.weight, std=(2 * module.groups / module.weight[:, 0].numel()) ** 0.5)
+    for block, starts in zip(network.blocks, layer_starts(network.topology, init), strict=True):
+        for start in starts:
+            layer = block.transform.get_submodule(start.layer)  # type: ignore[union-attr]
+            nn.init.normal_(layer.weight, std=start.sigma)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from nas.errors import TopologyError
 from nas.space.decisions import Decision, Trail, Walk, drive, explore, first, pick, pick_number
 from nas.space.parts import BlockEntry, Network, OpChoice, Stage
-from nas.space.skips import Long, Skips
+from nas.space.skips import Skips
 from nas.topology.block import Block, Head, Pairs, Skip, Stem, options_of
 from nas.topology.geometry import Scalar, Shape
 from nas.topology.shapes import transformed
@@ -198,12 +198,14 @@ class Chain:
         if kind == "none":
             return SkipChoice()
         if kind == "long":
-            return (yield from _long(skips.long, place, number, narrows=entry.sized))
+            return (yield from _long(skips, place, number, narrows=entry.sized))
+        growth, shortcut = None, "project"
         if JOINS[kind].widens:
             growth = yield from pick(f"{place.name}.{kind}.growth", skips.growths(kind) if entry.sized else (None,))
-            return SkipChoice(Skip(kind), growth)
-        shortcut = yield from pick(f"{place.name}.{kind}.shortcut", skips.shortcuts(kind))
-        return SkipChoice(Skip(kind, shortcut=shortcut))
+        else:
+            shortcut = yield from pick(f"{place.name}.{kind}.shortcut", skips.shortcuts(kind))
+        options = yield from _options(skips, place, kind)
+        return SkipChoice(Skip(kind, None, shortcut, options), growth)
 
     def plans(self, placed: PlacedStage) -> Iterator[tuple[Trail, Plan]]:
         """Yield every plan of a stage at its greatest depth, with the decisions that lead to it."""
@@ -278,9 +280,17 @@ def _setting(name: str, part: OpChoice) -> Walk[Setting]:
     return Setting(label, entry.op, width, tuple(options.items()))
 
 
-def _long(long: Long, place: BlockPlace, number: int, *, narrows: bool) -> Walk[SkipChoice]:
+def _options(skips: Skips, place: BlockPlace, kind: str) -> Walk[dict[str, Scalar]]:
+    """Decide the options of a join."""
+    options: dict[str, Scalar] = {}
+    for name, values in skips.options(kind).items():
+        options[name] = yield from pick(f"{place.name}.{kind}.{name}", values)
+    return options
+
+
+def _long(skips: Skips, place: BlockPlace, number: int, *, narrows: bool) -> Walk[SkipChoice]:
     """Decide a skip from an earlier block or the stem; `narrows` says whether the op has a width of its own."""
-    growth, shortcut = None, "project"
+    long, growth, shortcut = skips.long, None, "project"
     join = yield from pick(f"{place.name}.join", long.join)
     if not JOINS[join].widens:
         shortcut = yield from pick(f"{place.name}.long.shortcut", long.shortcut)
@@ -288,5 +298,6 @@ def _long(long: Long, place: BlockPlace, number: int, *, narrows: bool) -> Walk[
         growth = yield from pick(f"{place.name}.long.growth", long.growth)
     nearest, farthest = long.reach
     low = 0 if farthest is None else max(0, number - farthest)
+    options = yield from _options(skips, place, join)
     source = yield from pick_number(f"{place.name}.source", low, number - nearest)
-    return SkipChoice(Skip(join, source, shortcut), growth)
+    return SkipChoice(Skip(join, source, shortcut, options), growth)

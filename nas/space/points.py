@@ -10,7 +10,7 @@ import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from nas.space.chain import BlockPlace, Chain, PlacedStage, Plain, Plan
@@ -18,7 +18,6 @@ from nas.space.decisions import Decision, Range, Trail, Walk, explore
 from nas.topology import Topology
 from nas.topology.block import Block
 from nas.topology.geometry import Scalar, Shape
-from nas.topology.shapes import Wire
 
 T = TypeVar("T")
 Params = dict[str, Scalar]
@@ -70,7 +69,7 @@ def find(chain: Chain, topology: Topology) -> Params | None:
     """Return the decisions that lead to the topology, or None where it is no point of the space.
 
     If none lead to it exactly, they may lead to an equal one: a width that a block keeps anyway may be written out or
-    not, and a shortcut that aligns nothing may be of any kind.
+    not, a shortcut that aligns nothing may be of any kind, and an `auto` may be the number that it stands for.
     """
     stem = _leading_to(chain.stem, lambda stem: stem == topology.stem)
     head = _leading_to(chain.head, lambda head: head == topology.head)
@@ -88,7 +87,7 @@ class _Matching:
 
     chain: Chain
     topology: Topology
-    alike: Callable[[Block, Block, Wire], bool]
+    alike: Callable[[Topology, int, Block], bool]
 
     def stages(self) -> Params | None:
         """Return the decisions about all stages; None where none lead to the topology."""
@@ -123,8 +122,8 @@ class _Matching:
 
     def block(self, placed: PlacedStage, at: BlockPlace, plan: Plan, number: int) -> Params | None:
         """Return the decisions about one block; everything but its skip is compared first."""
-        wanted, wire = self.topology.blocks[number - 1], self.topology.wiring.wires[number - 1]
-        x = wire.input if self.chain.follows_shapes else None
+        wanted = self.topology.blocks[number - 1]
+        x = self.topology.wiring.wires[number - 1].input if self.chain.follows_shapes else None
         source = wanted.skip.source if wanted.skip is not None else None
 
         def among(decision: Decision) -> Sequence[Scalar]:
@@ -136,23 +135,24 @@ class _Matching:
             made = plain.block()
             if (made.op, made.stride, made.options) == (wanted.op, wanted.stride, wanted.options):
                 walk = functools.partial(self.chain.joined, placed, at, plain, number, x)
-                params = _leading_to(walk, lambda block: self.alike(block, wanted, wire), among)
+                params = _leading_to(walk, lambda block: self.alike(self.topology, number, block), among)
                 if params is not None:
                     return _params(trail) | params
         return None
 
 
-def _identical(block: Block, wanted: Block, wire: Wire) -> bool:
-    return block == wanted
+def _identical(topology: Topology, number: int, block: Block) -> bool:
+    return block == topology.blocks[number - 1]
 
 
-def _equal(block: Block, wanted: Block, wire: Wire) -> bool:
-    """Return whether a block with the op, stride and options of `wanted` computes the same in its place."""
+def _equal(topology: Topology, number: int, block: Block) -> bool:
+    """Return whether a block with the op, stride and options of block `number` computes the same in its place."""
+    block, wanted, wire = topology.settle(block), topology.settled[number - 1], topology.wiring.wires[number - 1]
     if (block.width or wire.input.width) != wire.transformed.width:
         return False
     if block.skip is None or wanted.skip is None or wire.align is None:
         return block.skip is wanted.skip
-    if (block.skip.kind, block.skip.source) != (wanted.skip.kind, wanted.skip.source):
+    if replace(block.skip, shortcut="project") != replace(wanted.skip, shortcut="project"):
         return False
     return wire.align.project is None or block.skip.shortcut == wanted.skip.shortcut
 

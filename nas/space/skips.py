@@ -7,11 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import WrapValidator, create_model
 
+from nas.errors import TopologyError
 from nas.space.faults import Fault, must_be_one_of
 from nas.space.sections import Section
 from nas.space.values import Choices, Growth, Reach
 from nas.topology import vocabulary
-from nas.topology.vocabulary import JOINS, SHORTCUTS
+from nas.topology.geometry import Scalar
+from nas.topology.vocabulary import JOINS, SHORTCUTS, Join, Option
 
 KINDS = (*vocabulary.KINDS, "long")
 
@@ -56,9 +58,34 @@ class Long(Section):
     growth: Choices[Growth] | None = None
 
 
+def _of_join(kind: str, join: Join) -> type[Section]:
+    """The section of one join: how it aligns or widens, and the choices of its options.
+
+    An option that may be `auto` is so unless the file says otherwise.
+    """
+    base = WideningJoin if join.widens else AligningJoin
+    fields: dict[str, Any] = {
+        name: (Choices[_value(f"{kind}.{name}", option)], ("auto" if "auto" in option.words else option.default,))
+        for name, option in join.options.items()
+    }
+    return create_model(f"_{kind.title()}", __base__=base, __module__=__name__, **fields)
+
+
+def _value(name: str, option: Option) -> Any:
+    """The type of a value of the option."""
+
+    def check(value: object, _: object) -> object:
+        try:
+            return option.check(name, value)
+        except TopologyError as error:
+            raise Fault(str(error)) from None
+
+    return Annotated[Scalar, WrapValidator(check)]
+
+
 def _of_every_join() -> type[Section]:
     """The section that has a section for every join of the vocabulary."""
-    sections = {kind: WideningJoin if join.widens else AligningJoin for kind, join in JOINS.items()}
+    sections = {kind: _of_join(kind, join) for kind, join in JOINS.items()}
     fields: dict[str, Any] = {kind: (section, section()) for kind, section in sections.items()}
     return create_model("_Joins", __base__=Section, __module__=__name__, **fields)
 
@@ -82,6 +109,10 @@ class Skips(_of_every_join()):  # type: ignore[misc]  # a base that is made from
         """Return the shortcuts that a block may choose for a short skip of a kind that aligns shapes."""
         section: AligningJoin = getattr(self, kind)
         return section.shortcut
+
+    def options(self, kind: str) -> dict[str, tuple[Scalar, ...]]:
+        """Return the values that a block may choose for every option of a kind, also for a long skip of that kind."""
+        return {name: getattr(getattr(self, kind), name) for name in JOINS[kind].options}
 
     def changed(self, own: Skips | None) -> Skips:
         """Return these skips with everything that `own` sets put in place of what is set here."""

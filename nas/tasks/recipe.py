@@ -47,6 +47,11 @@ class Recipe(BaseModel):
     grad_clip: Number | None = Field(
         default=None, gt=0, description="largest L2 norm of the whole gradient; null does not clip"
     )
+    init: Literal["he", "torch", "zero_residual"] = Field(
+        default="he",
+        description="weights of convolutions at the start: of He et al. 2015, or torch's own; zero_residual: He's, and "
+        "the last norm of every residual branch at 0 (Goyal et al. 2017)",
+    )
     flip: bool = Field(default=False, strict=True, description="mirror half of the training images")
     translate: Whole = Field(
         default=0, ge=0, description="shift training images by up to this many pixels; reflection fills the border"

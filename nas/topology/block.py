@@ -21,15 +21,16 @@ class Skip:
     source    from where: None is the block's own input (a short skip); j is the output of node j (a long one),
               where node 0 is the stem and node i is block i
     shortcut  what aligns different shapes: "project" (1×1 convolution) or "pad" (zeros for the missing channels)
+    options   what else the join takes (a mapping; kept complete and sorted): the `bias` of a gate, which may be "auto"
     """
 
     kind: str
     source: int | None = None
     shortcut: str = "project"
+    options: Pairs | Options = ()
 
     def __post_init__(self) -> None:
-        if self.kind not in JOINS:
-            raise TopologyError(expected("skip.kind", self.kind, JOINS))
+        object.__setattr__(self, "options", _pairs(complete("skip.kind", self.kind, JOINS, self.options)))
         if self.source is not None:
             _whole("skip.source", self.source, 0, MAX_BLOCKS)
         if self.shortcut not in SHORTCUTS:
@@ -51,7 +52,7 @@ class Block:
     options: Pairs | Options = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "options", _pairs(complete("block", self.op, OPS, self.options)))
+        object.__setattr__(self, "options", _pairs(complete("block.op", self.op, OPS, self.options)))
         op = OPS[self.op]
         if self.width is not None:
             _whole("width", self.width, 1, MAX_WIDTH)
@@ -71,7 +72,7 @@ class Stem:
     options: Pairs | Options = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "options", _pairs(complete("stem", self.op, STEMS, self.options)))
+        object.__setattr__(self, "options", _pairs(complete("stem.op", self.op, STEMS, self.options)))
         if STEMS[self.op].fixed_width:
             if self.width is not None:
                 raise TopologyError(f"stem {self.op} has no width of its own, but got width={self.width!r}")
@@ -87,11 +88,11 @@ class Head:
     options: Pairs | Options = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "options", _pairs(complete("head", self.op, HEADS, self.options)))
+        object.__setattr__(self, "options", _pairs(complete("head.op", self.op, HEADS, self.options)))
 
 
-def options_of(part: Stem | Block | Head) -> dict[str, Scalar]:
-    """Return the complete options of a stem, a block or a head as a dict."""
+def options_of(part: Stem | Block | Skip | Head) -> dict[str, Scalar]:
+    """Return the complete options of a stem, a block, a skip or a head as a dict."""
     return dict(part.options)
 
 

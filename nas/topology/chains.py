@@ -11,7 +11,7 @@ from nas.topology.topology import Topology
 Image = tuple[int, int, int]
 IMAGENET: Image = (3, 224, 224)
 CIFAR: Image = (3, 32, 32)
-ADD, CONCAT, GATE = Skip("add"), Skip("concat"), Skip("gate")
+ADD, CONCAT, GATE = Skip("add"), Skip("concat"), Skip("gate", options={"bias": "auto"})
 
 # depth → op and blocks of the four stages: table 1 of He et al. 2015
 RESNETS = {

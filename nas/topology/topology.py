@@ -6,6 +6,7 @@ import functools
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +18,7 @@ from nas.topology.shapes import Wiring, infer
 from nas.topology.vocabulary import JOINS, NONE
 
 VERSION = 1
+OPEN = 2.0  # the number of gates' transformations that a deep network's signal passes at the start, in all
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Topology:
 
         Identity blocks that change no shape vanish and sources move with them; a width that an op would keep
         is written out; a shortcut that aligns nothing has no kind. Nothing else is merged: a wrong merge would
-        be a wrong result, a missed one costs a training.
+        be a wrong result, a missed one costs a training. An `auto` becomes the number that it stands for.
         """
         return self._canonical
 
@@ -74,16 +76,31 @@ class Topology:
     def _canonical(self) -> Topology:
         place = list(itertools.accumulate((not wire.vanishes for wire in self.wiring.wires), initial=0))
         blocks = []
-        for block, wire in zip(self.blocks, self.wiring.wires, strict=True):
+        for block, wire in zip(self.settled, self.wiring.wires, strict=True):
             if wire.vanishes:
                 continue
             skip = block.skip
             if skip is not None and wire.source is not None and wire.align is not None:
                 source = None if wire.short else place[wire.source]
-                skip = Skip(skip.kind, source, "pad" if wire.align.project == "pad" else "project")
+                skip = replace(skip, source=source, shortcut="pad" if wire.align.project == "pad" else "project")
             plain = block.width == wire.transformed.width and block.skip == skip
             blocks.append(block if plain else replace(block, width=wire.transformed.width, skip=skip))
         return self if tuple(blocks) == self.blocks else replace(self, blocks=tuple(blocks))
+
+    @functools.cached_property
+    def settled(self) -> tuple[Block, ...]:
+        """The blocks with a number in the place of every `auto`."""
+        return tuple(map(self.settle, self.blocks))
+
+    def settle(self, block: Block) -> Block:
+        """Return the block with the number that a gate's `bias: auto` stands for in this topology (`auto_bias`)."""
+        if block.skip is None or options_of(block.skip).get("bias") != "auto":
+            return block
+        return replace(block, skip=replace(block.skip, options=options_of(block.skip) | {"bias": self._auto_bias}))
+
+    @functools.cached_property
+    def _auto_bias(self) -> float:
+        return auto_bias(sum(block.skip is not None and "bias" in options_of(block.skip) for block in self.blocks))
 
     def describe(self) -> str:
         """Return one readable line: runs of blocks, with one mark for each block (`· + & ~ ×`, a long one `&@3`)."""
@@ -135,6 +152,16 @@ class Topology:
         )
 
 
+def auto_bias(gates: int) -> float:
+    """Return the bias at which the gates of a network start where it says `auto`.
+
+    A signal passes a gate's bypass with the factor 1 − T, T = sigmoid(bias). The bias is −2, which Srivastava et al.
+    2015 use for 10 layers, as long as the sum of T over all gates is at most OPEN; deeper networks start with less:
+    −3.1 for 50 layers, −3.9 for 100. Rounded to a tenth.
+    """
+    return min(-2.0, round(-math.log(gates / OPEN - 1), 1)) if gates > 2 * OPEN else -2.0
+
+
 def _check_ends(input: object, outputs: object) -> None:
     if not isinstance(input, tuple | list) or not 1 <= len(input) <= 3 or len(input) == 2:
         raise TopologyError(f"input must be (C, H, W), (T,) or (D,), but got {input!r}"[:200])
@@ -168,12 +195,16 @@ def _part(part: Stem | Block | Head) -> dict[str, Any]:
         if part.stride != 1:
             data["stride"] = part.stride
         if part.skip is not None:
-            data["skip"] = {"kind": part.skip.kind}
-            if part.skip.source is not None:
-                data["skip"]["source"] = part.skip.source
-            if part.skip.shortcut != "project":
-                data["skip"]["shortcut"] = part.skip.shortcut
+            data["skip"] = _skip(part.skip)
     return data | options_of(part)
+
+
+def _skip(skip: Skip) -> dict[str, Any]:
+    """Return a skip as plain data, without what is the default: a key stays the same when an option is added."""
+    known, default = JOINS[skip.kind].options, Skip(skip.kind)
+    said = {"source": skip.source, "shortcut": skip.shortcut} | options_of(skip)
+    usual = {"source": default.source, "shortcut": default.shortcut} | {key: row.default for key, row in known.items()}
+    return {"kind": skip.kind} | {key: value for key, value in said.items() if value != usual[key]}
 
 
 def _mapping(what: str, data: object, allowed: tuple[str, ...] | None = None) -> dict[str, Any]:
@@ -190,5 +221,6 @@ def _read_block(data: object) -> Block:
     part = _mapping("a block", data)
     skip = part.pop("skip", None)
     if skip is not None:
-        skip = Skip(**({"kind": None} | _mapping("skip", skip, ("kind", "source", "shortcut"))))
+        said = _mapping("skip", skip)
+        skip = Skip(said.pop("kind", None), said.pop("source", None), said.pop("shortcut", "project"), said)
     return Block(part.pop("op", None), part.pop("width", None), part.pop("stride", 1), skip, part)

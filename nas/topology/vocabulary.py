@@ -24,6 +24,7 @@ OPS_FOLDER = Path(__file__).parents[1] / "network" / "ops"
 class Option:
     """One option of an op: its default (which fixes the type), and the bounds or the choices of its value.
 
+    words          words that may stand for a number
     odd            the value must be odd
     divides_width  the value must divide the width of F(x): heads, or a bottleneck's expansion
     """
@@ -32,6 +33,7 @@ class Option:
     low: float = 1
     high: float = 4096
     choices: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
     odd: bool = False
     divides_width: bool = False
 
@@ -44,11 +46,14 @@ class Option:
             if value not in self.choices:
                 raise TopologyError(expected(name, value, self.choices))
             return str(value)
+        if isinstance(value, str) and value in self.words:
+            return value
         wanted = type(self.default)
         if type(value) is int and wanted is float:
             value = float(value)
         if type(value) is not wanted:
-            raise TopologyError(f"{name} must be of type {wanted.__name__}, but got {_short(value)}")
+            allowed = " or ".join((f"of type {wanted.__name__}", *self.words))
+            raise TopologyError(f"{name} must be {allowed}, but got {_short(value)}")
         if isinstance(value, bool):
             return value
         assert isinstance(value, int | float)
@@ -79,6 +84,8 @@ class Op:
     preactivated  F begins with its norm and activation, so that a projecting shortcut is a bare convolution of the
                   activated input (He et al. 2016)
     gate_kernel   a gate beside F sees through F's own kernel (Srivastava et al. 2015)
+    maps          the linear maps of the class, the one that ends F last: a language model draws them as GPT-2
+    last_norm     the norm with which the class ends; `init: zero_residual` starts it at 0
     """
 
     module: str
@@ -91,6 +98,8 @@ class Op:
     after: str | None = None
     preactivated: bool = False
     gate_kernel: bool = False
+    maps: tuple[str, ...] = ()
+    last_norm: str | None = None
 
     def __post_init__(self) -> None:
         _check_names("layout", self.layouts, LAYOUTS)
@@ -172,10 +181,12 @@ class Join:
     module       the class that joins images
     flat_module  the class that joins vectors and sequences, where it is another one
     arguments    how the class is called: a name of nas.network.blueprint.JOINS_CALLED
+    options      the options of the join
     expression   the join as Python code of f, s and dim (the dimension of the channels), for the exported file;
                  None for a join with parameters, which stays a module called with (f, s, x)
     aligns       "shape": s gets the shape of f, by a shortcut where they differ; "size": s only gets the size of f,
                  and the widths add up
+    residual     whether y is s and what F adds to it, so that F is a residual branch
     baseline     the name of the baseline that has this skip around every block
     symbol       one character that stands for the kind in a line of text
     formula      the join as a formula
@@ -196,7 +207,9 @@ class Join:
     expression: str | None = None
     flat_module: str | None = None
     arguments: str = "none"
+    options: Mapping[str, Option] = field(default_factory=dict)
     aligns: str = "shape"
+    residual: bool = False
     baseline: str | None = None
 
     def __post_init__(self) -> None:
@@ -266,13 +279,13 @@ NONE = "·"  # the symbol of a block without a skip
 KINDS = ("none", *JOINS)
 
 
-def complete(part: str, name: object, table: Mapping[str, Op | StemOp | HeadOp], options: object) -> Options:
-    """Return the options of the op `name` of a stem, block or head, with every default filled in.
+def complete(what: str, name: object, table: Mapping[str, Op | StemOp | HeadOp | Join], options: object) -> Options:
+    """Return the options of the row `name` of a table, with every default filled in.
 
-    Raises TopologyError.
+    what: the name of the key that holds the row's name, for messages. Raises TopologyError.
     """
     if not isinstance(name, str) or name not in table:
-        raise TopologyError(expected(f"{part}.op", name, table))
+        raise TopologyError(expected(what, name, table))
     known = table[name].options
     given = dict(options) if isinstance(options, Mapping | tuple) else None
     if given is None:

@@ -115,7 +115,7 @@ class Evaluator:
         splits = self.data, self.validation
         try:
             torch.manual_seed(seed)
-            result.network = build(topology).to(self.device)
+            result.network = build(topology, init=self.recipe.init).to(self.device)
             for record in train(result.network, *splits, self.task, self.recipe, seed=seed, graph=graph):
                 result.curve.append(record)
                 result.measured = self._measure(result.curve, before, graph)

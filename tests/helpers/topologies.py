@@ -136,7 +136,8 @@ def _skip(rng: random.Random, number: int) -> Skip | None:
     if rng.random() < 0.25:
         return None
     source = rng.randrange(number) if rng.random() < 0.5 else None
-    return Skip(rng.choice([*JOINS]), source, rng.choice(SHORTCUTS))
+    kind = rng.choice([*JOINS])
+    return Skip(kind, source, rng.choice(SHORTCUTS), _options(rng, JOINS[kind].options))
 
 
 def _options(rng: random.Random, known: Mapping[str, Option]) -> dict[str, Any]:
@@ -153,5 +154,5 @@ def _options(rng: random.Random, known: Mapping[str, Option]) -> dict[str, Any]:
             values = [n for n in SMALL_VALUES.get(key, (1, 2, 3, 4, 5)) if option.low <= n <= option.high]
             options[key] = rng.choice([n for n in values if n % 2 or not option.odd])
         else:
-            options[key] = rng.choice([option.default, 1e-6])
+            options[key] = rng.choice([option.default, 1e-6, *option.words])
     return options

@@ -1,6 +1,7 @@
 """Every topology that validates builds, and torch sees the shapes that were inferred."""
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -72,17 +73,18 @@ def test_equal_keys_are_equal_functions(rng: random.Random, disguise: random.Ran
 
 
 def disguised(topology: Topology, rng: random.Random) -> Topology:
-    """The same function written differently: identity blocks in between, shortcuts named that nothing needs."""
+    """The same function written differently: identity blocks in between, shortcuts named that nothing needs, `auto` in numbers."""
     blocks: list[Block] = []
     place = [0]  # the new number of each node
-    for block, wire in zip(topology.blocks, topology.wiring.wires, strict=True):
+    for block, wire in zip(rng.choice((topology.blocks, topology.settled)), topology.wiring.wires, strict=True):
         while rng.random() < 0.3:
             blocks.append(Block("identity"))
         skip = block.skip
         if skip is not None and wire.source is not None and wire.align is not None:
             source = place[wire.source] if not wire.short else rng.randrange(place[-1], len(blocks) + 1)
             free = wire.align.project is None
-            skip = Skip(skip.kind, source, rng.choice(("project", "pad")) if free else skip.shortcut)
+            shortcut = rng.choice(("project", "pad")) if free else skip.shortcut
+            skip = replace(skip, source=source, shortcut=shortcut)
         width = None if block.width == wire.input.width else block.width
         blocks.append(Block(block.op, width, block.stride, skip, block.options))
         place.append(len(blocks))

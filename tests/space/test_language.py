@@ -167,6 +167,17 @@ def test_the_resolved_space_is_plain_data_that_reads_back(tmp_path: Path) -> Non
             ":11: skips.concat.growth: must be a number of channels (12) or a share of the width",
         ),
         (
+            "concat: {growth: 0.5}",
+            "gate: {bias: [-2, warm]}",
+            ":11: skips.gate.bias[2]: gate.bias must be of type float or auto, but got 'warm'",
+        ),
+        ("concat: {growth: 0.5}", "gate: {bias: -99}", ":11: skips.gate.bias: -30 <= gate.bias <= 30 must hold"),
+        (
+            "concat: {growth: 0.5}",
+            "add: {bias: -2}",
+            ":11: skips.add.bias: is unknown here: it must be one of shortcut",
+        ),
+        (
             "2M",
             "2X",
             ":12: limits.params: must be a number such as 500000, 1.5k, 2M or 3G (units: k, K, M, G, T), but got ",

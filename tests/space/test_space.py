@@ -21,7 +21,8 @@ from nas.space.chain import Chain
 from nas.space.decisions import Choice, Range, explore
 from nas.space.language import Definition
 from nas.topology import Topology, references
-from nas.topology.block import Block, Head, Skip, Stem
+from nas.topology.block import Block, Head, Skip, Stem, options_of
+from nas.topology.topology import auto_bias
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 NONE, ADD = {"kinds": "none"}, {"kinds": ["none", "add"]}
@@ -66,6 +67,7 @@ def skips(draw: st.DrawFn) -> dict[str, Any]:
         "kinds": draw(some(kinds, 3)),
         "add": {"shortcut": draw(some(["project", "pad"]))},
         "concat": {"growth": draw(some([0.5, 3, 0.25, 0.3]))},
+        "gate": {"bias": draw(some(["auto", -2, -3.5, 1e-3]))},
         "long": {
             "join": draw(some(["add", "mul"] if same_shape else ["add", "concat", "gate"])),
             "reach": draw(st.sampled_from([nearest, [nearest, nearest + 1], [2, None]])),
@@ -291,6 +293,25 @@ def test_a_long_concat_keeps_the_width_of_f_unless_told_otherwise() -> None:
     assert [b.width for b in only(space(stage, skips=skips))] == [10, 5]
 
 
+def test_the_bias_of_gates_is_chosen_and_an_automatic_one_follows_the_depth() -> None:
+    stage = {"blocks": [2, 30], "op": "conv", "width": 4}
+    chosen = space(stage, skips={"kinds": "gate", "gate": {"bias": ["auto", -4]}})
+    params = {f"block{n:02}.gate.bias": "auto" for n in range(1, 31)}
+    deep = chosen.sample(optuna.trial.FixedTrial({"stage1.blocks": 30} | params))
+    assert {options_of(block.skip)["bias"] for block in deep.blocks} == {"auto"}
+    assert {options_of(block.skip)["bias"] for block in deep.settled} == {auto_bias(30)} != {-2.0}
+    assert chosen.encode(deep) == {"stage1.blocks": 30} | params
+    short = chosen.sample(
+        optuna.trial.FixedTrial({"stage1.blocks": 2, "block01.gate.bias": "auto", "block02.gate.bias": -4.0})
+    )
+    assert [options_of(block.skip)["bias"] for block in short.settled] == [-2.0, -4.0]
+    assert chosen.size() == 2**2 + 2**30
+    assert chosen.encode(short.canonical()) == chosen.encode(
+        short
+    )  # written out, −2 is the automatic bias of two gates
+    assert options_of(chosen.baseline("highway").blocks[0].skip) == {"bias": "auto"}
+
+
 def test_an_op_that_keeps_the_width_ignores_width_and_growth() -> None:
     blocks = only(space({"blocks": 1, "op": "maxpool", "width": 10}, skips={"kinds": "concat"}))
     assert blocks == (Block("maxpool", skip=Skip("concat")),)
@@ -306,7 +327,7 @@ def test_an_entry_may_settle_its_own_skip() -> None:
     assert [(b.op, b.skip) for topology in searched.enumerate() for b in topology.blocks] == [
         ("identity", None),
         ("basic", Skip("add")),
-        ("basic", Skip("gate")),
+        ("basic", Skip("gate", options={"bias": "auto"})),
     ]
 
 

@@ -39,6 +39,7 @@ OPS = {
             "expansion": {"default": 6, "high": 16},
             "activation": {"default": "relu", "choices": ("relu", "relu6")},
         },
+        "last_norm": "project.1",
     },
     "convnext": {
         "module": "ConvNeXt",
@@ -81,8 +82,8 @@ class DoubleConv(nn.Module):
 class UpConv(nn.Module):
     """F(x) = x at `scale` times the resolution: a transposed convolution, or interpolation and a 1×1 convolution.
 
-    The up-convolution of U-Net (Ronneberger et al. 2015, arXiv:1505.04597). An interpolation that keeps the
-    width has no parameters.
+    The up-convolution of U-Net (Ronneberger et al. 2015, arXiv:1505.04597), which starts at N(0, 2 / inputs of an
+    output). An interpolation that keeps the width has no parameters.
     """
 
     def __init__(self, in_width: int, width: int, scale: int = 2, up: str = "transposed") -> None:
@@ -90,6 +91,8 @@ class UpConv(nn.Module):
         self.up: nn.Module
         if up == "transposed":
             self.up = nn.ConvTranspose2d(in_width, width, scale, stride=scale)
+            nn.init.normal_(self.up.weight, std=(2 / in_width) ** 0.5)
+            nn.init.zeros_(self.up.bias)
         else:
             corners = True if up == "bilinear" else None
             self.up = nn.Upsample(scale_factor=scale, mode=up, align_corners=corners)
@@ -141,7 +144,10 @@ class MBConv(nn.Module):
 
 
 class ConvNeXt(nn.Module):
-    """F(x) = γ · (W₂ GELU(W₁ LN(depthwise k×k(x)))), W₁ expansion times wide (Liu et al. 2022, arXiv:2201.03545)."""
+    """F(x) = γ · (W₂ GELU(W₁ LN(depthwise k×k(x)))), W₁ expansion times wide (Liu et al. 2022, arXiv:2201.03545).
+
+    Weights start at N(0, 0.02²), and γ at 1e-6.
+    """
 
     def __init__(self, in_width: int, width: int, stride: int = 1, kernel: int = 7, expansion: int = 4) -> None:
         super().__init__()
@@ -150,6 +156,9 @@ class ConvNeXt(nn.Module):
         self.expand = nn.Linear(in_width, expansion * width)
         self.project = nn.Linear(expansion * width, width)
         self.scale = nn.Parameter(torch.full((width,), 1e-6))
+        for layer in (self.depthwise, self.expand, self.project):
+            nn.init.normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.depthwise(x).permute(0, 2, 3, 1)  # (B, H/stride, W/stride, in_width)

@@ -50,6 +50,7 @@ class NormClassify(nn.Module):
         super().__init__()
         self.norm = nn.BatchNorm2d(width)
         self.linear = nn.Linear(width, outputs)
+        nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.norm(x), inplace=True)
@@ -70,12 +71,14 @@ class Conv1x1(nn.Module):
 
 
 class ClassToken(nn.Module):
-    """W · LN(x)[0] + b: the class token of ViT (Dosovitskiy et al. 2021, arXiv:2010.11929)."""
+    """W · LN(x)[0] + b: the class token of ViT (Dosovitskiy et al. 2021, arXiv:2010.11929); W and b start at 0."""
 
     def __init__(self, width: int, outputs: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, eps)
         self.linear = nn.Linear(width, outputs)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(self.norm(x[:, 0]))  # (B, outputs)
@@ -93,6 +96,7 @@ class LanguageModel(nn.Module):
         self.fit: nn.Module = nn.Identity()
         if width != embedding:
             self.fit = nn.Linear(width, embedding, bias=False)
+            nn.init.normal_(self.fit.weight, std=0.02)
         self.decoder = nn.Linear(embedding, outputs, bias=False)
 
     def tie(self, weight: Tensor) -> None:

@@ -4,11 +4,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 OPS = {
-    "basic": {"module": "Basic", "after": "relu"},
+    "basic": {"module": "Basic", "after": "relu", "last_norm": "norm2"},
     "bottleneck": {
         "module": "Bottleneck",
         "options": {"expansion": {"default": 4, "high": 64, "divides_width": True}},
         "after": "relu",
+        "last_norm": "norm3",
     },
     "preact": {"module": "PreAct", "preactivated": True},
     "preact_bottleneck": {

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 JOINS = {  # the hues follow Okabe and Ito 2008, which stay apart for every common colour blindness
     "add": {
         "module": "Add",
+        "residual": True,
         "expression": "{f} + {s}",
         "baseline": "resnet",
         "symbol": "+",
@@ -35,6 +36,7 @@ JOINS = {  # the hues follow Okabe and Ito 2008, which stay apart for every comm
         "module": "Gate",
         "flat_module": "LinearGate",
         "arguments": "gate",
+        "options": {"bias": {"default": -2.0, "low": -30, "high": 30, "words": ("auto",)}},
         "baseline": "highway",
         "symbol": "~",
         "formula": "T·F(x) + (1−T)·s",
@@ -129,15 +131,16 @@ class Mul(nn.Module):
 
 
 class Gate(nn.Module):
-    """T·f + (1 − T)·s, T = sigmoid(conv(x) + b), b = −2 at the start: the bypass is open (Srivastava et al. 2015).
+    """T·f + (1 − T)·s, T = sigmoid(conv(x) + b) at the resolution of f (Srivastava et al. 2015, arXiv:1505.00387).
 
-    x is the block's input; its T has the resolution of f (arXiv:1505.00387).
+    x is the block's input. At the start T = sigmoid(bias) for every x: a bias below 0 opens the bypass.
     """
 
-    def __init__(self, in_width: int, width: int, kernel: int = 1, stride: int = 1) -> None:
+    def __init__(self, in_width: int, width: int, kernel: int = 1, stride: int = 1, bias: float = -2.0) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_width, width, kernel, stride, padding=kernel // 2)
-        nn.init.constant_(self.conv.bias, -2.0)  # type: ignore[arg-type]
+        nn.init.zeros_(self.conv.weight)
+        nn.init.constant_(self.conv.bias, bias)  # type: ignore[arg-type]
 
     def forward(self, f: Tensor, s: Tensor, x: Tensor) -> Tensor:
         gate = torch.sigmoid(self.conv(x))  # (B, width, H/stride, W/stride)
@@ -147,12 +150,16 @@ class Gate(nn.Module):
 
 
 class LinearGate(nn.Module):
-    """T·f + (1 − T)·s, T = sigmoid(Wx + b), b = −2 at the start (Srivastava et al. 2015, arXiv:1505.00387)."""
+    """T·f + (1 − T)·s, T = sigmoid(Wx + b) (Srivastava et al. 2015, arXiv:1505.00387).
 
-    def __init__(self, in_width: int, width: int) -> None:
+    At the start T = sigmoid(bias) for every x: a bias below 0 opens the bypass.
+    """
+
+    def __init__(self, in_width: int, width: int, bias: float = -2.0) -> None:
         super().__init__()
         self.linear = nn.Linear(in_width, width)
-        nn.init.constant_(self.linear.bias, -2.0)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.constant_(self.linear.bias, bias)
 
     def forward(self, f: Tensor, s: Tensor, x: Tensor) -> Tensor:
         gate = torch.sigmoid(self.linear(x))

@@ -64,6 +64,8 @@ class Patch(nn.Module):
     def __init__(self, in_width: int, width: int, patch: int, tokens: int, class_token: bool = True) -> None:
         super().__init__()
         self.projection = nn.Conv2d(in_width, width, patch, patch)
+        nn.init.normal_(self.projection.weight, std=(in_width * patch**2) ** -0.5)
+        nn.init.zeros_(self.projection.bias)  # type: ignore[arg-type]
         token = nn.Parameter(torch.zeros(1, 1, width)) if class_token else None
         self.class_token = token
         self.position = nn.Parameter(torch.empty(1, tokens, width).normal_(std=0.02))
@@ -81,6 +83,7 @@ class Token(nn.Module):
     def __init__(self, vocabulary: int, width: int, context: int) -> None:
         super().__init__()
         self.token = nn.Embedding(vocabulary, width)
+        nn.init.normal_(self.token.weight, std=0.02)
         self.position = nn.Parameter(torch.empty(context, width).normal_(std=0.02))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -94,6 +97,8 @@ class LinearStem(nn.Module):
         super().__init__()
         self.linear = nn.Linear(in_width, width)
         self.activation = torch.tanh if activation == "tanh" else torch.relu
+        nn.init.kaiming_normal_(self.linear.weight, nonlinearity=activation)
+        nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.activation(self.linear(x.flatten(1)))  # (B, width)

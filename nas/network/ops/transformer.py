@@ -7,6 +7,7 @@ OPS = {
     "attention": {
         "module": "Attention",
         "layouts": ("sequence",),
+        "maps": ("qkv", "out"),
         "options": {
             "heads": {"default": 4, "high": 256, "divides_width": True},
             "causal": {"default": False},
@@ -18,6 +19,7 @@ OPS = {
     "feed_forward": {
         "module": "FeedForward",
         "layouts": ("sequence",),
+        "maps": ("expand", "project"),
         "options": {
             "expansion": {"default": 4, "high": 64},
             "activation": {"default": "gelu", "choices": ("gelu", "gelu_tanh", "relu")},
@@ -32,7 +34,8 @@ OPS = {
 class Attention(nn.Module):
     """F(x) = softmax(QKᵀ/√d) V · W_out, (Q, K, V) = LN(x) · W_qkv, split over the heads.
 
-    Pre-norm (Xiong et al. 2020, arXiv:2002.04745); with norm=False the norm follows the join instead.
+    Pre-norm (Xiong et al. 2020, arXiv:2002.04745); with norm=False the norm follows the join instead. It starts as
+    torch's MultiheadAttention.
     """
 
     def __init__(
@@ -49,6 +52,9 @@ class Attention(nn.Module):
         self.norm = nn.LayerNorm(in_width, eps) if norm else nn.Identity()
         self.qkv = nn.Linear(in_width, 3 * width)
         self.out = nn.Linear(width, width)
+        nn.init.xavier_uniform_(self.qkv.weight)
+        nn.init.zeros_(self.qkv.bias)
+        nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.qkv(self.norm(x)).unflatten(-1, (3, self.heads, -1))  # (B, T, 3, heads, width/heads)
@@ -58,7 +64,10 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """F(x) = W₂ a(W₁ LN(x)), W₁ expansion times wide; with norm=False the norm follows the join instead."""
+    """F(x) = W₂ a(W₁ LN(x)), W₁ expansion times wide; with norm=False the norm follows the join instead.
+
+    It starts as ViT's, by Glorot & Bengio 2010.
+    """
 
     def __init__(
         self,
@@ -76,6 +85,9 @@ class FeedForward(nn.Module):
         if activation == "relu":
             self.activation = nn.ReLU(inplace=True)
         self.project = nn.Linear(expansion * width, width)
+        for linear in (self.expand, self.project):
+            nn.init.xavier_uniform_(linear.weight)
+            nn.init.zeros_(linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.project(self.activation(self.expand(self.norm(x))))  # (B, T, width)
