@@ -64,10 +64,10 @@ def _of_join(kind: str, join: Join) -> type[Section]:
     An option that may be `auto` is so unless the file says otherwise.
     """
     base = WideningJoin if join.widens else AligningJoin
-    fields: dict[str, Any] = {
-        name: (Choices[_value(f"{kind}.{name}", option)], ("auto" if "auto" in option.words else option.default,))
-        for name, option in join.options.items()
-    }
+    fields: dict[str, Any] = {}
+    for name, option in join.options.items():
+        default = "auto" if "auto" in option.words else option.default
+        fields[name] = (Choices[_value(f"{kind}.{name}", option)], (default,))  # type: ignore[misc]
     return create_model(f"_{kind.title()}", __base__=base, __module__=__name__, **fields)
 
 

@@ -86,10 +86,8 @@ def same_start(key: str, ours: Tensor, theirs: Tensor, zero: float = 0.0) -> Non
     if ours.unique().numel() == 1:
         assert (ours - theirs).abs().max() <= SIGMAS * zero, key
         return
-    n, sigma = ours.numel(), float(theirs.std())
-    assert abs(float(ours.std()) / sigma - 1) <= SIGMAS * n**-0.5, (
-        f"{key}: σ {float(ours.std()):.4g} beside {sigma:.4g}"
-    )
+    n, sigma, mine = ours.numel(), float(theirs.std()), float(ours.std())
+    assert abs(mine / sigma - 1) <= SIGMAS * n**-0.5, f"{key}: σ {mine:.4g} beside {sigma:.4g}"
     assert abs(float(ours.mean() - theirs.mean())) <= SIGMAS * sigma * (2 / n) ** 0.5, key
 
 

@@ -73,7 +73,7 @@ def test_equal_keys_are_equal_functions(rng: random.Random, disguise: random.Ran
 
 
 def disguised(topology: Topology, rng: random.Random) -> Topology:
-    """The same function written differently: identity blocks in between, shortcuts named that nothing needs, `auto` in numbers."""
+    """The same function written differently: more identity blocks, shortcuts that nothing needs, numbers for `auto`."""
     blocks: list[Block] = []
     place = [0]  # the new number of each node
     for block, wire in zip(rng.choice((topology.blocks, topology.settled)), topology.wiring.wires, strict=True):

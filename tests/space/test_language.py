@@ -175,7 +175,7 @@ def test_the_resolved_space_is_plain_data_that_reads_back(tmp_path: Path) -> Non
         (
             "concat: {growth: 0.5}",
             "add: {bias: -2}",
-            ":11: skips.add.bias: is unknown here: it must be one of shortcut",
+            ":11: skips.add.bias: is unknown here: it must be",
         ),
         (
             "2M",

@@ -306,9 +306,7 @@ def test_the_bias_of_gates_is_chosen_and_an_automatic_one_follows_the_depth() ->
     )
     assert [options_of(block.skip)["bias"] for block in short.settled] == [-2.0, -4.0]
     assert chosen.size() == 2**2 + 2**30
-    assert chosen.encode(short.canonical()) == chosen.encode(
-        short
-    )  # written out, −2 is the automatic bias of two gates
+    assert chosen.encode(short.canonical()) == chosen.encode(short)
     assert options_of(chosen.baseline("highway").blocks[0].skip) == {"bias": "auto"}
 
 

@@ -92,7 +92,7 @@ class UpConv(nn.Module):
         if up == "transposed":
             self.up = nn.ConvTranspose2d(in_width, width, scale, stride=scale)
             nn.init.normal_(self.up.weight, std=(2 / in_width) ** 0.5)
-            nn.init.zeros_(self.up.bias)
+            nn.init.zeros_(self.up.bias)  # type: ignore[arg-type]
         else:
             corners = True if up == "bilinear" else None
             self.up = nn.Upsample(scale_factor=scale, mode=up, align_corners=corners)

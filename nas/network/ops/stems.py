@@ -97,7 +97,7 @@ class LinearStem(nn.Module):
         super().__init__()
         self.linear = nn.Linear(in_width, width)
         self.activation = torch.tanh if activation == "tanh" else torch.relu
-        nn.init.kaiming_normal_(self.linear.weight, nonlinearity=activation)
+        nn.init.kaiming_normal_(self.linear.weight, nonlinearity=activation)  # type: ignore[arg-type]
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
