@@ -73,10 +73,14 @@ class OverLimits(CandidateError):
     reason = "over the limits"
 
 
-def expected(what: str, got: object, allowed: Iterable[str]) -> str:
-    """Return «what must be one of a, b, c, but got 'x' (did you mean 'a'?)»: the rule first, then the value."""
+def expected(what: str, got: object, allowed: Iterable[str], words: Iterable[str] | None = None) -> str:
+    """Return «what must be one of a, b, c, but got 'x' (did you mean 'a'?)»: the rule first, then the value.
+
+    The closest is looked for in `words` if they are given, because what is allowed may be longer: a form with options.
+    """
     allowed = list(allowed)
     shown = repr(got) if len(repr(got)) <= 80 else repr(got)[:77] + "..."
-    close = difflib.get_close_matches(got, allowed, n=1) if isinstance(got, str) and len(got) <= 80 else []
+    near = list(words or allowed)
+    close = difflib.get_close_matches(got, near, n=1) if isinstance(got, str) and len(got) <= 80 else []
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return f"{what} must be one of {', '.join(allowed)}, but got {shown}{hint}"

@@ -1,6 +1,7 @@
 """The registry of tasks: `TASKS` merges the dicts of all files in nas/tasks/families, `get` makes a task by its name.
 
 digits                          a name
+fashion_mnist?train=4000        a name and its options
 csv:house.csv?target=price      a family: the path that it reads, and its options
 my_tasks.py:spirals             a function that returns a Task; so is package.module:function
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -53,35 +55,42 @@ def get(name: str) -> Task:
 
     Raises TaskError if there is no such task (with the closest name) or if its data is not valid.
     """
-    word, colon, rest = name.partition(":")
+    word = re.split("[:?]", name, maxsplit=1)[0]
     if word in TASKS:
-        takes_path = bool(_parameters(word))
-        return _of_path(word, rest) if takes_path or colon else TASKS[word]()
-    if colon:
+        return _make(word, name)
+    if ":" in name:
         return function.make_task(name)
-    raise TaskError(expected("task", name, (*map(usage, TASKS), "FILE.py:FUNCTION")))
+    raise TaskError(expected("task", name, (*map(usage, TASKS), "FILE.py:FUNCTION"), TASKS))
 
 
 def usage(word: str) -> str:
     """Return the form in which the task `word` is written: `digits`, or `csv:PATH?target=…&kind=…`."""
-    path, *options = _parameters(word) or ("",)
+    path, options = _parameters(word)
     query = "&".join(f"{option}=…" for option in options)
     return word + (f":{path.upper()}" if path else "") + (f"?{query}" if query else "")
 
 
-def _parameters(word: str) -> tuple[str, ...]:
-    """Return the parameters of the function that makes the task: the path, then the options; () for a mere name."""
-    return tuple(inspect.signature(TASKS[word]).parameters)
+def _parameters(word: str) -> tuple[str, list[str]]:
+    """Return what the function that makes the task takes: a path ("" for none), and options, which have defaults."""
+    given = inspect.signature(TASKS[word]).parameters.values()
+    path = next((parameter.name for parameter in given if parameter.default is parameter.empty), "")
+    return path, [parameter.name for parameter in given if parameter.default is not parameter.empty]
 
 
-def _of_path(word: str, rest: str) -> Task:
-    """Return the task of family `word` for `rest`, PATH?option=value&…; its name holds the absolute path."""
-    known = _parameters(word)
-    path, _, query = rest.partition("?")
-    pairs = [pair.partition("=")[::2] for pair in query.split("&") if pair]
-    given = {option: unquote(value) for option, value in pairs}
-    if not known or not path or not given.keys() <= set(known[1:]) or len(given) < len(pairs):
-        raise TaskError(f"task {word} must be written {usage(word)}, but got {f'{word}:{rest}'.rstrip(':')!r}")
-    place = Path(path).expanduser().absolute()
-    name = f"{word}:{place}" + (f"?{query}" if query else "")
-    return replace(TASKS[word](place, **given), name=name)
+def _make(word: str, name: str) -> Task:
+    """Return the task that `name` describes, WORD?option=value&… or, in a family, WORD:PATH?option=value&….
+
+    In the name of the task the path is absolute and the options have the order of the function, so that one task has
+    one name. Raises TaskError if the path is missing, or if an option is unknown or given twice.
+    """
+    path, options = _parameters(word)
+    place, _, query = name.removeprefix(word).partition("?")
+    pairs = [pair.partition("=") for pair in query.split("&") if pair]
+    given = {option: unquote(value) for option, _, value in pairs}
+    no_place = len(place) < 2 if path else bool(place)
+    if no_place or not given.keys() <= set(options) or len(given) < len(pairs):
+        raise TaskError(f"task {word} must be written {usage(word)}, but got {name!r}")
+    arguments = [Path(place[1:]).expanduser().absolute()] if path else []
+    query = "&".join("".join(pair) for pair in sorted(pairs, key=lambda pair: options.index(pair[0])))
+    full = ":".join([word, *map(str, arguments)]) + (f"?{query}" if query else "")
+    return replace(TASKS[word](*arguments, **given), name=full)

@@ -24,11 +24,7 @@ def pattern_for(samples: int) -> tuple[str, ...]:
 
 def assign_in_turn(labels: Array, pattern: Sequence[str]) -> Array:
     """Assign the samples of each class, in the order of the data, to the splits of `pattern` in turn (stratified)."""
-    turn = np.empty(len(labels), dtype=int)
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        turn[rows] = np.arange(len(rows)) % len(pattern)
-    return np.array(pattern)[turn]
+    return np.asarray(np.array(pattern)[_places(labels) % len(pattern)])
 
 
 def assign_shuffled(labels: Array) -> Array:
@@ -45,10 +41,39 @@ def assign_by_hash(names: Sequence[str]) -> Array:
     return np.array([TENTHS[place % len(TENTHS)] for place in places])
 
 
+def subset(labels: Array, assignment: Array, train: int, validation: int) -> Array:
+    """Return the assignment with fewer samples of train and validation, stratified; the others are in no split: "".
+
+    The samples of each split have one order, in which every class advances by its share, in the order of the data. The
+    subset is its beginning, so that a smaller subset is a part of a larger one. Where validation has too few samples,
+    the last ones in the order of train are added to it, and train must not need them.
+    """
+    own = {name: _by_share(labels, np.flatnonzero(assignment == name)) for name in ("train", "validation")}
+    chosen = np.where(assignment == "test", assignment, "")
+    chosen[own["train"][:train]] = "train"
+    chosen[np.concatenate((own["validation"], own["train"][::-1]))[:validation]] = "validation"
+    return chosen
+
+
 def divide(inputs: Array, targets: Array, assignment: Array) -> Splits:
     """Return the rows that are assigned to each split."""
     rows = {name: assignment == name for name in ("train", "validation", "test")}
     return Splits(**{name: Split(inputs[mask], targets[mask]) for name, mask in rows.items()})
+
+
+def _places(labels: Array) -> Array:
+    """Return the place of every sample among those of its class, in the order of the data: 0, 1, …"""
+    places = np.empty(len(labels), dtype=int)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        places[rows] = np.arange(len(rows))
+    return places
+
+
+def _by_share(labels: Array, rows: Array) -> Array:
+    """Return the rows in an order of which every beginning holds about the same share of each class."""
+    _, label, counts = np.unique(labels[rows], return_inverse=True, return_counts=True)
+    return rows[np.lexsort((label, (_places(label) + 0.5) / counts[label]))]
 
 
 def _mixed(count: int) -> Array:

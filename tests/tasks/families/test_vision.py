@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import pickle
 from collections.abc import Callable
@@ -14,6 +15,9 @@ from torchvision.datasets import CIFAR10, CIFAR100, SVHN
 
 from nas import tasks
 from nas.errors import TaskError
+from nas.space import SearchSpace
+from nas.tasks import Split, Splits
+from nas.tasks.families import vision
 
 RANDOM = np.random.default_rng(0)
 
@@ -70,16 +74,20 @@ def write_svhn(folder: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 def write_fashion_mnist(folder: Path, patch: pytest.MonkeyPatch) -> None:
-    """The IDX format: magic number, sizes, bytes."""
-    folder = folder / "FashionMNIST" / "raw"
+    write_idx(folder / "FashionMNIST" / "raw")
+
+
+def write_idx(folder: Path, ending: str = "") -> None:
+    """Fashion-MNIST's four files in the IDX format: magic number, sizes, bytes."""
     folder.mkdir(parents=True)
     for name, count in (("train", 1000), ("t10k", 200)):
         images = b"\0\0\x08\x03" + np.array([count, 28, 28], ">i4").tobytes() + pixels(count, 28, 28).tobytes()
         labels = (
             b"\0\0\x08\x01" + np.array([count], ">i4").tobytes() + (np.arange(count) % 10).astype(np.uint8).tobytes()
         )
-        (folder / f"{name}-images-idx3-ubyte").write_bytes(images)
-        (folder / f"{name}-labels-idx1-ubyte").write_bytes(labels)
+        for what, content in (("images-idx3", images), ("labels-idx1", labels)):
+            path = folder / f"{name}-{what}-ubyte{ending}"
+            path.write_bytes(gzip.compress(content) if ending else content)
 
 
 WRITERS: dict[str, Callable[[Path, pytest.MonkeyPatch], None]] = {
@@ -88,6 +96,12 @@ WRITERS: dict[str, Callable[[Path, pytest.MonkeyPatch], None]] = {
     "svhn": write_svhn,
     "fashion_mnist": write_fashion_mnist,
 }
+
+
+@pytest.fixture(autouse=True)
+def without_debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the package of Debian, which a machine may have installed or not."""
+    monkeypatch.setattr(vision, "DEBIAN", tmp_path / "debian")
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -128,3 +142,156 @@ def test_without_the_files_one_line_says_where_to_put_them(
 
 def test_what_is_mirrored_must_mean_the_same() -> None:
     assert tasks.get("cifar10").recipe.flip and not tasks.get("svhn").recipe.flip
+
+
+# ------------------------------------------------------------------------------------------ Fashion-MNIST from Debian
+
+
+def same(left: Splits, right: Splits) -> bool:
+    pairs = [(getattr(left, name), getattr(right, name)) for name in ("train", "validation", "test")]
+    return all(np.array_equal(a.inputs, b.inputs) and np.array_equal(a.targets, b.targets) for a, b in pairs)
+
+
+def test_gzipped_files_are_read_as_the_plain_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAS_DATA", str(tmp_path))
+    raw = tmp_path / "FashionMNIST" / "raw"
+    write_idx(raw)
+    plain = tasks.get("fashion_mnist").load()
+    for path in list(raw.iterdir()):
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    assert same(tasks.get("fashion_mnist").load(), plain)
+
+
+@pytest.mark.parametrize("there", [[], ["train-images-idx3-ubyte"]], ids=["no folder", "a file"])
+def test_debians_files_are_read_where_the_data_folder_has_not_all(
+    there: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written: neither in the data folder nor in the system's."""
+    write_idx(vision.DEBIAN, ".gz")
+    data = tmp_path / "data"
+    for name in there:
+        (data / "FashionMNIST/raw").mkdir(parents=True)
+        (data / "FashionMNIST/raw" / name).touch()
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setenv("NAS_DATA", str(data))
+    assert len(tasks.get("fashion_mnist").load().train) == 900
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_data_folder_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAS_DATA", str(tmp_path))
+    write_fashion_mnist(tmp_path, monkeypatch)
+    ours = tasks.get("fashion_mnist").load()
+    write_idx(vision.DEBIAN, ".gz")
+    assert same(tasks.get("fashion_mnist").load(), ours)
+
+
+def test_without_the_files_the_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "FashionMNIST/raw").mkdir(parents=True)
+    monkeypatch.setenv("NAS_DATA", str(tmp_path))
+    with pytest.raises(
+        TaskError, match=r"or their \.gz there, apt-get install dataset-fashion-mnist, or set NAS_DATA$"
+    ):
+        tasks.get("fashion_mnist").load()
+
+
+def test_a_file_that_is_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAS_DATA", str(tmp_path))
+    write_fashion_mnist(tmp_path, monkeypatch)
+    path = tmp_path / "FashionMNIST/raw/t10k-labels-idx1-ubyte"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x0a")
+    with pytest.raises(TaskError, match=rf"^{path} must hold labels 0 … 9, but row 199 has 10$"):
+        tasks.get("fashion_mnist").load()
+
+
+DEBIAN = vision.DEBIAN  # read here, before the fixture hides it
+
+
+@pytest.mark.skipif(not DEBIAN.is_dir(), reason="needs Debian's package dataset-fashion-mnist")
+def test_debians_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task has their mean and deviation, by which it standardises, and their counts, by which it tells bounds."""
+    monkeypatch.setattr(vision, "DEBIAN", DEBIAN)
+    monkeypatch.setenv("NAS_DATA", str(tmp_path))
+    splits = tasks.get("fashion_mnist").load()
+    assert isinstance(splits.train, Split) and isinstance(splits.test, Split)
+    assert (len(splits.train), len(splits.validation)) == vision.DATA_SETS["fashion_mnist"].counts
+    assert np.bincount(splits.train.targets).tolist() == [5400] * 10
+    assert np.bincount(splits.test.targets).tolist() == [1000] * 10
+    assert abs(splits.train.inputs.mean(dtype=float)) < 0.01 and abs(splits.train.inputs.std(dtype=float) - 1) < 0.01
+    assert not list(tmp_path.iterdir())
+
+
+# -------------------------------------------------------------------------------------------------------------- subsets
+
+
+def rows(split: object) -> list[bytes]:
+    assert isinstance(split, Split)
+    return [image.tobytes() for image in split.inputs]
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_subset(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sizes, the share of each class, the same twice, nested, without overlap; the test split is whole."""
+    WRITERS[name](tmp_path, monkeypatch)
+    monkeypatch.setenv("NAS_DATA", str(tmp_path))
+    whole, classes = tasks.get(name).load(), tasks.get(name).outputs
+    options = {"train=400": (400, 100), "train=200": (200, 100), "train=200&validation=300": (200, 300)}
+    if classes == 10:
+        options |= {"validation=50": (900, 50), "validation=200": (800, 200)}
+    found = {}
+    for option, sizes in options.items():
+        task = tasks.get(f"{name}?{option}")
+        assert task.name == f"{name}?{option}" and task.recipe.batch_size == min(512, sizes[0])
+        splits = found[option] = task.load()
+        assert (len(splits.train), len(splits.validation)) == sizes
+        for split in (splits.train, splits.validation):
+            assert isinstance(split, Split)
+            assert np.bincount(split.targets).tolist() == [len(split) // classes] * classes
+        assert rows(splits.test) == rows(whole.test)
+        assert set(rows(splits.train)).isdisjoint(rows(splits.validation))
+        assert set(rows(splits.train)) <= set(rows(whole.train))
+        assert same(tasks.get(f"{name}?{option}").load(), splits)
+    assert set(rows(found["train=200"].train)) < set(rows(found["train=400"].train))
+    assert rows(found["train=200&validation=300"].train) == rows(found["train=200"].train)
+    assert set(rows(found["train=200&validation=300"].validation)) > set(rows(whole.validation))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("fashion_mnist?train=70000", r"fashion_mnist: train must be a whole number from 10 to 54000, but got '70000'"),
+        ("fashion_mnist?train=9", r"from 10 to 54000, but got '9'"),
+        ("fashion_mnist?train=0.5", r"from 10 to 54000, but got '0\.5'"),
+        ("fashion_mnist?train=-40", r"from 10 to 54000, but got '-40'"),
+        ("fashion_mnist?train=", r"from 10 to 54000, but got ''"),
+        ("cifar100?train=99", r"cifar100: train must be a whole number from 100 to 45000, but got '99'"),
+        ("svhn?validation=80000", r"svhn: validation must be a whole number from 10 to 73247, but got '80000'"),
+        (
+            "fashion_mnist?train=50000&validation=10001",
+            r"fashion_mnist\?train=50000: validation must be a whole number from 10 to 10000, but got '10001'",
+        ),
+    ],
+)
+def test_a_subset_within_bounds(name: str, said: str) -> None:
+    with pytest.raises(TaskError, match=rf"^task .*{said}$"):
+        tasks.get(name)
+
+
+def test_a_subset_of_files_that_hold_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAS_DATA", str(tmp_path))
+    write_fashion_mnist(tmp_path, monkeypatch)
+    with pytest.raises(TaskError, match=r"^task fashion_mnist: train must be .* from 10 to 900, but got '901'$"):
+        tasks.get("fashion_mnist?train=901").load()
+
+
+def test_a_space_records_the_subset() -> None:
+    network = {
+        "stem": {"op": "conv3x3", "width": 8},
+        "stages": [{"blocks": 2, "op": "basic", "width": 8}],
+        "head": "classify",
+    }
+    name = "fashion_mnist?train=4000"
+    space = SearchSpace.from_dict({"task": name, "network": network, "skips": {"kinds": ["none", "add"]}})
+    assert space.task.name == name
+    assert SearchSpace.from_dict(space.to_dict()).task.name == name
