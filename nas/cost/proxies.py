@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from nas.cost import Cost, measure
 from nas.network import Network, build
-from nas.network.compat import TorchDispatchMode
+from nas.network.compat import TorchDispatchMode, safe_onednn
 from nas.network.samples import sample_inputs
 from nas.topology import Topology
 from nas.topology.paths import describe
@@ -60,10 +60,17 @@ class UntrainedCandidate:
         return describe(self.topology)
 
     def network(self) -> Network:
-        """Return a new network in training mode, always with the same weights; torch's random state is kept."""
+        """Return a new network in training mode, always with the same weights; torch's random state is kept.
+
+        A head that starts at 0, as ViT's, is drawn by torch here: else no gradient would reach what is before it.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            return build(self.topology)
+            network = build(self.topology)
+            for layer in network.head.modules():
+                if isinstance(layer, nn.Linear) and not layer.weight.any():
+                    layer.reset_parameters()
+            return network
 
     def noise(self, size: int = BATCH) -> Tensor:
         """Return a random batch (size, *input)."""
@@ -104,7 +111,8 @@ def gradient_norm(candidate: UntrainedCandidate) -> float:
     network = candidate.network()
     outputs = network(candidate.noise())
     weights = [*network.parameters()]
-    gradients = torch.autograd.grad(_loss(outputs, candidate), weights, allow_unused=True, materialize_grads=True)
+    with safe_onednn(network):
+        gradients = torch.autograd.grad(_loss(outputs, candidate), weights, allow_unused=True, materialize_grads=True)
     return float(torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt())
 
 
@@ -130,7 +138,8 @@ def jacobian(candidate: UntrainedCandidate) -> float:
     seen = [x.requires_grad_()] if x.is_floating_point() else []
     if not seen:
         network.stem.register_forward_hook(lambda module, given, y: seen.append(y))
-    (slopes,) = torch.autograd.grad(network(x).sum(), seen)
+    with safe_onednn(network):
+        (slopes,) = torch.autograd.grad(network(x).sum(), seen)
     values = torch.linalg.eigvalsh(torch.corrcoef(slopes.flatten(1)).double())
     return float(-((values + JITTER).log() + 1 / (values + JITTER)).sum())
 

@@ -2,7 +2,8 @@
 
 `python -I -S proof.py` reads a job from stdin as JSON: {"paths": folders to import torch from, "threads": n, "cases":
 [{"code": network.py, "weights": file of its weights, "expected": file of the inputs, logits and gradients of the built
-network, "formats": formats to write beside it, "context": see conversion.py}]}. It prints as JSON, for every case, the
+network, "formats": formats to write beside it, "context": see conversion.py, "onednn": whether a CPU may use oneDNN for
+it}]}. It prints as JSON, for every case, the
 largest difference of the logits, of the gradients and of the logits of every format, relative to the largest value (or
 to 1, if that is larger), and the time of a forward pass of one sample in milliseconds; or an error.
 """
@@ -28,6 +29,7 @@ def main() -> None:
     results: list[dict[str, float] | dict[str, str]] = []
     for case in job["cases"]:
         try:
+            torch.backends.mkldnn.enabled = case.pop("onednn")
             results.append(compare(**case))
         except Exception as error:  # noqa: BLE001  # every error of a file is reported
             results.append({"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"})

@@ -37,7 +37,7 @@ def _loop(name: str, period: int, drawn: Mapping[int, Sequence[LayerStart]]) -> 
         return
     names = {place: NAMES[place] if period > 1 else "block" for place in drawn}
     slices = [f"{name}[{place}::{period}]" if period > 1 else name for place in drawn]
-    blocks = slices[0] if len(slices) == 1 else f"zip({', '.join(slices)})"
+    blocks = slices[0] if len(slices) == 1 else f"zip({', '.join(slices)}, strict=True)"
     yield f"for {', '.join(names.values())} in {blocks}:"
     yield from (f"    {_drawn(names[place], start)}" for place, found in drawn.items() for start in found)
 

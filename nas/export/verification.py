@@ -112,6 +112,7 @@ def _ask(cases: list[dict[str, Any]]) -> list[dict[str, float | str]]:
 def _prepare(case: Case, folder: Path) -> dict[str, Any]:
     """Write the weights, and what the built network computes with them, to files; return the case for proof.py."""
     from nas.network import build
+    from nas.network.compat import onednn_is_safe, safe_onednn
 
     folder.mkdir()
     network = build(case.topology)
@@ -121,10 +122,11 @@ def _prepare(case: Case, folder: Path) -> dict[str, Any]:
         _load(network, case)
     files = {"weights": folder / "weights.safetensors", "expected": folder / "expected.safetensors"}
     files["weights"].write_bytes(safetensors_bytes(rename_tensors(case.topology, network.state_dict())))
-    files["expected"].write_bytes(safetensors_bytes(_expected(network, case.topology)))
+    with safe_onednn(network):
+        files["expected"].write_bytes(safetensors_bytes(_expected(network, case.topology)))
     context = case.topology.input[0] if STEMS[case.topology.stem.op].reads_tokens else None
     paths = {"code": str(case.path), **{name: str(path) for name, path in files.items()}}
-    return {**paths, "formats": case.formats, "context": context}
+    return {**paths, "formats": case.formats, "context": context, "onednn": onednn_is_safe(network)}
 
 
 def _load(network: Network, case: Case) -> None:

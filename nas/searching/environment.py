@@ -11,6 +11,7 @@ ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths of the user keep their meaning
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # no warning about a future default
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # why a worker died is a reason in the study
+    "RAY_worker_niceness": "0",  # Ray's own 15 gives candidates a thirtieth of a core on which anything else computes
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON, TensorBoard: the study is the only record
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the driver's own handler stops more gently
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a missing metric is the failure of one candidate, not of Tune

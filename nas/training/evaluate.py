@@ -15,6 +15,7 @@ from torch import nn
 
 from nas.errors import OutOfMemory, TaskError
 from nas.network import build
+from nas.network.compat import safe_onednn
 from nas.network.latency import measure_latency
 from nas.topology import Topology
 from nas.training import malloc
@@ -116,10 +117,11 @@ class Evaluator:
         try:
             torch.manual_seed(seed)
             result.network = build(topology, init=self.recipe.init).to(self.device)
-            for record in train(result.network, *splits, self.task, self.recipe, seed=seed, graph=graph):
-                result.curve.append(record)
-                result.measured = self._measure(result.curve, before, graph)
-                yield record
+            with safe_onednn(result.network):
+                for record in train(result.network, *splits, self.task, self.recipe, seed=seed, graph=graph):
+                    result.curve.append(record)
+                    result.measured = self._measure(result.curve, before, graph)
+                    yield record
             if self._with_latency:
                 result.measured["latency"] = measure_latency(result.network, topology)
             return

@@ -63,6 +63,7 @@ class NormClassify(nn.Module):
         super().__init__()
         self.norm = nn.BatchNorm2d(width)
         self.linear = nn.Linear(width, outputs)
+        nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.norm(x), inplace=True)
@@ -86,8 +87,8 @@ class Network(nn.Module):
             self.blocks46_61.append(DenseLayer(w, 32))
         self.head = NormClassify(1024, 1000)
         for m in self.modules():
-            if isinstance(m, nn.Conv2d):
-                nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
+            if isinstance(m, nn.Conv2d) and m.bias is None:  # He et al. 2015
+                nn.init.normal_(m.weight, std=(2 / m.weight[:, 0].numel()) ** 0.5)
 
     def forward_features(self, x: Tensor) -> Tensor:
         x = self.stem(x)  # (B, 64, 56, 56)

@@ -68,9 +68,9 @@ class Project(nn.Module):
 
 
 class Gate(nn.Module):
-    """T·f + (1 − T)·s, T = sigmoid(conv(x) + b), b = −2 at the start: the bypass is open (Srivastava et al. 2015).
+    """T·f + (1 − T)·s, T = sigmoid(conv(x) + b) at the resolution of f (Srivastava et al. 2015, arXiv:1505.00387).
 
-    x is the block's input; its T has the resolution of f (arXiv:1505.00387).
+    x is the block's input. At the start T = sigmoid(bias) for every x: a bias below 0 opens the bypass.
     """
 
     def __init__(
@@ -79,10 +79,12 @@ class Gate(nn.Module):
         width: int,
         kernel: int = 1,
         stride: int = 1,
+        bias: float = -2.0,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_width, width, kernel, stride, padding=kernel // 2)
-        nn.init.constant_(self.conv.bias, -2.0)  # type: ignore[arg-type]
+        nn.init.zeros_(self.conv.weight)
+        nn.init.constant_(self.conv.bias, bias)  # type: ignore[arg-type]
 
     def forward(self, f: Tensor, s: Tensor, x: Tensor) -> Tensor:
         gate = torch.sigmoid(self.conv(x))  # (B, width, H/stride, W/stride)
@@ -148,8 +150,8 @@ class Network(nn.Module):
         self.block15 = PreAct(32, 32)
         self.head = nn.Linear(64, 10)
         for m in self.modules():
-            if isinstance(m, nn.Conv2d):
-                nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
+            if isinstance(m, nn.Conv2d) and m.bias is None:  # He et al. 2015
+                nn.init.normal_(m.weight, std=(2 / m.weight[:, 0].numel()) ** 0.5)
 
     def forward_features(self, x: Tensor) -> Tensor:
         x = y0 = self.stem(x)  # (B, 16, 8, 8)

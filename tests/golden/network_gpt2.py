@@ -18,6 +18,7 @@ class Token(nn.Module):
     def __init__(self, vocabulary: int, width: int, context: int) -> None:
         super().__init__()
         self.token = nn.Embedding(vocabulary, width)
+        nn.init.normal_(self.token.weight, std=0.02)
         self.position = nn.Parameter(torch.empty(context, width).normal_(std=0.02))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -27,7 +28,8 @@ class Token(nn.Module):
 class Attention(nn.Module):
     """F(x) = softmax(QKᵀ/√d) V · W_out, (Q, K, V) = LN(x) · W_qkv, split over the heads.
 
-    Pre-norm (Xiong et al. 2020, arXiv:2002.04745); with norm=False the norm follows the join instead.
+    Pre-norm (Xiong et al. 2020, arXiv:2002.04745); with norm=False the norm follows the join instead. It starts as
+    torch's MultiheadAttention.
     """
 
     def __init__(
@@ -44,6 +46,9 @@ class Attention(nn.Module):
         self.norm = nn.LayerNorm(in_width, eps) if norm else nn.Identity()
         self.qkv = nn.Linear(in_width, 3 * width)
         self.out = nn.Linear(width, width)
+        nn.init.xavier_uniform_(self.qkv.weight)
+        nn.init.zeros_(self.qkv.bias)
+        nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         # (B, T, 3, heads, width/heads)
@@ -55,7 +60,10 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """F(x) = W₂ a(W₁ LN(x)), W₁ expansion times wide; with norm=False the norm follows the join instead."""
+    """F(x) = W₂ a(W₁ LN(x)), W₁ expansion times wide; with norm=False the norm follows the join instead.
+
+    It starts as ViT's, by Glorot & Bengio 2010.
+    """
 
     def __init__(
         self,
@@ -75,6 +83,9 @@ class FeedForward(nn.Module):
         if activation == "relu":
             self.activation = nn.ReLU(inplace=True)
         self.project = nn.Linear(expansion * width, width)
+        for linear in (self.expand, self.project):
+            nn.init.xavier_uniform_(linear.weight)
+            nn.init.zeros_(linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.project(self.activation(self.expand(self.norm(x))))  # (B, T, width)
@@ -98,6 +109,7 @@ class LanguageModel(nn.Module):
         self.fit: nn.Module = nn.Identity()
         if width != embedding:
             self.fit = nn.Linear(width, embedding, bias=False)
+            nn.init.normal_(self.fit.weight, std=0.02)
         self.decoder = nn.Linear(embedding, outputs, bias=False)
 
     def tie(self, weight: Tensor) -> None:
@@ -118,9 +130,11 @@ class Network(nn.Module):
             self.blocks1_24.append(FeedForward(768, 768, activation="gelu_tanh"))
         self.head = LanguageModel(768, 50257, 768)
         self.head.tie(self.stem.token.weight)
-        for m in self.modules():
-            if isinstance(m, nn.Embedding):
-                nn.init.normal_(m.weight, std=0.02)
+        for a, b in zip(self.blocks1_24[0::2], self.blocks1_24[1::2], strict=True):
+            nn.init.normal_(a.get_parameter("qkv.weight"), std=0.02)
+            nn.init.normal_(a.get_parameter("out.weight"), std=0.02 / 24**0.5)
+            nn.init.normal_(b.get_parameter("expand.weight"), std=0.02)
+            nn.init.normal_(b.get_parameter("project.weight"), std=0.02 / 24**0.5)
 
     def forward_features(self, x: Tensor) -> Tensor:
         x = self.stem(x)  # (B, 1024, 768)

@@ -18,30 +18,41 @@ class LinearStem(nn.Module):
         super().__init__()
         self.linear = nn.Linear(in_width, width)
         self.activation = torch.tanh if activation == "tanh" else torch.relu
+        nn.init.kaiming_normal_(self.linear.weight, nonlinearity=activation)  # type: ignore[arg-type]
+        nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.activation(self.linear(x.flatten(1)))  # (B, width)
 
 
 class Linear(nn.Module):
-    """F(x) = a(Wx + b): a layer of a perceptron, or H(x) of a highway layer (Srivastava et al. 2015)."""
+    """F(x) = a(Wx + b): a layer of a perceptron, or H(x) of a highway layer (Srivastava et al. 2015).
+
+    Weights start as He et al. 2015 (arXiv:1502.01852) draw them for the activation.
+    """
 
     def __init__(self, in_width: int, width: int, activation: str = "relu") -> None:
         super().__init__()
         self.linear = nn.Linear(in_width, width)
         self.activation = torch.tanh if activation == "tanh" else torch.relu
+        nn.init.kaiming_normal_(self.linear.weight, nonlinearity=activation)  # type: ignore[arg-type]
+        nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.activation(self.linear(x))  # (B, ..., width)
 
 
 class LinearGate(nn.Module):
-    """T·f + (1 − T)·s, T = sigmoid(Wx + b), b = −2 at the start (Srivastava et al. 2015, arXiv:1505.00387)."""
+    """T·f + (1 − T)·s, T = sigmoid(Wx + b) (Srivastava et al. 2015, arXiv:1505.00387).
 
-    def __init__(self, in_width: int, width: int) -> None:
+    At the start T = sigmoid(bias) for every x: a bias below 0 opens the bypass.
+    """
+
+    def __init__(self, in_width: int, width: int, bias: float = -2.0) -> None:
         super().__init__()
         self.linear = nn.Linear(in_width, width)
-        nn.init.constant_(self.linear.bias, -2.0)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.constant_(self.linear.bias, bias)
 
     def forward(self, f: Tensor, s: Tensor, x: Tensor) -> Tensor:
         gate = torch.sigmoid(self.linear(x))
@@ -80,7 +91,7 @@ def load_weights(path: str) -> Network:
 
 
 TOPOLOGY = """
-{"version":1,"input":[1,28,28],"stem":{"op":"linear","width":50,"activation":"relu"},"blocks":[{"op":"linear","width":50,"skip":{"kind":"gate"},"activation":"relu"},{"op":"linear","width":50,"skip":{"kind":"gate"},"activation":"relu"},{"op":"linear","width":50,"skip":{"kind":"gate"},"activation":"relu"},{"op":"linear","width":50,"skip":{"kind":"gate"},"activation":"relu"},{"op":"linear","width":50,"skip":{"kind":"gate"},"activation":"relu"},{"op":"linear","width":50,"skip":{"kind":"gate"},"activation":"relu"},{"op":"linear","width":50,"skip":{"kind":"gate"},"activation":"relu"},{"op":"linear","width":50,"skip":{"kind":"gate"},"activation":"relu"}],"head":{"op":"classify"},"outputs":10}
+{"version":1,"input":[1,28,28],"stem":{"op":"linear","width":50,"activation":"relu"},"blocks":[{"op":"linear","width":50,"skip":{"kind":"gate","bias":"auto"},"activation":"relu"},{"op":"linear","width":50,"skip":{"kind":"gate","bias":"auto"},"activation":"relu"},{"op":"linear","width":50,"skip":{"kind":"gate","bias":"auto"},"activation":"relu"},{"op":"linear","width":50,"skip":{"kind":"gate","bias":"auto"},"activation":"relu"},{"op":"linear","width":50,"skip":{"kind":"gate","bias":"auto"},"activation":"relu"},{"op":"linear","width":50,"skip":{"kind":"gate","bias":"auto"},"activation":"relu"},{"op":"linear","width":50,"skip":{"kind":"gate","bias":"auto"},"activation":"relu"},{"op":"linear","width":50,"skip":{"kind":"gate","bias":"auto"},"activation":"relu"}],"head":{"op":"classify"},"outputs":10}
 """
 
 if __name__ == "__main__":

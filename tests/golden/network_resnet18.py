@@ -76,8 +76,8 @@ class Network(nn.Module):
         self.block8 = Basic(512, 512)
         self.head = nn.Linear(512, 1000)
         for m in self.modules():
-            if isinstance(m, nn.Conv2d):
-                nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
+            if isinstance(m, nn.Conv2d) and m.bias is None:  # He et al. 2015
+                nn.init.normal_(m.weight, std=(2 / m.weight[:, 0].numel()) ** 0.5)
 
     def forward_features(self, x: Tensor) -> Tensor:
         x = self.stem(x)  # (B, 64, 56, 56)

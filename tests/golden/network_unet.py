@@ -35,8 +35,8 @@ class DoubleConv(nn.Module):
 class UpConv(nn.Module):
     """F(x) = x at `scale` times the resolution: a transposed convolution, or interpolation and a 1×1 convolution.
 
-    The up-convolution of U-Net (Ronneberger et al. 2015, arXiv:1505.04597). An interpolation that keeps the
-    width has no parameters.
+    The up-convolution of U-Net (Ronneberger et al. 2015, arXiv:1505.04597), which starts at N(0, 2 / inputs of an
+    output). An interpolation that keeps the width has no parameters.
     """
 
     def __init__(
@@ -50,6 +50,8 @@ class UpConv(nn.Module):
         self.up: nn.Module
         if up == "transposed":
             self.up = nn.ConvTranspose2d(in_width, width, scale, stride=scale)
+            nn.init.normal_(self.up.weight, std=(2 / in_width) ** 0.5)
+            nn.init.zeros_(self.up.bias)  # type: ignore[arg-type]
         else:
             corners = True if up == "bilinear" else None
             self.up = nn.Upsample(scale_factor=scale, mode=up, align_corners=corners)
@@ -82,8 +84,8 @@ class Network(nn.Module):
         self.block17 = DoubleConv(128, 64)
         self.head = nn.Conv2d(64, 1, 1)
         for m in self.modules():
-            if isinstance(m, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
+            if isinstance(m, nn.Conv2d) and m.bias is None:  # He et al. 2015
+                nn.init.normal_(m.weight, std=(2 / m.weight[:, 0].numel()) ** 0.5)
 
     def forward_features(self, x: Tensor) -> Tensor:
         x = y1 = self.block1(x)  # (B, 64, 256, 256)

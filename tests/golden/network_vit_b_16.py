@@ -25,6 +25,8 @@ class Patch(nn.Module):
     ) -> None:
         super().__init__()
         self.projection = nn.Conv2d(in_width, width, patch, patch)
+        nn.init.normal_(self.projection.weight, std=(in_width * patch**2) ** -0.5)
+        nn.init.zeros_(self.projection.bias)  # type: ignore[arg-type]
         token = nn.Parameter(torch.zeros(1, 1, width)) if class_token else None
         self.class_token = token
         self.position = nn.Parameter(torch.empty(1, tokens, width).normal_(std=0.02))
@@ -39,7 +41,8 @@ class Patch(nn.Module):
 class Attention(nn.Module):
     """F(x) = softmax(QKᵀ/√d) V · W_out, (Q, K, V) = LN(x) · W_qkv, split over the heads.
 
-    Pre-norm (Xiong et al. 2020, arXiv:2002.04745); with norm=False the norm follows the join instead.
+    Pre-norm (Xiong et al. 2020, arXiv:2002.04745); with norm=False the norm follows the join instead. It starts as
+    torch's MultiheadAttention.
     """
 
     def __init__(
@@ -56,6 +59,9 @@ class Attention(nn.Module):
         self.norm = nn.LayerNorm(in_width, eps) if norm else nn.Identity()
         self.qkv = nn.Linear(in_width, 3 * width)
         self.out = nn.Linear(width, width)
+        nn.init.xavier_uniform_(self.qkv.weight)
+        nn.init.zeros_(self.qkv.bias)
+        nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         # (B, T, 3, heads, width/heads)
@@ -67,7 +73,10 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """F(x) = W₂ a(W₁ LN(x)), W₁ expansion times wide; with norm=False the norm follows the join instead."""
+    """F(x) = W₂ a(W₁ LN(x)), W₁ expansion times wide; with norm=False the norm follows the join instead.
+
+    It starts as ViT's, by Glorot & Bengio 2010.
+    """
 
     def __init__(
         self,
@@ -87,18 +96,23 @@ class FeedForward(nn.Module):
         if activation == "relu":
             self.activation = nn.ReLU(inplace=True)
         self.project = nn.Linear(expansion * width, width)
+        for linear in (self.expand, self.project):
+            nn.init.xavier_uniform_(linear.weight)
+            nn.init.zeros_(linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.project(self.activation(self.expand(self.norm(x))))  # (B, T, width)
 
 
 class ClassToken(nn.Module):
-    """W · LN(x)[0] + b: the class token of ViT (Dosovitskiy et al. 2021, arXiv:2010.11929)."""
+    """W · LN(x)[0] + b: the class token of ViT (Dosovitskiy et al. 2021, arXiv:2010.11929); W and b start at 0."""
 
     def __init__(self, width: int, outputs: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, eps)
         self.linear = nn.Linear(width, outputs)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(self.norm(x[:, 0]))  # (B, outputs)
@@ -113,9 +127,6 @@ class Network(nn.Module):
             self.blocks1_24.append(Attention(768, 768, heads=12, eps=1e-6))
             self.blocks1_24.append(FeedForward(768, 768, eps=1e-6))
         self.head = ClassToken(768, 1000, eps=1e-6)
-        for m in self.modules():
-            if isinstance(m, nn.Conv2d):
-                nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
 
     def forward_features(self, x: Tensor) -> Tensor:
         x = self.stem(x)  # (B, 197, 768)

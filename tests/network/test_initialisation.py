@@ -62,7 +62,7 @@ def in_order(state: Mapping[str, Tensor], names: list[str]) -> dict[str, Tensor]
     return dict(zip(names, values, strict=True))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "densenet121", "vit_b_16", "mobilenet_like"])
+@pytest.mark.parametrize("name", ["resnet18", "densenet121", "vit_b_16", "mobilenet_like"])
 def test_networks_start_as_torchvisions(name: str) -> None:
     torch.manual_seed(0)
     ours = build(references.get(name))
@@ -75,7 +75,7 @@ def test_networks_start_as_torchvisions(name: str) -> None:
         other = wanted[key]
         assert value.shape == other.shape, key
         if name == "mobilenet_like" and key == "head.linear.bias":
-            assert float(other.abs().max()) == 0 < float(value.abs().max()) < HEAD_BIAS
+            assert float(other.abs().max()) == 0 < float(value.detach().abs().max()) < HEAD_BIAS
             continue
         ratio = differs(key, ours.get_submodule(path)) if kind == "weight" else None
         same_start(key, value.detach(), other * (ratio or 1.0), NEARLY_ZERO.get(name, 0.0))

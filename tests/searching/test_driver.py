@@ -21,6 +21,7 @@ import ray.cloudpickle
 
 import nas
 from nas.errors import RunError, SpaceError
+from nas.searching import environment
 from nas.searching import machine as machines
 from nas.searching.driver import _predict_cost as real_predict_cost
 from nas.searching.driver import search
@@ -38,6 +39,7 @@ MACRO = Path(__file__).parents[3] / "shared" / "data" / "nas-bench-macro_cifar10
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[None]:
     """One Ray for all tests: searches use it and leave it running."""
+    environment.prepare()
     ray.cloudpickle.register_pickle_by_value(scripted)  # the tests may be off the path of Ray's processes
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
     yield

@@ -150,20 +150,20 @@ def test_divergence_ends_one_candidate_only() -> None:
 # ------------------------------------------------------------------------------------------------------- out of memory
 
 
-def _exhaust_cpu(_: object) -> torch.nn.Module:
+def _exhaust_cpu(_: object, init: str = "he") -> torch.nn.Module:
     torch.empty(2**60, dtype=torch.uint8)  # what torch really says when the host's memory runs out
     raise AssertionError
 
 
-def _exhaust_gpu(_: object) -> torch.nn.Module:
+def _exhaust_gpu(_: object, init: str = "he") -> torch.nn.Module:
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
 
-def _exhaust_python(_: object) -> torch.nn.Module:
+def _exhaust_python(_: object, init: str = "he") -> torch.nn.Module:
     raise MemoryError
 
 
-def _other(_: object) -> torch.nn.Module:
+def _other(_: object, init: str = "he") -> torch.nn.Module:
     raise RuntimeError("shape '[2]' is invalid for input of size 3")
 
 
