@@ -21,6 +21,7 @@ DEFAULTS = {  # nas.tasks.recipe.Recipe's
     "weight_decay": 5e-4,
     "label_smoothing": 0.1,
     "warmup": 0.3,
+    "init": "he",
     "grad_clip": None,
     "flip": False,
     "translate": 0,

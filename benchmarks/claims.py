@@ -138,7 +138,7 @@ def deep() -> Claim:
         Comparison("gates are as good as add, to 0.01", ("gate",), ("add",), 0.01),
         Comparison("concat is as good as add, to 0.01", ("concat",), ("add",), 0.01),
     )
-    recipe = Recipe(epochs=30, batch_size=128, lr=0.05, weight_decay=1e-4, label_smoothing=0.0)
+    recipe = Recipe(epochs=20, batch_size=128, lr=0.05, weight_decay=1e-4, label_smoothing=0.0)
     return Claim("digits", recipe, twice(networks, ("none", "add")), 0.1, parts)
 
 
@@ -158,7 +158,7 @@ def long_skips() -> Claim:
         Comparison("with torch's init as well", ("U-Net" + TORCH,), ("no long skips" + TORCH,)),
         Comparison("also of a net that is residual inside", *inside),
     )
-    recipe = tasks.get("digit_scenes").recipe.model_copy(update={"epochs": 60})
+    recipe = tasks.get("digit_scenes").recipe.model_copy(update={"epochs": 30})
     return Claim("digit_scenes", recipe, twice(networks, ("no long skips", "U-Net")), 0.0, parts)
 
 

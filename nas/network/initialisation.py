@@ -46,12 +46,12 @@ class LayerStart:
 
     @property
     def text(self) -> str:
-        """σ as code: `0.02 / 24**0.5`."""
+        """The code that computes σ: `0.02 / 24**0.5`."""
         return repr(self.std) if self.branches == 1 else f"{self.std!r} / {self.branches}**0.5"
 
     @property
     def sigma(self) -> float:
-        """σ, the standard deviation of the weights."""
+        """The standard deviation σ of the weights."""
         return self.std if self.branches == 1 else self.std / self.branches**0.5
 
 

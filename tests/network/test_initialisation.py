@@ -62,7 +62,9 @@ def in_order(state: Mapping[str, Tensor], names: list[str]) -> dict[str, Tensor]
     return dict(zip(names, values, strict=True))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "densenet121", "vit_b_16", "mobilenet_like"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "densenet121", pytest.param("vit_b_16", marks=pytest.mark.slow), "mobilenet_like"]
+)
 def test_networks_start_as_torchvisions(name: str) -> None:
     torch.manual_seed(0)
     ours = build(references.get(name))

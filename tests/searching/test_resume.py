@@ -19,11 +19,13 @@ import pytest
 from nas.errors import RunError
 from nas.study import Run
 
-TRIALS = 16
+TRIALS = 10
 AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
 PROGRAM = f"""
 import functools, pathlib, sys
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from nas.searching import environment
+environment.prepare()  # before Ray is imported, as `search` does
 from tests.helpers import scripted
 from nas.searching.driver import search
 import ray.cloudpickle
@@ -59,7 +61,7 @@ def until(condition: Callable[[], bool], seconds: float = 150) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.2)
+        time.sleep(0.1)
 
 
 def ended(root: Path) -> int:
@@ -67,8 +69,9 @@ def ended(root: Path) -> int:
 
 
 def trainings(root: Path, what: str) -> Counter[str]:
-    """Return how often the training of each topology began, or ended."""
-    lines = [line.split() for line in (root / "log").read_text().splitlines()]
+    """Return how often the training of each topology began, or ended; reading it costs less than the record."""
+    text = (root / "log").read_text() if (root / "log").exists() else ""
+    lines = [line.split() for line in text.splitlines()]
     return Counter(key for said, key, _ in lines if said == what)
 
 
@@ -120,7 +123,7 @@ def family() -> Iterator[set[tuple[int, str]]]:
 def test_interrupted_killed_and_resumed(tmp_path: Path, family: set[tuple[int, str]]) -> None:
     """There are as many trials as asked for, no finished one is trained again, and no process is left."""
     first = start(tmp_path)
-    until(lambda: ended(tmp_path) >= 4)
+    until(lambda: trainings(tmp_path, "end").total() >= 4)
     os.killpg(first.pid, signal.SIGINT)
     out, err = first.communicate(timeout=60)
     assert first.returncode == 0
@@ -129,10 +132,10 @@ def test_interrupted_killed_and_resumed(tmp_path: Path, family: set[tuple[int, s
     assert not [word for word in ("Traceback", "raylet", "Ray ", "Warning", "ray::") if word in err]
     stopped = states(tmp_path)
     assert set(stopped) <= {"COMPLETE", "FAIL", "WAITING"}
-    assert 4 <= ended(tmp_path) < TRIALS
+    assert 3 <= ended(tmp_path) < TRIALS
 
     second = start(tmp_path)
-    until(lambda: ended(tmp_path) >= 9)
+    until(lambda: trainings(tmp_path, "end").total() >= 7)
     family |= descendants(second.pid)
     assert len(family) >= 4
     second.send_signal(signal.SIGKILL)
