@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nas.topology import Topology
-from nas.topology.block import Block, options_of
+from nas.topology.block import Block, Skip, options_of
 from nas.topology.geometry import Scalar, Shape
 from nas.topology.shapes import Wire
 from nas.topology.vocabulary import HEADS, JOINS, OPS, STEMS, Join, Option
@@ -96,7 +96,7 @@ def _block(block: Block, wire: Wire) -> BlockPlan:
         wire.short,
         Call("Resize") if wire.align.resize == "resize" else None,
         project,
-        JOINS_CALLED[JOINS[block.skip.kind].arguments](block, wire),
+        _joined(block.skip, JOINS_CALLED[JOINS[block.skip.kind].arguments](block, wire)),
         after,
         shared=op.preactivated and wire.short and wire.align.project == "conv",
     )
@@ -163,21 +163,24 @@ def _join_along_dim(block: Block, wire: Wire) -> Call:
 
 
 def _gate(block: Block, wire: Wire) -> Call:
-    """Join(input width, width, options), of images with the kernel and the stride with which F sees its input."""
-    assert block.skip is not None
+    """Join(input width, width), of images with the kernel and the stride through which F sees its input."""
     target, name = wire.transformed, _module(_row(block), wire)
-    options = _given(options_of(block.skip), _row(block).options)
     if target.layout != "image":
-        return Call(name, (wire.input.width, target.width), options)
+        return Call(name, (wire.input.width, target.width))
     kernel = int(options_of(block)["kernel"]) if OPS[block.op].gate_kernel else 1
     kwargs: Kwargs = (("kernel", kernel),) if kernel != 1 else ()
     strided = tuple((n - 1) // block.stride + 1 for n in wire.input.size) == target.size
     if block.stride != 1 and strided:
         kwargs += (("stride", block.stride),)
-    return Call(name, (wire.input.width, target.width), kwargs + options)
+    return Call(name, (wire.input.width, target.width), kwargs)
 
 
 JOINS_CALLED: dict[str, Rule] = {"none": _join, "dim": _join_along_dim, "gate": _gate}
+
+
+def _joined(skip: Skip, call: Call) -> Call:
+    """The call with the options of the skip that differ from their defaults."""
+    return replace(call, kwargs=call.kwargs + _given(options_of(skip), JOINS[skip.kind].options))
 
 
 def _row(block: Block) -> Join:

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import io
 import json
+import os
 import pydoc
 import sys
 import time
@@ -98,6 +99,10 @@ def test_settings_of_the_call_are_those_of_the_run(exhausted: tuple[Run, str]) -
     settings = Run(run.path).space.search
     assert (settings.trials, settings.sampler, settings.seed) == (50, "tpe", 5)
     assert set(run.frame()["seed"]) == {5}
+
+
+def test_slots_are_as_nice_as_this_process(cluster: None) -> None:
+    assert ray.get(ray.remote(os.nice).remote(0)) == os.nice(0)
 
 
 def test_a_finished_search_does_not_start_again(exhausted: tuple[Run, str], capfd: pytest.CaptureFixture[str]) -> None:
