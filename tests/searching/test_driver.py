@@ -102,7 +102,7 @@ def test_settings_of_the_call_are_those_of_the_run(exhausted: tuple[Run, str]) -
 
 
 def test_slots_are_as_nice_as_this_process(cluster: None) -> None:
-    assert ray.get(ray.remote(os.nice).remote(0)) == os.nice(0)
+    assert ray.get(ray.remote(lambda: os.nice(0)).remote()) == os.nice(0)
 
 
 def test_a_finished_search_does_not_start_again(exhausted: tuple[Run, str], capfd: pytest.CaptureFixture[str]) -> None:
