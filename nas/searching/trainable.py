@@ -7,6 +7,7 @@ is a result like any other: the process goes on with the next candidate.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -42,6 +43,15 @@ class CandidateEvaluator(Protocol):
         """
 
 
+def allowed_threads(cores: int) -> int:
+    """Return a thread for each core of a slot, but no more than the environment variable OMP_NUM_THREADS allows.
+
+    Ray sets the variable in its processes to the cores of the slot, where the user did not set it.
+    """
+    said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    return min(cores, int(said)) if said.isdecimal() and int(said) else cores
+
+
 MakeEvaluator = Callable[..., CandidateEvaluator]  # called with device= and threads= in the process of each slot
 
 
@@ -72,7 +82,8 @@ class CandidateTrainable(tune.Trainable):
         gpus, slots = ray.get_gpu_ids(), config["slots"]
         self._device = " ".join((ray.get_runtime_context().get_node_id(), *map(str, gpus)))
         try:
-            self._evaluator = evaluate(device="cuda" if gpus else "cpu", threads=machine.threads(slots))
+            threads = allowed_threads(machine.threads(slots))
+            self._evaluator = evaluate(device="cuda" if gpus else "cpu", threads=threads)
             if (memory_limit := machine.memory_limit(slots)) is not None:
                 gpu.limit_memory(memory_limit)
         except Exception as error:  # noqa: BLE001  # whatever it is, the driver reports it once
