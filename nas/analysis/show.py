@@ -38,7 +38,7 @@ def topology_table(topology: Topology, costs: Costs | None = None, *, width: int
     priced = _priced(costs) if costs is not None else [[]] * (len(nodes) + 1)
     brief = width < 100
     table.add_row("0", _op(topology.stem), _shapes(None, nodes[0], brief), "", "", *priced[0])
-    for number, (block, wire) in enumerate(zip(topology.blocks, topology.wiring.wires, strict=True), 1):
+    for number, (block, wire) in enumerate(zip(topology.settled, topology.wiring.wires, strict=True), 1):
         if wire.output.size != nodes[number - 1].size:
             table.add_section()
         row = (
@@ -129,8 +129,10 @@ def _shape(shape: Shape, brief: bool) -> str:
 def _skip(block: Block, wire: Wire) -> Text:
     if block.skip is None or wire.source is None:
         return Text("·", "dim")
-    look = JOINS[block.skip.kind]
-    return Text(block.skip.kind, look.terminal).append("" if wire.short else f" ← {wire.source}")
+    row = JOINS[block.skip.kind]
+    own = {name: value for name, value in options_of(block.skip).items() if value != row.options[name].default}
+    text = Text(block.skip.kind, row.terminal).append("" if wire.short else f" ← {wire.source}")
+    return text.append(" " + _written(own), "dim") if own else text
 
 
 def _align(wire: Wire) -> Text:

@@ -64,10 +64,13 @@ def _either(values: Sequence[Any], each: str = "") -> Text:
 
 
 def _skips(skips: Skips) -> Text:
-    """Return the kinds of skip that a block may choose, with growths, and the joins and reach of long ones."""
+    """Return the kinds of skip that a block may choose, with their choices, and the joins and reach of long ones."""
     text = Text(" | ", "dim").join(Text(kind, _style(kind)) for kind in skips.kinds)
-    for kind in (kind for kind in skips.kinds if kind in JOINS and JOINS[kind].widens):
-        text.append(f"\n{kind}: growth ", "dim").append_text(_either(skips.growths(kind)))
+    for kind in (kind for kind in skips.kinds if kind in JOINS):
+        if JOINS[kind].widens:
+            text.append(f"\n{kind}: growth ", "dim").append_text(_either(skips.growths(kind)))
+        for name, values in skips.options(kind).items():
+            text.append(f"\n{kind}: {name} ", "dim").append_text(_either(values))
     if "long" in skips.kinds:
         nearest, farthest = skips.long.reach
         reach = f"{nearest} … {farthest} blocks back" if farthest else f"{nearest} or more blocks back"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nas.export.code_style import split_line
 
-NETWORK = Path(__file__).parents[1] / "network"
+OPS = Path(__file__).parents[1] / "network" / "ops"
 IMPORTS = {  # name → the line that brings it, in the order of an import section
     "torch": "import torch",
     "Tensor": "from torch import Tensor",
@@ -43,13 +43,12 @@ def import_lines(source: str) -> str:
 
 @functools.cache
 def _definitions() -> dict[str, str]:
-    """Return name → source of every class of nas.network.ops, and of the function `initialise`."""
+    """Return name → source of every class of nas.network.ops."""
     found = {}
-    for path in (*sorted((NETWORK / "ops").glob("*.py")), NETWORK / "network.py"):
+    for path in sorted(OPS.glob("*.py")):
         text = path.read_text(encoding="utf-8")
         for node in ast.parse(text).body:
-            wanted = ast.ClassDef if path.parent.name == "ops" else ast.FunctionDef
-            if isinstance(node, wanted) and (wanted is ast.ClassDef or node.name == "initialise"):
+            if isinstance(node, ast.ClassDef):
                 found[node.name] = "\n".join(text.splitlines()[node.lineno - 1 : node.end_lineno])
     return found
 

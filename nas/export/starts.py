@@ -1,6 +1,7 @@
 """Write the lines of `__init__` that draw weights which the modules do not draw (see nas.network.initialisation).
 
-They draw in the order in which nas.network.network draws, so that a seed gives the same untrained network.
+They draw in the order in which nas.network.network draws, so that a seed gives the same untrained network, except where
+blocks with gates are written as a loop: there the gates are made after the blocks.
 """
 
 from __future__ import annotations

@@ -50,11 +50,12 @@ SAME_FLOPS = {
 def onednn_is_safe(network: nn.Module) -> bool:
     """Return whether a CPU may train the network with oneDNN, which torch uses for its convolutions.
 
-    The backward pass of a 1×1 convolution with a stride and fewer than 8 input channels writes beside its memory
-    (uxlfoundation/oneDNN#6035), and the process dies sooner or later.
+    The backward pass of a 1×1 convolution with a stride writes beside its memory where it has fewer input channels than
+    a register of the processor has numbers (uxlfoundation/oneDNN#6035): gradients are wrong, or the process dies.
     """
+    fewest = 16 if "AVX512" in torch.backends.cpu.get_cpu_capability() else 8
     convolutions = (module for module in network.modules() if isinstance(module, nn.Conv2d))
-    return not any(c.kernel_size == (1, 1) and c.stride != (1, 1) and c.in_channels < 8 for c in convolutions)
+    return not any(c.kernel_size == (1, 1) and c.stride != (1, 1) and c.in_channels < fewest for c in convolutions)
 
 
 @contextlib.contextmanager

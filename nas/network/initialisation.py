@@ -1,10 +1,10 @@
 """How a network starts: every module draws its own weights, and some depend on the network as a whole. No torch.
 
-convolution before a norm (it has no bias)  N(0, 2 / fan out), fan out = k² · outputs / groups: He et al. 2015
+convolution without a bias                  N(0, 2 / fan out), fan out = k² · outputs / groups: He et al. 2015
                                             (arXiv:1502.01852); so is a depthwise one
 up-convolution of U-Net                     N(0, 2 / inputs of an output): Ronneberger et al. 2015 (arXiv:1505.04597)
-linear, also as a stem                      N(0, gain² / inputs), gain² = 2 for ReLU, 25/9 for tanh: He et al. 2015
-gate                                        0, and a bias below 0, so that the bypass is open for every input:
+linear, also as a stem                      N(0, gain² / inputs): He et al. 2015 with gain² = 2 for ReLU, 25/9 for tanh
+gate                                        0, so that T = sigmoid(bias) for every input; below 0 the bypass is open:
                                             Srivastava et al. 2015 (arXiv:1505.00387)
 convnext                                    N(0, 0.02²), layer scale 1e-6: Liu et al. 2022 (arXiv:2201.03545)
 attention, feed_forward                     Glorot's uniform, as torch's MultiheadAttention (whose last map is torch's
@@ -12,19 +12,21 @@ attention, feed_forward                     Glorot's uniform, as torch's Multihe
   in a chain that reads tokens              N(0, 0.02²), and the map that ends a residual branch N(0, 0.02² / N), N the
                                             number of residual branches: GPT-2 (Radford et al. 2019)
 patch projection, class token, its head     N(0, 1 / inputs), 0, 0: ViT
-embeddings of tokens and positions          N(0, 0.02²): GPT-2, ViT
+embeddings of tokens and positions          N(0, 0.02²): GPT-2, ViT; also the map of features to their width
+norm_classify                               torch's own, without a bias: torchvision's DenseNet
 norms                                       weight 1, bias 0
-everything else (the linear map of a shortcut, a convolution without a norm, other heads)   torch's own
+everything else (the linear map of a shortcut, a convolution with a bias, other heads)      torch's own
 
-Biases are 0 where weights are not torch's own. The recipe's `init` chooses for convolutions before a norm, `he` or
-`torch`, and with `zero_residual` the last norm of every residual branch starts at 0, so that the branch adds nothing at
-first (Goyal et al. 2017, arXiv:1706.02677).
+Biases are 0 where weights are not torch's own. The recipe's `init` chooses for convolutions without a bias, `he` or
+`torch`, and with `zero_residual` a residual branch that ends in a norm (basic, bottleneck, mbconv) starts it at 0, so
+that the branch adds nothing at first (Goyal et al. 2017, arXiv:1706.02677).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nas.errors import TopologyError, expected
 from nas.topology import Topology
 from nas.topology.vocabulary import JOINS, OPS, STEMS
 
@@ -56,7 +58,12 @@ class LayerStart:
 
 
 def layer_starts(topology: Topology, init: str = "he") -> tuple[tuple[LayerStart, ...], ...]:
-    """Return, for every block, the layers whose start depends on the network as a whole: see the table above."""
+    """Return, for every block, the layers whose start depends on the network as a whole: see the table above.
+
+    Raises TopologyError for an unknown `init`.
+    """
+    if init not in INITS:
+        raise TopologyError(expected("init", init, INITS))
     reads_tokens = STEMS[topology.stem.op].reads_tokens
     residual = [block.skip is not None and JOINS[block.skip.kind].residual for block in topology.blocks]
     starts = []

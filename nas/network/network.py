@@ -98,4 +98,7 @@ def _initialise(network: Network, init: str) -> None:
     for block, starts in zip(network.blocks, layer_starts(network.topology, init), strict=True):
         for start in starts:
             layer = block.transform.get_submodule(start.layer)  # type: ignore[union-attr]
-            nn.init.normal_(layer.weight, std=start.sigma)  # type: ignore[arg-type]
+            if start.std:
+                nn.init.normal_(layer.weight, std=start.sigma)  # type: ignore[arg-type]
+            else:
+                nn.init.zeros_(layer.weight)  # type: ignore[arg-type]

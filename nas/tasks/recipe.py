@@ -50,7 +50,7 @@ class Recipe(BaseModel):
     init: Literal["he", "torch", "zero_residual"] = Field(
         default="he",
         description="weights of convolutions at the start: of He et al. 2015, or torch's own; zero_residual: He's, and "
-        "the last norm of every residual branch at 0 (Goyal et al. 2017)",
+        "0 for the norm that ends a residual branch (Goyal et al. 2017)",
     )
     flip: bool = Field(default=False, strict=True, description="mirror half of the training images")
     translate: Whole = Field(

@@ -18,7 +18,7 @@ from nas.topology.shapes import Wiring, infer
 from nas.topology.vocabulary import JOINS, NONE
 
 VERSION = 1
-OPEN = 2.0  # the number of gates' transformations that a deep network's signal passes at the start, in all
+OPEN = 2.0  # the sum of T over all gates of a deep network at the start
 
 
 @dataclass(frozen=True)
@@ -155,9 +155,9 @@ class Topology:
 def auto_bias(gates: int) -> float:
     """Return the bias at which the gates of a network start where it says `auto`.
 
-    A signal passes a gate's bypass with the factor 1 − T, T = sigmoid(bias). The bias is −2, which Srivastava et al.
-    2015 use for 10 layers, as long as the sum of T over all gates is at most OPEN; deeper networks start with less:
-    −3.1 for 50 layers, −3.9 for 100. Rounded to a tenth.
+    A signal passes a gate's bypass with the factor 1 − T, T = sigmoid(bias). The bias is −2, the value of Srivastava et
+    al. 2015 (arXiv:1507.06228) for MNIST, as long as the sum of T over all gates is about OPEN; more gates start with
+    less: 48 with −3.1, 98 with −3.9. Rounded to a tenth.
     """
     return min(-2.0, round(-math.log(gates / OPEN - 1), 1)) if gates > 2 * OPEN else -2.0
 
@@ -221,6 +221,7 @@ def _read_block(data: object) -> Block:
     part = _mapping("a block", data)
     skip = part.pop("skip", None)
     if skip is not None:
-        said = _mapping("skip", skip)
+        join = JOINS.get(skip.get("kind", "")) if isinstance(skip, Mapping) else None
+        said = _mapping("skip", skip, ("kind", "source", "shortcut", *(join.options if join else ())))
         skip = Skip(said.pop("kind", None), said.pop("source", None), said.pop("shortcut", "project"), said)
     return Block(part.pop("op", None), part.pop("width", None), part.pop("stride", 1), skip, part)

@@ -17,6 +17,7 @@ from nas.errors import TopologyError, expected
 from nas.topology.geometry import LAYOUTS, SIZES, STEM_SHAPES, UNSTRIDED, Options, Scalar, Shape, Size
 
 SHORTCUTS = ("project", "pad")  # He et al. 2015: option B, option A
+NAMES = {int: "a whole number", float: "a number", bool: "true or false"}  # of the types of options, in messages
 OPS_FOLDER = Path(__file__).parents[1] / "network" / "ops"
 
 
@@ -49,16 +50,16 @@ class Option:
         if isinstance(value, str) and value in self.words:
             return value
         wanted = type(self.default)
-        if type(value) is int and wanted is float:
-            value = float(value)
-        if type(value) is not wanted:
-            allowed = " or ".join((f"of type {wanted.__name__}", *self.words))
+        if type(value) is not wanted and (type(value), wanted) != (int, float):
+            allowed = " or ".join((NAMES[wanted], *self.words))
             raise TopologyError(f"{name} must be {allowed}, but got {_short(value)}")
         if isinstance(value, bool):
             return value
         assert isinstance(value, int | float)
         if not self.low <= value <= self.high:
             raise TopologyError(f"{self.low:g} <= {name} <= {self.high:g} must hold, but got {_short(value)}")
+        if wanted is float:
+            return float(value) + 0.0  # −0 is 0, so that it has the same key
         if self.odd and value % 2 == 0:
             raise TopologyError(f"{name} must be odd, but got {value}")
         return value
@@ -287,9 +288,10 @@ def complete(what: str, name: object, table: Mapping[str, Op | StemOp | HeadOp |
     if not isinstance(name, str) or name not in table:
         raise TopologyError(expected(what, name, table))
     known = table[name].options
-    given = dict(options) if isinstance(options, Mapping | tuple) else None
-    if given is None:
-        raise TopologyError(f"options of {name} must be a mapping, but got {_short(options)}")
+    try:
+        given = dict(options)  # type: ignore[call-overload]
+    except (TypeError, ValueError):
+        raise TopologyError(f"options of {name} must be a mapping, but got {_short(options)}") from None
     for key in given:
         if key not in known:
             raise TopologyError(expected(f"an option of {name}", key, known or ("(none)",)))

@@ -117,11 +117,11 @@ class Evaluator:
         try:
             torch.manual_seed(seed)
             result.network = build(topology, init=self.recipe.init).to(self.device)
-            with safe_onednn(result.network):
-                for record in train(result.network, *splits, self.task, self.recipe, seed=seed, graph=graph):
-                    result.curve.append(record)
-                    result.measured = self._measure(result.curve, before, graph)
-                    yield record
+            records = train(result.network, *splits, self.task, self.recipe, seed=seed, graph=graph)
+            for record in _with_safe_onednn(records, result.network):
+                result.curve.append(record)
+                result.measured = self._measure(result.curve, before, graph)
+                yield record
             if self._with_latency:
                 result.measured["latency"] = measure_latency(result.network, topology)
             return
@@ -195,6 +195,16 @@ class Evaluator:
         if self._waited > before[1]:
             measured["waited"] = self._waited - before[1]
         return measured
+
+
+def _with_safe_onednn(records: Iterator[EpochRecord], network: nn.Module) -> Iterator[EpochRecord]:
+    """Yield the records; each epoch sets oneDNN for itself, so that other trainings may run in between."""
+    while True:
+        with safe_onednn(network):
+            record = next(records, None)
+        if record is None:
+            return
+        yield record
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

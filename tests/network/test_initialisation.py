@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import get_args
 
 import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
 
+from nas.errors import TopologyError
 from nas.network import build
 from nas.network.initialisation import INITS, layer_starts
 from nas.network.pretrained import from_torchvision
+from nas.tasks.recipe import Recipe
 from nas.topology import Block, Head, Skip, Stem, Topology, references
 from nas.topology.topology import auto_bias
 
@@ -209,3 +212,29 @@ def test_automatic_and_written_out_are_one_key_and_today_s_default_has_no_trace(
     for topology in deep:
         assert Topology.from_dict(topology.to_dict()) == topology
     assert build(deep[0]).blocks[0].join.conv.bias[0].item() == pytest.approx(auto_bias(40))
+
+
+def test_an_unknown_init_is_refused_and_the_recipe_knows_the_same() -> None:
+    with pytest.raises(
+        TopologyError, match="init must be one of he, torch, zero_residual.*did you mean 'zero_residual'"
+    ):
+        build(chain(Skip("add")), init="zero_residuals")
+    assert get_args(Recipe.model_fields["init"].annotation) == INITS
+
+
+def test_a_bias_is_a_number_within_bounds_and_minus_zero_is_zero() -> None:
+    assert chain(Skip("gate", options={"bias": -0.0})).key == chain(Skip("gate", options={"bias": 0})).key
+    for bias, message in ((10**400, "<= 30 must hold"), (float("nan"), "<= 30 must hold"), (True, "a number or auto")):
+        with pytest.raises(TopologyError, match=message):
+            Skip("gate", options={"bias": bias})
+    for options in (("bias",), (1, 2), 3):
+        with pytest.raises(TopologyError, match="options of gate must be a mapping"):
+            Skip("gate", options=options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("skip", [{"kind": "gate", "bais": -1}, {"kind": "add", "bias": -1}, {"kind": "gate", 1: 2}])
+def test_an_unknown_key_of_a_skip_names_the_known_ones(skip: dict[object, object]) -> None:
+    data = chain(None).to_dict()
+    data["blocks"][0]["skip"] = skip
+    with pytest.raises(TopologyError, match="a key of skip must be one of kind, source, shortcut"):
+        Topology.from_dict(data)

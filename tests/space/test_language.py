@@ -169,7 +169,7 @@ def test_the_resolved_space_is_plain_data_that_reads_back(tmp_path: Path) -> Non
         (
             "concat: {growth: 0.5}",
             "gate: {bias: [-2, warm]}",
-            ":11: skips.gate.bias[2]: gate.bias must be of type float or auto, but got 'warm'",
+            ":11: skips.gate.bias[2]: gate.bias must be a number or auto, but got 'warm'",
         ),
         ("concat: {growth: 0.5}", "gate: {bias: -99}", ":11: skips.gate.bias: -30 <= gate.bias <= 30 must hold"),
         (

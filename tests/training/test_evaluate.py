@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 
+import nas.network
 import nas.training.evaluate
 from nas import tasks
 from nas.errors import Diverged, OutOfMemory, TaskError
@@ -278,3 +279,29 @@ def test_many_candidates_leave_no_more_than_five(count: int) -> None:
             evaluator.release()
             held[number] = _held_bytes()
     assert held[count] - held[5] < 16 * 2**20  # one kind of the three alone would leave 18 MiB
+
+
+@pytest.mark.parametrize("init", ["he", "torch", "zero_residual"])
+def test_a_network_starts_as_the_recipe_says(init: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def build(topology: Topology, init: str) -> torch.nn.Module:
+        asked.append(init)
+        return nas.network.build(topology, init=init)
+
+    monkeypatch.setattr(nas.training.evaluate, "build", build)
+    evaluator = Evaluator(tasks.get("digits"), Recipe.model_validate({"epochs": 1, "init": init}))
+    evaluator.evaluate(SMALL, seed=0)
+    assert asked == [init]
+
+
+def test_two_trainings_of_narrow_networks_in_turns(evaluator: Evaluator) -> None:
+    """oneDNN is off while either of them trains, and on in between (see nas.network.compat)."""
+    narrow = Topology((1, 8, 8), Stem("conv3x3", 4), (Block("basic", 4, 2, Skip("add")),), Head("classify"), 10)
+    other = Evaluator(tasks.get("digits"), Recipe(epochs=2))
+    one, two = other.start(narrow, seed=0), evaluator.start(narrow, seed=0)
+    for records in (one, two, one):
+        next(records)
+        assert torch.backends.mkldnn.enabled
+    one.close()  # type: ignore[attr-defined]
+    two.close()  # type: ignore[attr-defined]
