@@ -80,8 +80,8 @@ def _parameters(word: str) -> tuple[str, list[str]]:
 def _make(word: str, name: str) -> Task:
     """Return the task that `name` describes, WORD?option=value&… or, in a family, WORD:PATH?option=value&….
 
-    In the name of the task the path is absolute and the options have the order of the function, so that one task has
-    one name. Raises TaskError if the path is missing, or if an option is unknown or given twice.
+    In the name of the task the path is absolute and the options have the order of the function. Raises TaskError if the
+    path is missing, or if an option is unknown or given twice.
     """
     path, options = _parameters(word)
     place, _, query = name.removeprefix(word).partition("?")
