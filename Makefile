@@ -42,7 +42,7 @@ picture: .venv/.ready  ## draw docs/architecture.svg, the wings and their import
 bench-degradation: .venv/.ready  ## plain nets degrade with depth, residual ones do not: training error of both
 	@$(RUN)/python -m benchmarks.degradation $(ARGS)
 
-bench-claims: .venv/.ready  ## what the literature says of skips, measured: a table of every claim (about ten minutes)
+bench-claims: .venv/.ready  ## what the literature says of skips, measured: a table of every claim (about an hour on two cores)
 	@$(RUN)/python -m benchmarks.claims $(ARGS)
 
 bench-network: .venv/.ready  ## built networks against torchvision's: time of a step, saved activations
