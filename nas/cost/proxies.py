@@ -24,7 +24,8 @@ from torch import Tensor, nn
 
 from nas.cost import Cost, measure
 from nas.network import Network, build
-from nas.network.compat import TorchDispatchMode, safe_onednn
+from nas.network.compat import TorchDispatchMode
+from nas.network.onednn import safe_onednn
 from nas.network.samples import sample_inputs
 from nas.topology import Topology
 from nas.topology.paths import describe

@@ -13,7 +13,7 @@ from nas.export.class_sources import collect_class_sources, import_lines
 from nas.export.code_style import split_line, wrap_text
 from nas.export.constructors import constructor_lines
 from nas.export.forward import forward_lines
-from nas.export.starts import start_lines
+from nas.export.initialisation import start_lines
 from nas.export.stem_and_head import (
     BARE_STEMS,
     ExportedHead,

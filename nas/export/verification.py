@@ -112,7 +112,7 @@ def _ask(cases: list[dict[str, Any]]) -> list[dict[str, float | str]]:
 def _prepare(case: Case, folder: Path) -> dict[str, Any]:
     """Write the weights, and what the built network computes with them, to files; return the case for proof.py."""
     from nas.network import build
-    from nas.network.compat import onednn_is_safe, safe_onednn
+    from nas.network.onednn import onednn_is_safe, safe_onednn
 
     folder.mkdir()
     network = build(case.topology)

@@ -69,10 +69,10 @@ def layer_starts(topology: Topology, init: str = "he") -> tuple[tuple[LayerStart
     starts = []
     for block, adds in zip(topology.blocks, residual, strict=True):
         op, found = OPS[block.op], list[LayerStart]()
-        if reads_tokens and op.maps:
-            found = [LayerStart(layer, GPT2_STD) for layer in op.maps]
+        if reads_tokens and op.linear_maps:
+            found = [LayerStart(layer, GPT2_STD) for layer in op.linear_maps]
             if adds:
-                found[-1] = LayerStart(op.maps[-1], GPT2_STD, sum(residual))
+                found[-1] = LayerStart(op.linear_maps[-1], GPT2_STD, sum(residual))
         if init == "zero_residual" and adds and op.last_norm is not None:
             found.append(LayerStart(op.last_norm, 0.0))
         starts.append(tuple(found))

@@ -85,7 +85,7 @@ class Op:
     preactivated  F begins with its norm and activation, so that a projecting shortcut is a bare convolution of the
                   activated input (He et al. 2016)
     gate_kernel   a gate beside F sees through F's own kernel (Srivastava et al. 2015)
-    maps          the linear maps of the class, the one that ends F last: a language model draws them as GPT-2
+    linear_maps   the linear maps of the class, the one that ends F last: a language model draws them as GPT-2
     last_norm     the norm with which the class ends; `init: zero_residual` starts it at 0
     """
 
@@ -99,7 +99,7 @@ class Op:
     after: str | None = None
     preactivated: bool = False
     gate_kernel: bool = False
-    maps: tuple[str, ...] = ()
+    linear_maps: tuple[str, ...] = ()
     last_norm: str | None = None
 
     def __post_init__(self) -> None:

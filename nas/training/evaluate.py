@@ -15,8 +15,8 @@ from torch import nn
 
 from nas.errors import OutOfMemory, TaskError
 from nas.network import build
-from nas.network.compat import safe_onednn
 from nas.network.latency import measure_latency
+from nas.network.onednn import safe_onednn
 from nas.topology import Topology
 from nas.training import malloc
 from nas.training.capture import CudaGraph, StepGraph

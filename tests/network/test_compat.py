@@ -198,24 +198,3 @@ def test_the_memory_tracker_finds_a_peak() -> None:
         (peak,) = tracker.get_tracker_snapshot("peak").values()
     weights, batch, outputs, loss = 4 * 8 * 8, 4 * 16 * 8, 4 * 16 * 8, 4
     assert peak["Total"] == weights + batch + outputs + loss, "memory_tracker"
-
-
-# ------------------------------------------------------------------------------------------------- oneDNN's convolution
-
-
-@pytest.mark.parametrize(
-    ("channels", "kernel", "stride", "safe"), [(4, 1, 2, False), (7, 1, 3, False), (8, 1, 2, True)]
-)
-def test_onednn_is_not_safe_for_a_narrow_strided_1x1_convolution(
-    channels: int, kernel: int, stride: int, safe: bool
-) -> None:
-    network = nn.Sequential(nn.Conv2d(channels, 16, kernel, stride), nn.ReLU())
-    assert compat.onednn_is_safe(network) is safe
-    with compat.safe_onednn(network):
-        assert torch.backends.mkldnn.enabled is safe
-        network(torch.randn(2, channels, 9, 9)).sum().backward()
-    assert torch.backends.mkldnn.enabled
-
-
-def test_onednn_is_safe_for_every_other_convolution() -> None:
-    assert compat.onednn_is_safe(nn.Sequential(nn.Conv2d(4, 16, 3, 2), nn.Conv2d(4, 16, 1), nn.Conv2d(16, 4, 1, 2)))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nas.network import Network, build
 from nas.network.blueprint import blueprint
-from nas.network.compat import safe_onednn
+from nas.network.onednn import safe_onednn
 from nas.network.samples import sample_inputs
 from nas.topology import Topology
 from nas.topology.block import Block, Head, Skip, Stem

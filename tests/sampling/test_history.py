@@ -1,11 +1,9 @@
 """The finished trials of a study as observations."""
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import optuna
-import pytest
 from optuna.distributions import IntDistribution
 from optuna.trial import TrialState, create_trial
 
@@ -13,14 +11,6 @@ from nas.sampling.history import CURVE, KNOWN, LARGE, UNTRIED, History, Observat
 from nas.topology.paths import describe
 
 X = {"x": IntDistribution(0, 99)}
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    yield
-    optuna.logging.set_verbosity(level)
 
 
 def add(study: optuna.Study, x: int, **fields: object) -> None:

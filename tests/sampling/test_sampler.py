@@ -4,7 +4,7 @@ import itertools
 import math
 import pickle
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,14 +66,6 @@ def best_of(
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.optimize(failing, trials, catch=ZeroDivisionError)
     return study.best_value
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    yield
-    optuna.logging.set_verbosity(level)
 
 
 @pytest.mark.parametrize(

@@ -57,11 +57,11 @@ def states(root: Path) -> Counter[str]:
         return Counter()
 
 
-def until(condition: Callable[[], bool], seconds: float = 150) -> None:
+def until(condition: Callable[[], bool], seconds: float = 150, pause: float = 0.1) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.1)
+        time.sleep(pause)
 
 
 def ended(root: Path) -> int:
@@ -143,7 +143,7 @@ def test_interrupted_killed_and_resumed(tmp_path: Path, family: set[tuple[int, s
     assert states(tmp_path)["RUNNING"] >= 1
     killed = Run.open("mine", tmp_path).frame()
     before = killed[killed["state"].isin(["COMPLETE", "FAIL"])].set_index("trial")["key"]
-    until(lambda: not alive(family), 30)
+    until(lambda: not alive(family), 30, pause=1.0)
     begun_before = trainings(tmp_path, "begin")
 
     third = start(tmp_path)

@@ -296,7 +296,7 @@ def test_a_network_starts_as_the_recipe_says(init: str, monkeypatch: pytest.Monk
 
 
 def test_two_trainings_of_narrow_networks_in_turns(evaluator: Evaluator) -> None:
-    """oneDNN is off while either of them trains, and on in between (see nas.network.compat)."""
+    """oneDNN is off while either of them trains, and on in between (see nas.network.onednn)."""
     narrow = Topology((1, 8, 8), Stem("conv3x3", 4), (Block("basic", 4, 2, Skip("add")),), Head("classify"), 10)
     other = Evaluator(tasks.get("digits"), Recipe(epochs=2))
     one, two = other.start(narrow, seed=0), evaluator.start(narrow, seed=0)

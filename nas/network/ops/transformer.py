@@ -7,7 +7,7 @@ OPS = {
     "attention": {
         "module": "Attention",
         "layouts": ("sequence",),
-        "maps": ("qkv", "out"),
+        "linear_maps": ("qkv", "out"),
         "options": {
             "heads": {"default": 4, "high": 256, "divides_width": True},
             "causal": {"default": False},
@@ -19,7 +19,7 @@ OPS = {
     "feed_forward": {
         "module": "FeedForward",
         "layouts": ("sequence",),
-        "maps": ("expand", "project"),
+        "linear_maps": ("expand", "project"),
         "options": {
             "expansion": {"default": 4, "high": 64},
             "activation": {"default": "gelu", "choices": ("gelu", "gelu_tanh", "relu")},

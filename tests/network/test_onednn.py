@@ -1,0 +1,27 @@
+"""oneDNN computes every convolution but those whose gradients it gets wrong."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from nas.network import onednn
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernel", "stride", "safe"), [(4, 1, 2, False), (7, 1, 3, False), (8, 1, 2, True)]
+)
+def test_onednn_is_not_safe_for_a_narrow_strided_1x1_convolution(
+    channels: int, kernel: int, stride: int, safe: bool
+) -> None:
+    network = nn.Sequential(nn.Conv2d(channels, 16, kernel, stride), nn.ReLU())
+    assert onednn.onednn_is_safe(network) is safe
+    with onednn.safe_onednn(network):
+        assert torch.backends.mkldnn.enabled is safe
+        network(torch.randn(2, channels, 9, 9)).sum().backward()
+    assert torch.backends.mkldnn.enabled
+
+
+def test_onednn_is_safe_for_every_other_convolution() -> None:
+    assert onednn.onednn_is_safe(nn.Sequential(nn.Conv2d(4, 16, 3, 2), nn.Conv2d(4, 16, 1), nn.Conv2d(16, 4, 1, 2)))
