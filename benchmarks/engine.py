@@ -35,7 +35,7 @@ import torch
 from benchmarks import bare
 from benchmarks.loops import Case, Train, lightning, plain, resident
 from nas.tasks.splits import Split, Splits
-from nas.topology import references
+from nas.topology import Topology, references
 from nas.training.evaluate import Evaluator
 
 NOISE = 10_240  # samples
@@ -46,7 +46,7 @@ def engine(case: Case, precision: str = "float32") -> Train:
     """nas: the data lies on the device, over all candidates."""
     recipe = bare.recipe(**vars(case.recipe) | {"precision": precision})
     evaluator = Evaluator(case.task, recipe, str(case.device), case.threads)
-    return lambda seed: evaluator.evaluate(case.topology, seed=seed).metrics["accuracy"]
+    return lambda topology, seed: evaluator.evaluate(topology, seed=seed).metrics["accuracy"]
 
 
 def digits() -> tuple[Split, Split]:
@@ -72,15 +72,19 @@ DATA: dict[str, tuple[Callable[[], tuple[Split, Split]], int]] = {"digits": (dig
 
 
 def case(data: str, device: str, epochs: int, threads: int) -> Case:
-    """ResNet-20 and what it learns."""
+    """What is learnt, how and where."""
     load, batch = DATA[data]
     train, validation = load()
     shape = train.inputs.shape[1:]
-    topology = references.resnet(20, cifar=True, input=shape, outputs=10)
     task = bare.classification(data, shape, 10, lambda: Splits(train, validation, validation))
     recipe = bare.recipe(epochs=epochs, batch_size=batch)
     torch.set_num_threads(threads)
-    return Case(topology, task, train, validation, recipe, torch.device(device), threads)
+    return Case(task, train, validation, recipe, torch.device(device), threads)
+
+
+def resnet20(case: Case) -> Topology:
+    channels, height, width = case.task.input
+    return references.resnet(20, cifar=True, input=(channels, height, width), outputs=case.task.outputs)
 
 
 class Side:
@@ -93,35 +97,35 @@ class Side:
         theirs.close()
         self.installed: bool = self._pipe.recv()
 
-    def train(self, seed: int) -> Result:
-        self._pipe.send(seed)
+    def train(self, topology: Topology, seed: int) -> Result:
+        self._pipe.send((topology, seed))
         result: Result = self._pipe.recv()
         return result
 
 
 def serve(pipe: Connection, name: str, *what: Any) -> None:
-    """Says whether it can train; then (seconds, accuracy) for every seed that comes."""
+    """Says whether it can train; then (seconds, accuracy) for every topology and seed that come."""
     try:
-        train = SIDES[name](case(*what))
+        train = LOOPS[name](case(*what))
     except ImportError:
         return pipe.send(False)
     pipe.send(True)
     with contextlib.suppress(EOFError):  # the table is printed
         while True:
-            seed = pipe.recv()
+            topology, seed = pipe.recv()
             began = time.perf_counter()
-            accuracy = train(seed)  # a number: the device has come to its end
+            accuracy = train(topology, seed)  # a number: the device has come to its end
             pipe.send((time.perf_counter() - began, accuracy))
 
 
-def measure(sides: dict[str, Side], seeds: int) -> dict[str, list[Result]]:
+def measure(sides: dict[str, Side], topology: Topology, seeds: int) -> dict[str, list[Result]]:
     """(seconds, accuracy) of every side and seed; who begins changes from seed to seed."""
     names = [name for name, side in sides.items() if side.installed]
     results: dict[str, list[Result]] = {name: [] for name in names}
     for seed in range(seeds + 1):
         turn = seed % len(names)
         for name in names[turn:] + names[:turn]:
-            results[name].append(sides[name].train(seed))
+            results[name].append(sides[name].train(topology, seed))
     return {name: result[1:] for name, result in results.items()}
 
 
@@ -136,8 +140,8 @@ def main() -> None:
     options = parser.parse_args()
     data = options.data or ("digits" if options.device == "cpu" else "noise")
     what = data, options.device, options.epochs, options.threads
-    results = measure({name: Side(name, *what) for name in SIDES}, options.seeds)
     trained = case(*what)
+    results = measure({name: Side(name, *what) for name in SIDES}, resnet20(trained), options.seeds)
     place = torch.cuda.get_device_name() if options.device != "cpu" else f"CPU, {options.threads} threads"
     print(f"{data}, {trained.steps} steps; {place}; torch {torch.__version__}\n")
     print("\n".join(table(trained, results)))
@@ -166,14 +170,17 @@ def spread(shares: Iterable[float]) -> str:
     return f"{statistics.mean(percent):.2f} ± {statistics.pstdev(percent):.2f}"
 
 
-OURS, BF16 = "`nas`", "`nas`, bf16"
-SIDES: dict[str, Callable[[Case], Train]] = {
+OURS, BF16, PLAIN, RESIDENT = "`nas`", "`nas`, bf16", "a loop with a DataLoader", "the same, resident data"
+LIGHTNING, COMPILED = "Lightning", "torch.compile"
+LOOPS: dict[str, Callable[[Case], Train]] = {
     OURS: engine,
     BF16: functools.partial(engine, precision="bf16"),
-    "a loop with a DataLoader": plain,
-    "the same, resident data": resident,
-    "Lightning": lightning,
+    PLAIN: plain,
+    RESIDENT: resident,
+    LIGHTNING: lightning,
+    COMPILED: functools.partial(resident, compile=True),
 }
+SIDES = (OURS, BF16, PLAIN, RESIDENT, LIGHTNING)  # a compiled loop compiles again for every topology: benchmarks/card
 
 if __name__ == "__main__":
     main()

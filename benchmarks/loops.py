@@ -27,14 +27,13 @@ if TYPE_CHECKING:
     from nas.tasks.recipe import Recipe
 
 Batches = Iterable[tuple[Tensor, Tensor]]
-Train = Callable[[int], float]  # seed → accuracy on the validation split of the trained network
+Train = Callable[[Topology, int], float]  # topology, seed → accuracy on the validation split of the trained network
 
 
 @dataclass(frozen=True)
 class Case:
-    """What everybody trains."""
+    """What everybody trains on."""
 
-    topology: Topology
     task: Task
     train: Split
     validation: Split
@@ -46,9 +45,9 @@ class Case:
     def steps(self) -> int:
         return len(self.train) // self.recipe.batch_size * self.recipe.epochs
 
-    def network(self, seed: int) -> nn.Module:
+    def network(self, topology: Topology, seed: int) -> nn.Module:
         torch.manual_seed(seed)
-        return build(self.topology).to(self.device)
+        return build(topology).to(self.device)
 
 
 def tensors(split: Split) -> tuple[Tensor, Tensor]:
@@ -59,11 +58,12 @@ def plain(case: Case) -> Train:
     """A PyTorch loop over a DataLoader."""
     train, validation = (TensorDataset(*tensors(split)) for split in (case.train, case.validation))
     batches = DataLoader(train, case.recipe.batch_size, shuffle=True, drop_last=True)
-    return lambda seed: loop(case, batches, DataLoader(validation, case.recipe.batch_size), seed)
+    held_out = DataLoader(validation, case.recipe.batch_size)
+    return lambda topology, seed: loop(case, case.network(topology, seed), batches, held_out)
 
 
-def resident(case: Case) -> Train:
-    """The same loop over tensors that lie on the device."""
+def resident(case: Case, compile: bool = False) -> Train:
+    """The same loop over tensors that lie on the device; the forward pass compiled if asked for."""
     inputs, targets = (tensor.to(case.device) for tensor in tensors(case.train))
     size = case.recipe.batch_size
     held_out = list(zip(*(tensor.to(case.device).split(size) for tensor in tensors(case.validation)), strict=True))
@@ -73,12 +73,18 @@ def resident(case: Case) -> Train:
             for rows in torch.randperm(len(inputs), device=case.device).split(size)[: len(inputs) // size]:
                 yield inputs[rows], targets[rows]
 
-    return lambda seed: loop(case, Shuffled(), held_out, seed)
+    def train(topology: Topology, seed: int) -> float:
+        network = case.network(topology, seed)
+        if compile:
+            network.compile()
+        return loop(case, network, Shuffled(), held_out)
+
+    return train
 
 
-def loop(case: Case, batches: Batches, held_out: Batches, seed: int) -> float:
+def loop(case: Case, network: nn.Module, batches: Batches, held_out: Batches) -> float:
     """Train and score as PyTorch's tutorial does, with the recipe's schedule."""
-    network, recipe = case.network(seed), case.recipe
+    recipe = case.recipe
     optimiser, schedule = sgd(network, case)
     accuracy = 0.0
     for _ in range(recipe.epochs):
@@ -146,7 +152,7 @@ def lightning(case: Case) -> Train:
     batches = DataLoader(train, case.recipe.batch_size, shuffle=True, drop_last=True)
     held_out = DataLoader(validation, case.recipe.batch_size)
 
-    def fit(seed: int) -> float:
+    def fit(topology: Topology, seed: int) -> float:
         with tempfile.TemporaryDirectory(prefix="lightning-") as folder:
             trainer = L.Trainer(
                 max_epochs=case.recipe.epochs,
@@ -156,7 +162,7 @@ def lightning(case: Case) -> Train:
                 enable_progress_bar=False,
                 enable_model_summary=False,
             )
-            trainer.fit(Classifier(case.network(seed)), batches, held_out)
+            trainer.fit(Classifier(case.network(topology, seed)), batches, held_out)
         return float(trainer.callback_metrics["val_accuracy"])
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

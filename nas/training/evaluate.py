@@ -82,7 +82,7 @@ class Evaluator:
         self.task, self.device = task, torch.device(device)
         self.recipe = resolve_precision(recipe or task.recipe, device)
         if self.device.type == "cuda":
-            _make_cuda_deterministic()
+            make_cuda_deterministic()
         else:
             malloc.keep_freed_memory()
         splits = task.load()
@@ -213,7 +213,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return known or any(part in str(error) for part in OUT_OF_MEMORY_MESSAGES)
 
 
-def _make_cuda_deterministic() -> None:
+def make_cuda_deterministic() -> None:
     """Make results depend on the seed alone, as far as CUDA's libraries can: a warning names what cannot."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = False

@@ -12,10 +12,8 @@ import torch
 from torch import Tensor
 
 from nas import tasks
-from nas.cost.probe import tensors_in
 from nas.errors import OutOfMemory
 from nas.network import build
-from nas.network.compat import TorchDispatchMode, storage_key
 from nas.network.samples import sample_inputs
 from nas.tasks import Splits
 from nas.tasks.recipe import Recipe
@@ -27,6 +25,7 @@ from nas.training.data import ResidentBatches
 from nas.training.evaluate import Evaluator
 from nas.training.loop import train
 from tests.helpers.syncs import Syncs
+from tests.helpers.tape import Tape
 from tests.helpers.topologies import TINY
 
 TASK = tasks.get("digits")
@@ -38,53 +37,6 @@ TOPOLOGY = Topology(
     Head("classify"),
     10,
 )
-
-
-class Tape(TorchDispatchMode):
-    """A CUDA graph's behaviour on a CPU: recording leaves every number as it was, replaying runs the same ops on the
-    same memory, and nothing that Python did in between happens again.
-    """
-
-    def __init__(self, breaks_at: str = "") -> None:
-        super().__init__()
-        self.replays = self.warmed = 0
-        self._breaks_at = breaks_at
-        self._ops: list[tuple[Any, Any, Any, Any]] = []
-        self._before: dict[int, tuple[Tensor, Tensor]] = {}
-        self._made: set[int] = set()
-
-    def warm_up(self, computation: Computation) -> Tensor:
-        self.warmed += 1
-        return computation()
-
-    def record(self, computation: Computation) -> Tensor:
-        try:
-            with self:
-                return computation()
-        finally:
-            with torch.no_grad():
-                for tensor, value in self._before.values():
-                    tensor.copy_(value)
-
-    @torch.no_grad()
-    def replay(self) -> None:
-        self.replays += 1
-        for func, args, kwargs, results in self._ops:
-            for old, new in zip(tensors_in(results), tensors_in(func(*args, **kwargs)), strict=True):
-                if storage_key(old) != storage_key(new):  # no view, and not done in place
-                    old.copy_(new)
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func.overloadpacket.__name__ == self._breaks_at:
-            raise RuntimeError("operation not permitted when stream is capturing")
-        given = tensors_in((args, kwargs))
-        for tensor in given:
-            if storage_key(tensor) not in self._made | self._before.keys():
-                self._before[storage_key(tensor)] = tensor, tensor.detach().clone()
-        results = func(*args, **(kwargs or {}))
-        self._made |= {storage_key(tensor) for tensor in tensors_in(results)} - self._before.keys()
-        self._ops.append((func, args, kwargs or {}, results))
-        return results
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +127,7 @@ def test_the_record_says_how_much_was_replayed(monkeypatch: pytest.MonkeyPatch, 
     assert "replayed" not in evaluator.evaluate(TOPOLOGY, seed=0).measured
 
 
-def test_memory_that_runs_out_while_recording_is_out_ofstorage_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_runs_out_while_recording_is_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     class Full(Tape):
         def record(self, computation: Computation) -> Tensor:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
