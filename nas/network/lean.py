@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from nas.network import Network
 from nas.network.compat import batch_norm_saved, gelu_saved, layer_norm_saved, storage_key
 
+SMALLEST = torch.finfo(torch.float32).tiny  # an ε that changes no variance; torch refuses 0
 Node = Any  # of autograd: what made a tensor, and what it keeps for its own backward pass
 Recompute = Callable[[], Tensor]
 Key = tuple[Any, ...]
@@ -125,7 +126,7 @@ def _batch_norm(node: Node) -> Recompute | None:
 
     def make() -> Tensor:
         x, weight, bias, mean, scale = batch_norm_saved(node)
-        return F.batch_norm(x, mean, scale**-2, weight, bias, eps=0.0)
+        return F.batch_norm(x, mean, scale**-2, weight, bias, eps=SMALLEST)
 
     return make
 

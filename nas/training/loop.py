@@ -53,10 +53,10 @@ def train(
     """
     steps = _steps(data, task, recipe)
     rates = one_cycle(recipe, steps * recipe.epochs).to(data.device)
-    optimiser = OPTIMISERS[recipe.optimizer](network, recipe)
-    order, draws = torch.Generator().manual_seed(seed), torch.Generator(data.device).manual_seed(seed)
     if len(task.input) == 3:
         network.to(memory_format=torch.channels_last)
+    optimiser = OPTIMISERS[recipe.optimizer](network, recipe)
+    order, draws = torch.Generator().manual_seed(seed), torch.Generator(data.device).manual_seed(seed)
     if recipe.memory == "lean":
         make_lean(network)
 

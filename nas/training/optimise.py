@@ -3,6 +3,9 @@
 The updates are those of torch.optim's functions `sgd` and `adamw`, which its classes call too. The classes themselves
 import torch's compiler when they are first used (`torch._dynamo`), which costs every process of a search four seconds.
 Norms and biases (1-D) do not decay (He et al. 2019, arXiv:1812.01187).
+
+An optimiser is made when the parameters have the memory format in which they are trained: CUDA's fused kernels refuse
+a parameter whose gradient or momentum has other strides.
 """
 
 from __future__ import annotations

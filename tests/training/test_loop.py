@@ -17,6 +17,7 @@ from nas import tasks
 from nas.errors import Diverged, TaskError
 from nas.tasks import Split, Splits, Task
 from nas.tasks.recipe import Recipe
+from nas.training import optimise
 from nas.training.data import ResidentBatches
 from nas.training.loop import score, train
 from nas.training.optimise import AdamW, Sgd, one_cycle
@@ -273,6 +274,27 @@ def test_inputs_that_are_not_images_train_too() -> None:
     data = ResidentBatches.of(split, "cpu")
     *_, last = train(model, data, data, task, Recipe(epochs=10, batch_size=20), seed=0)
     assert last["accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_what_a_fused_kernel_reads_has_the_strides_of_the_parameter(
+    splits: Splits, monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    """CUDA's kernels refuse anything else; the CPU's do not care."""
+    update, calls = getattr(optimise, optimizer), 0
+
+    def checked(parameters: list[Tensor], *others: list[Tensor], **settings: Any) -> None:
+        nonlocal calls
+        calls += 1
+        for tensors in others:
+            of_their_shape = [(p, t) for p, t in zip(parameters, tensors, strict=False) if t.shape == p.shape]
+            assert all(t.stride() == p.stride() for p, t in of_their_shape)
+        update(parameters, *others, **settings)
+
+    monkeypatch.setattr(optimise, optimizer, checked)
+    convolutional = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 8, 3), nn.Flatten(), nn.Linear(128, 10))
+    run(splits, Recipe(epochs=1, optimizer=optimizer, lr=0.001), model=convolutional)
+    assert calls == 2 * 8
 
 
 def test_images_lie_channels_last(splits: Splits) -> None:
