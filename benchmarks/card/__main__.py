@@ -26,7 +26,7 @@ import torch
 from benchmarks.card.machine import Goal, Machine, Row
 from benchmarks.card.tables import markdown
 
-PARTS = ("equal", "faults", "memory", "engine", "packing", "fused", "search", "step")
+PARTS = ("equal", "faults", "memory", "room", "engine", "step", "packing", "fused", "search")
 DONE, STOPPED, FAILED = "done", "stopped at its bound", "failed"
 
 

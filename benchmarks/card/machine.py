@@ -84,6 +84,12 @@ class Machine:
         """Return the bytes that torch holds on the card, of tensors or not; 0 without one."""
         return torch.cuda.memory_reserved() if self.card else 0
 
+    def limit(self, size: int | None) -> None:
+        """Let torch hold no more than so many bytes on the card; None for all of it."""
+        if self.card:
+            total = torch.cuda.get_device_properties(0).total_memory
+            torch.cuda.set_per_process_memory_fraction(1.0 if size is None else min(1.0, size / total))
+
     def exhaust(self) -> None:
         """Ask for more memory than there is. Raises torch.OutOfMemoryError."""
         if not self.card:

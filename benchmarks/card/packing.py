@@ -1,6 +1,4 @@
-"""Several candidates share a card: candidates a minute of 1, 2, 4 and 8 processes, with and without MPS; and nothing
-is left on the card after a hundred candidates.
-"""
+"""Several candidates share a card: candidates a minute of 1, 2, 4 and 8 processes, with and without MPS."""
 
 from __future__ import annotations
 
@@ -17,13 +15,12 @@ from typing import Any
 
 from benchmarks import bare
 from benchmarks.card import topologies
-from benchmarks.card.machine import MIB, Goal, Machine, Row
+from benchmarks.card.machine import Goal, Machine, Row
 from benchmarks.card.memory import evaluator
 
 TITLE = "Candidates that share a card"
 SECONDS = 200
 PROCESSES = (1, 2, 4, 8)
-CANDIDATES = 100
 WORK: dict[str, dict[str, Any]] = {  # what a candidate is: size, channels, batch, batches and epochs of its data
     "8×8, batch 128": {"size": 8, "channels": 1, "batch": 128, "batches": 8, "epochs": 8},
     "32×32, batch 128": {"size": 32, "channels": 3, "batch": 128, "batches": 20, "epochs": 4},
@@ -32,7 +29,7 @@ TINY: dict[str, dict[str, Any]] = {"8×8": {"size": 8, "channels": 1, "batch": 4
 
 
 def rows(machine: Machine) -> Iterator[Row]:
-    """Yield the rates for each number of processes, then what a hundred candidates leave behind."""
+    """Yield the rates for each number of processes."""
     work = TINY if machine.tiny else WORK
     each = 1 if machine.tiny else 6
     for mps in (False, True):
@@ -47,16 +44,13 @@ def rows(machine: Machine) -> Iterator[Row]:
                     alone = alone or rate
                     row: Row = {"candidates": name, "MPS": mps, "processes": processes, "a minute": round(rate, 1)}
                     yield row | {"times one": round(rate / alone, 2)}
-    yield left_behind(machine, 3 if machine.tiny else CANDIDATES)
 
 
 def goals(rows: list[Row]) -> Iterator[Goal]:
-    """Yield whether sharing pays, and whether candidates leave nothing."""
+    """Yield whether sharing pays."""
     for name in dict.fromkeys(row["candidates"] for row in rows if "processes" in row):
         best = max(row["times one"] for row in rows if row["candidates"] == name and "times one" in row)
         yield Goal(f"{name}: at least 3 times the candidates of one at a time ({best})", best >= 3)
-    for left in (row for row in rows if "trained" in row):
-        yield Goal(f"nothing left after {left['trained']} candidates ({left['left, MiB']} MiB)", left["left, MiB"] <= 1)
 
 
 @contextlib.contextmanager
@@ -112,25 +106,3 @@ def train(pipe: Connection, machine: Machine, what: dict[str, Any], number: int,
         chosen = topologies.drawn_chain(place, what["size"], channels=what["channels"])
         trains.evaluate(chosen, seed=number)
     pipe.send(None)
-
-
-def left_behind(machine: Machine, candidates: int) -> Row:
-    """Train so many candidates in this process, every third of them stopped early; return what stays on the card."""
-    recipe = bare.recipe(epochs=2, batch_size=8 if machine.tiny else 128)
-    first = topologies.drawn_chain(0, 8)
-    trains = evaluator(machine, first, recipe, captured=True)
-    sizes = []
-    for number in range(candidates):
-        epochs = trains.start(topologies.drawn_chain(number, 8), seed=number)
-        for _ in range(1 if number % 3 == 0 else 2):
-            next(epochs)
-        del epochs  # the training stops where it is
-        trains.release()
-        sizes.append((machine.allocated(), machine.used()))
-    settled = min(len(sizes) - 1, 5)
-    left = {"left, MiB": round((sizes[-1][0] - sizes[settled][0]) / MIB, 2)}
-    return (
-        {"candidates": "in one process", "trained": candidates}
-        | left
-        | {"driver says, MiB": round((sizes[-1][1] - sizes[settled][1]) / MIB, 1)}
-    )
