@@ -4,9 +4,10 @@ UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 RUN := .venv/bin
 ARGS ?=
 LOWEST := .venv-lowest
+unexport PYTHONDONTWRITEBYTECODE  # without bytecode every process takes twice as long to import torch
 PYTEST = OMP_NUM_THREADS=1 $(RUN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help setup search test test-all test-lowest check format picture bench-claims bench-cost bench-degradation bench-dispatch bench-engine bench-network bench-packing bench-early-stopping bench-samplers constraints clean
+.PHONY: help setup search test test-all test-lowest check format picture bench-claims bench-cost bench-degradation bench-dispatch bench-engine bench-network bench-packing bench-early-stopping bench-samplers gpu constraints clean
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -65,6 +66,9 @@ bench-packing: .venv/.ready  ## candidates an hour: packed onto GPUs (without on
 
 bench-early-stopping: .venv/.ready  ## what early stopping saves of a digits search and what it loses (ten minutes)
 	@$(RUN)/python -m benchmarks.early_stopping $(ARGS)
+
+gpu: .venv/.ready  ## everything that claims to be for GPUs, on a card; without one a rehearsal (two minutes)
+	@$(RUN)/python -m benchmarks.card $(ARGS)
 
 constraints: $(UV)  ## resolve the exact versions anew
 	@$(UV) pip compile -q pyproject.toml --extra onnx --group dev --group bench --universal --python-version 3.11 --upgrade \

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 
 from benchmarks import bare, engine
+from benchmarks.card.__main__ import DONE, PARTS
 from benchmarks.loops import plain, resident
 from nas.tasks.recipe import Recipe
+
+NO_CARD = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
 
 
 def test_benchmarks_of_the_heart_need_torch_and_numpy_alone() -> None:
@@ -17,6 +25,7 @@ def test_benchmarks_of_the_heart_need_torch_and_numpy_alone() -> None:
     program = (
         f"import sys\nsys.modules |= dict.fromkeys({missing!r})\n"  # None: an import fails
         "from benchmarks import cost as _, engine, network\nfrom nas import cost\n"
+        "from benchmarks.card.__main__ import PARTS, part\nassert all(map(part, PARTS))\n"
         "engine.NOISE, engine.DATA['noise'] = 20, (engine.noise, 4)\n"
         "case = engine.case('noise', 'cpu', epochs=1, threads=1)\n"
         "topology = engine.resnet20(case)\n"
@@ -41,3 +50,34 @@ def test_everybody_takes_as_many_steps_and_learns() -> None:
     sides = {engine.OURS: engine.engine(case), "plain": plain(case), "resident": resident(case)}
     for side in sides.values():
         assert side(topology, 0) > 0.2
+
+
+def rehearsal(out: Path, *arguments: str) -> tuple[dict[str, Any], str]:
+    """Run the parts of `make gpu` on the CPU; return card.json and what was said."""
+    command = [sys.executable, "-m", "benchmarks.card", "--tiny", "--out", str(out), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=NO_CARD)
+    assert done.returncode == 0, done.stderr
+    return json.loads((out / "card.json").read_text()), done.stderr
+
+
+def test_a_part_that_has_ended_is_not_run_again(tmp_path: Path) -> None:
+    whole, said = rehearsal(tmp_path, "equal")
+    assert list(whole["parts"]) == ["equal"]
+    assert said.split() == ["equal", "…"]
+    assert all(goal["reached"] for goal in whole["parts"]["equal"]["goals"])
+    again, said = rehearsal(tmp_path, "--seconds", "0")
+    assert (again, said) == (whole, "")
+
+
+@pytest.mark.slow
+def test_everything_for_a_card_is_rehearsed_without_one(tmp_path: Path) -> None:
+    whole, _ = rehearsal(tmp_path)
+    assert list(whole["parts"]) == list(PARTS)
+    for name, part in whole["parts"].items():
+        assert part["state"] == DONE, (name, part.get("log"))
+        assert part["rows"]
+        assert not any("failed" in row for row in part["rows"]), name
+    for name in ("equal", "faults"):  # what does not depend on sizes holds without a card, too
+        assert all(goal["reached"] for goal in whole["parts"][name]["goals"]), name
+    page = (tmp_path / "card.md").read_text()
+    assert all(f"## {name}" in page for name in PARTS)

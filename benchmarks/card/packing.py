@@ -35,7 +35,7 @@ def rows(machine: Machine) -> Iterator[Row]:
     for mps in (False, True):
         with served(mps and machine.card) as there:
             if mps and not there:
-                yield {"candidates": "MPS", "failed": "not available"}
+                yield {"candidates": "MPS", "left out": "not available"}
                 continue
             for name, what in work.items():
                 alone = None

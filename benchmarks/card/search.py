@@ -25,7 +25,7 @@ def rows(machine: Machine) -> Iterator[Row]:
     """Yield one row of what the search says and what its record holds."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        yield {"failed": f"not installed: {', '.join(missing)}"}
+        yield {"left out": f"not installed: {', '.join(missing)}"}
         return
     from nas.study import Run
     from nas.study.attributes import MEASURED, PREDICTED

@@ -42,9 +42,9 @@ def drawn_chain(seed: int, size: int = 32, *, blocks: int = 3, width: int = 16, 
 
 
 def for_memory(small: bool) -> dict[str, Topology]:
-    """Twelve networks of different kinds for images of 32×32; or three small ones."""
+    """Twelve networks of different kinds for images of 32×32; or two small ones."""
     if small:
-        return {"residual": TINY["residual"], "dense": TINY["dense"], "vit": TINY["vit"]}
+        return {"dense": TINY["dense"], "vit": TINY["vit"]}
     return {
         "resnet20": references.resnet(20),
         "plain20": references.plain(20),

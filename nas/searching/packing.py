@@ -17,9 +17,9 @@ from typing import Generic, Protocol, TypeVar
 
 # what the prediction leaves out: an allocator rounds up, and a convolution library needs scratch space
 SAFETY = 1.25
-# bytes of a process: on a GPU the CUDA context and the workspaces of its libraries (not measured yet), on a CPU the
-# private memory of Python, torch and Ray (measured: 396 MiB)
-CONTEXT_BYTES, PROCESS_BYTES = 768 * 2**20, 400 * 2**20
+# bytes of a process: on a GPU the CUDA context, its libraries' kernels and the workspaces of cuBLAS (measured: 839 MiB
+# on an H200), on a CPU the private memory of Python, torch and Ray (measured: 396 MiB)
+CONTEXT_BYTES, PROCESS_BYTES = 896 * 2**20, 400 * 2**20
 MAX_PER_GPU = 8  # candidates on a GPU; with more, contexts take memory and kernels wait for each other
 MAX_WAITING = 2  # candidates that wait for room; a candidate that is asked for earlier is chosen with fewer results
 

@@ -126,6 +126,18 @@ class CudaGraph:
         self.replays += 1
 
 
+def take_workspaces(device: torch.device) -> None:
+    """Let cuBLAS take its workspaces, which stay, before the first candidate: its memory is measured without them.
+
+    There is one for each stream that multiplies matrices.
+    """
+    square = torch.ones(2, 2, device=device)
+    for stream in (torch.cuda.current_stream(device), _recording_stream(device)):
+        with torch.cuda.stream(stream):
+            square @ square
+    torch.cuda.synchronize(device)
+
+
 @functools.cache
 def _recording_stream(device: torch.device) -> torch.cuda.Stream:
     """Return the stream that records; it is the same for all candidates, as cuBLAS keeps a workspace per stream."""

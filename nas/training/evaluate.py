@@ -19,7 +19,7 @@ from nas.network.latency import measure_latency
 from nas.network.onednn import safe_onednn
 from nas.topology import Topology
 from nas.training import malloc
-from nas.training.capture import CudaGraph, StepGraph
+from nas.training.capture import CudaGraph, StepGraph, take_workspaces
 from nas.training.data import batches_of
 from nas.training.loop import EpochRecord, score, train
 from nas.training.precision import resolve_precision
@@ -83,6 +83,7 @@ class Evaluator:
         self.recipe = resolve_precision(recipe or task.recipe, device)
         if self.device.type == "cuda":
             make_cuda_deterministic()
+            take_workspaces(self.device)
         else:
             malloc.keep_freed_memory()
         splits = task.load()

@@ -51,8 +51,8 @@ def test_more_memory_takes_no_fewer_slots(slots: int, memory: int, resident: int
 
 
 def test_four_sizes_of_a_gpu() -> None:
-    device = Device(8, 24 * GIB, CONTEXT_BYTES)  # a slot holds 3 GiB, 2.25 of them for a candidate
-    sizes = [device.size(int(GIB * predicted)) for predicted in (0, 1.79, 1.81, 4.1, 4.3, 8.9, 9.1, 500)]
+    device = Device(8, 24 * GIB, CONTEXT_BYTES)  # a slot holds 3 GiB, 2.125 of them for a candidate
+    sizes = [device.size(int(GIB * predicted)) for predicted in (0, 1.69, 1.71, 4.09, 4.11, 8.89, 8.91, 500)]
     assert sizes == [1, 1, 2, 2, 4, 4, 8, 8]
     assert device.size(None) == 8
     assert Device(8).size(10**15) == 1  # without a memory every candidate takes one slot
