@@ -14,7 +14,7 @@ NAS = Path(__file__).parent.parent / "nas"
 LAYERS = (
     ("errors", "files", "units"),
     ("topology",),
-    ("tasks",),
+    ("surrogate", "tasks"),
     ("network",),
     ("results", "space"),
     ("training",),

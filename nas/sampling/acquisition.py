@@ -8,7 +8,7 @@ import math
 import numpy as np
 from scipy.special import ndtr
 
-from nas.sampling.surrogate import FloatArray
+from nas.surrogate.process import FloatArray
 
 
 def exceeding(mean: FloatArray, deviation: FloatArray, level: FloatArray | float) -> FloatArray:

@@ -12,12 +12,13 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from nas.sampling.domain import Domain
 from nas.sampling.parameters import Parameters
-from nas.sampling.points import Domain, Point
-from nas.sampling.surrogate import FloatArray
 from nas.sampling.topologies import FeatureFunction, Topologies
 from nas.space import SearchSpace
 from nas.study import compat
+from nas.surrogate.points import Point
+from nas.surrogate.process import FloatArray
 
 # user attributes of a trial, for facts that Optuna has no field for
 UNTRIED = "nas:untried"  # the trial was never evaluated, so that its failure is no observation

@@ -14,13 +14,14 @@ from scipy.special import ndtr
 from threadpoolctl import ThreadpoolController
 
 from nas.sampling.acquisition import expected_hypervolume_improvement, expected_improvement, spread_out
-from nas.sampling.columns import Columns
+from nas.sampling.domain import Domain
 from nas.sampling.history import History, Observation
-from nas.sampling.points import Domain, Point
-from nas.sampling.surrogate import FloatArray, GaussianProcess, Posterior, normal_scores
 from nas.sampling.topologies import FeatureFunction
 from nas.space import SearchSpace
 from nas.study.pareto import pareto_rank
+from nas.surrogate.columns import Columns
+from nas.surrogate.points import Point
+from nas.surrogate.process import FloatArray, GaussianProcess, Posterior, normal_scores
 
 STARTUP = 3  # trials before the first model, whose points are far from each other
 MAX_OBSERVATIONS = 400  # the most observations of a model: the best, and others from the whole course of the search
@@ -38,7 +39,7 @@ class Optimizer:
     """The proposals for one study, from Gaussian processes of its objectives and constraints.
 
     The values of each objective are replaced by their normal scores, and an independent Gaussian process
-    (nas.sampling.surrogate) is fitted to them on the feature rows of the points (nas.sampling.columns). The proposal is
+    (nas.surrogate.process) is fitted to them on the feature rows of the points (nas.surrogate.columns). The proposal is
     the point that was never tried and has the largest acquisition value
 
         a(x) = improvement(x) · Π_c P(c(x) ≤ 0) · success(x)

@@ -11,7 +11,8 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from nas.sampling.points import Point, mutation_count
+from nas.sampling.domain import mutation_count
+from nas.surrogate.points import Point
 
 CATEGORICAL = 12  # a number with at most so many values is a categorical feature as well
 ENUMERABLE = 20_000  # the most points of a domain that is enumerated

@@ -24,7 +24,7 @@ class TopologySampler(BaseSampler):
     """An Optuna sampler that proposes the point of the largest expected improvement among those that were never tried.
 
     With several objectives it is the expected improvement of the hypervolume. There is a Gaussian process
-    (nas.sampling.surrogate) for each objective and each constraint; nas.sampling.optimizer gives the formula. With a
+    (nas.surrogate.process) for each objective and each constraint; nas.sampling.optimizer gives the formula. With a
     `space` the points are topologies in their canonical form, otherwise they are parameters, and a parameter that a
     trial does not have is the category "absent". All points are compared if they are few, otherwise random points and
     mutants of good ones. A running trial counts as if it had reached its posterior mean (kriging believer), a pruned

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from nas.sampling.points import Point, mutation_count
+from nas.sampling.domain import mutation_count
 from nas.space import SearchSpace
+from nas.surrogate.features import block_features
+from nas.surrogate.points import Point
 from nas.topology import Topology
-from nas.topology.block import options_of
 
 FeatureFunction = Callable[[Topology], Mapping[str, float | None]]
 SCALING_SAMPLES = 50  # random topologies that give the mean and standard deviation of a feature
@@ -109,27 +109,3 @@ class GuidedTrial:
                 others = [value for value in values if name not in self.given or value != old]
                 self.params[name] = self.rng.choice(others or list(values))
         return self.params[name]
-
-
-def block_features(topology: Topology) -> dict[str, str | float]:
-    """Return the features of the canonical form of a topology.
-
-    They are the op, the width, the kind of skip and the source of every block as categories; the number of blocks of
-    every stage, over 8; and twice the share of the blocks that have each op, each kind of skip, and a short or a long
-    skip. A block is named by its stage (a run of blocks between two changes of resolution) and its number in the
-    stage, so that a missing block changes no feature of other stages.
-    """
-    plain = topology.canonical()
-    features: dict[str, str | float] = {"stem": f"{plain.stem.op} {plain.stem.width}", "head": plain.head.op}
-    counts: Counter[str] = Counter()
-    stage = place = 0
-    for block, wire in zip(plain.blocks, plain.wiring.wires, strict=True):
-        stage, place = (stage + 1, 1) if wire.input.size != wire.output.size else (stage, place + 1)
-        op = " ".join([block.op, *(f"{name}={value}" for name, value in sorted(options_of(block).items()))])
-        kind = "none" if block.skip is None else block.skip.kind
-        source = None if block.skip is None else block.skip.source
-        at = f"stage {stage} block {place}"
-        features |= {f"{at} op": op, f"{at} width": str(block.width), f"{at} skip": kind, f"{at} source": str(source)}
-        features[f"stage {stage} blocks"] = place / 8
-        counts.update([f"op {op}", f"skip {kind}", f"skip {'short' if source is None else 'long'}"])
-    return features | {counted: 2 * count / len(plain.blocks) for counted, count in counts.items()}

@@ -8,8 +8,8 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.sampling.points import Point
-from nas.sampling.surrogate import FloatArray
+from nas.surrogate.points import Point
+from nas.surrogate.process import FloatArray
 
 MISMATCH = 1 / math.sqrt(2)  # the value in the column of a category, so that ‖x − x'‖² = 1 for two categories
 

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from nas.sampling.points import mutation_count
+from nas.sampling.domain import mutation_count
 
 
 def test_the_number_of_changes_is_geometric() -> None:

@@ -1,27 +1,12 @@
-"""Points of a search domain, and what every domain must offer to a sampler."""
+"""What every search domain must offer to a sampler."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-Features = Mapping[str, str | float]
-
-
-@dataclass(eq=False, frozen=True, slots=True)
-class Point:
-    """A point of a domain, which a trial may have.
-
-    params    the parameters of the trial
-    key       equal for two points if their evaluations give the same result, even where their parameters differ
-    features  the input of the surrogate models: name → a category, as text, or a number of the order of 1
-    """
-
-    params: Mapping[str, Any]
-    key: Hashable
-    features: Features
+from nas.surrogate.points import Point
 
 
 class Domain(Protocol):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
-from nas.sampling.surrogate import GaussianProcess, Posterior, Weights, normal_scores, standardised
+from nas.surrogate.process import GaussianProcess, Posterior, Weights, normal_scores, standardised
 
 RNG = np.random.default_rng(0)
 GROUP = np.array([0, 0, 1, 2, 2, 2])

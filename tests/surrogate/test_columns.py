@@ -3,8 +3,8 @@
 import numpy as np
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from nas.sampling.columns import Columns
 from nas.sampling.parameters import Parameters
+from nas.surrogate.columns import Columns
 
 
 def test_squared_distances_of_rows_by_group() -> None:

@@ -1,0 +1,1 @@
+from .process import GaussianProcess as GaussianProcess

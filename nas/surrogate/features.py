@@ -1,0 +1,32 @@
+"""The features of a topology: what a surrogate model predicts its objectives from."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from nas.topology import Topology
+from nas.topology.block import options_of
+
+
+def block_features(topology: Topology) -> dict[str, str | float]:
+    """Return the features of the canonical form of a topology.
+
+    They are the op, the width, the kind of skip and the source of every block as categories; the number of blocks of
+    every stage, over 8; and twice the share of the blocks that have each op, each kind of skip, and a short or a long
+    skip. A block is named by its stage (a run of blocks between two changes of resolution) and its number in the
+    stage, so that a missing block changes no feature of other stages.
+    """
+    plain = topology.canonical()
+    features: dict[str, str | float] = {"stem": f"{plain.stem.op} {plain.stem.width}", "head": plain.head.op}
+    counts: Counter[str] = Counter()
+    stage = place = 0
+    for block, wire in zip(plain.blocks, plain.wiring.wires, strict=True):
+        stage, place = (stage + 1, 1) if wire.input.size != wire.output.size else (stage, place + 1)
+        op = " ".join([block.op, *(f"{name}={value}" for name, value in sorted(options_of(block).items()))])
+        kind = "none" if block.skip is None else block.skip.kind
+        source = None if block.skip is None else block.skip.source
+        at = f"stage {stage} block {place}"
+        features |= {f"{at} op": op, f"{at} width": str(block.width), f"{at} skip": kind, f"{at} source": str(source)}
+        features[f"stage {stage} blocks"] = place / 8
+        counts.update([f"op {op}", f"skip {kind}", f"skip {'short' if source is None else 'long'}"])
+    return features | {counted: 2 * count / len(plain.blocks) for counted, count in counts.items()}
