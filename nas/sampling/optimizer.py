@@ -19,6 +19,7 @@ from nas.sampling.history import History, Observation
 from nas.sampling.topologies import FeatureFunction
 from nas.space import SearchSpace
 from nas.study.pareto import pareto_rank
+from nas.surrogate import replicates
 from nas.surrogate.columns import Columns
 from nas.surrogate.points import Point
 from nas.surrogate.process import FloatArray, GaussianProcess, Posterior, normal_scores
@@ -101,7 +102,10 @@ class Optimizer:
         running   the points of the running trials
         """
         scores = np.stack([_scores(column) for column in np.array([one.values for one in complete]).T], axis=1)
-        posteriors = [self._objective(pool, place, complete, column) for place, column in enumerate(scores.T)]
+        complete, scores, noise = _pooled(complete, scores)
+        posteriors = [
+            self._objective(pool, place, complete, column, noise[:, place]) for place, column in enumerate(scores.T)
+        ]
         if running:
             posteriors = [posterior.believing(pool.columns.rows(running)) for posterior in posteriors]
         chosen = pool.some(max(200, MAX_PAIRS // (len(complete) * len(posteriors))))
@@ -110,18 +114,25 @@ class Optimizer:
         settled = np.array([one.feasible for one in complete]) & np.isfinite(scores).all(1)
         if settled.any():
             known = pool.columns.rows([one.point for one, ok in zip(complete, settled, strict=True) if ok])
-            value *= _improvement(posteriors, x, known, scores[settled])
+            reached = scores[settled]
+            for place in np.flatnonzero(noise.any(0)):  # the best of noisy values are lucky: what is expected counts
+                reached[:, place] = posteriors[place].mean(known)
+            value *= _improvement(posteriors, x, known, reached)
         return pool.take(chosen, value)
 
-    def _objective(self, pool: Pool, place: int, complete: Sequence[Observation], scores: FloatArray) -> Posterior:
+    def _objective(
+        self, pool: Pool, place: int, complete: Sequence[Observation], scores: FloatArray, noise: FloatArray
+    ) -> Posterior:
         """Return the posterior of the objective with the number `place`, from the observations that know it.
+
+        noise  the noise variance of every score, as far as replicates tell it, (n,)
 
         A value that was predicted from a learning curve has the additional noise variance PREDICTED.
         """
         known = np.isfinite(scores)
         observations = [one for one, ok in zip(complete, known, strict=True) if ok]
-        noise = np.array([0.0 if one.whole or place != one.curved else PREDICTED for one in observations])
-        return self._posterior(pool, f"objective {place}", observations, scores[known], noise)
+        predicted = np.array([0.0 if one.whole or place != one.curved else PREDICTED for one in observations])
+        return self._posterior(pool, f"objective {place}", observations, scores[known], predicted + noise[known])
 
     def _probability(self, pool: Pool, x: FloatArray) -> FloatArray:
         """Return the probability that a point is feasible and that its evaluation succeeds: x (N, F) → (N,).
@@ -152,6 +163,27 @@ class Optimizer:
         return self._models.setdefault(name, Model()).given(rows, y, pool.columns.group, noise)
 
 
+def _pooled(
+    complete: Sequence[Observation], scores: FloatArray
+) -> tuple[Sequence[Observation], FloatArray, FloatArray]:
+    """Return one observation for each point, the means of its scores, and their noise variances, each (n, M).
+
+    The variance of one score is estimated from the points that were evaluated more than once; without any it is 0 here,
+    and the weights of the process say what noise there is. Replicates that were stopped early count where the point has
+    no others.
+    """
+    groups: dict[Hashable, list[int]] = {}
+    for number, one in enumerate(complete):
+        groups.setdefault(one.point.key, []).append(number)
+    if len(groups) == len(complete):
+        return complete, scores, np.zeros_like(scores)
+    members = [[n for n in same if complete[n].whole] or same[:1] for same in groups.values()]
+    pooled = [replicates.pool([scores[same, place] for same in members]) for place in range(scores.shape[1])]
+    means = np.stack([each.mean for each in pooled], axis=1)
+    noise = np.stack([each.noise / each.count for each in pooled], axis=1)
+    return [complete[same[0]] for same in members], means, noise
+
+
 def _improvement(posteriors: Sequence[Posterior], x: FloatArray, known: FloatArray, reached: FloatArray) -> FloatArray:
     """Return the expected improvement at x (N, F): over the incumbent, or of the hypervolume of the front, (N,).
 
@@ -180,7 +212,7 @@ class Model:
         if self._process is None or self._process.groups < groups:
             self._process = GaussianProcess(groups, self._process)
         if len(y) >= self._fitted * REFIT:
-            self._process.fit(x, y, group)
+            self._process.fit(x, y, group, noise)
             self._fitted = len(y)
         return self._process.given(x, y, group, noise)
 

@@ -59,38 +59,48 @@ class GaussianProcess:
         values = np.exp(self._log)
         return Weights(values[: self.groups], values[self.groups : -2], values[-2], values[-1])
 
-    def fit(self, x: FloatArray, y: FloatArray, group: NDArray[np.intp], rounds: int = 40) -> None:
+    def fit(
+        self,
+        x: FloatArray,
+        y: FloatArray,
+        group: NDArray[np.intp],
+        noise: FloatArray | None = None,
+        rounds: int = 40,
+    ) -> None:
         """Fit the weights to observations: the largest posterior probability, found by L-BFGS from the current weights.
 
         x       the feature rows, (n, F)
         y       the observed values, (n,)
         group   the number of the group of every column, (F,)
+        noise   noise variance of every observation in addition to that of the weights, (n,)
         rounds  the most iterations
         """
+        noise = np.zeros(len(y)) if noise is None else noise
         if len(y) > FIT_ON:
             chosen = np.unique(np.linspace(0, len(y) - 1, FIT_ON).astype(int))
-            x, y = x[chosen], y[chosen]
+            x, y, noise = x[chosen], y[chosen], noise[chosen]
         products = np.stack([x[:, group == g] @ x[:, group == g].T for g in range(self.groups)])  # (G, n, n)
         norms = np.einsum("gnn->gn", products)
         apart = norms[:, :, None] + norms[:, None, :] - 2 * products
         flat = apart.reshape(self.groups, -1), products.reshape(self.groups, -1)
         bounds = list(zip(self._prior - 4 * self._width, self._prior + 4 * self._width, strict=True))
         loss, options = self._negative_log_posterior, {"maxiter": rounds}
-        found: Any = minimize(loss, self._log, (y, *flat), "L-BFGS-B", jac=True, bounds=bounds, options=options)
+        found: Any = minimize(loss, self._log, (y, noise, *flat), "L-BFGS-B", jac=True, bounds=bounds, options=options)
         self._log = found.x
 
     def _negative_log_posterior(
-        self, log: FloatArray, y: FloatArray, apart: FloatArray, products: FloatArray
+        self, log: FloatArray, y: FloatArray, additional: FloatArray, apart: FloatArray, products: FloatArray
     ) -> tuple[float, FloatArray]:
         """Return −log p(weights | y) up to a constant, and its gradient with respect to log = ln(weights).
 
+        additional       noise variance of every observation besides that of the weights, (n,)
         apart, products  ‖x_g − x'_g‖² and ⟨x_g, x'_g⟩ of every pair of observations, each (G, n²)
         """
         n, groups = len(y), self.groups
         spread, linear, (scale, noise) = np.exp(log[:groups]), np.exp(log[groups:-2]), np.exp(log[-2:])
         joint = (scale * np.exp(-(spread @ apart))).reshape(n, n)
         covariance = joint + (linear @ products).reshape(n, n)
-        covariance[np.diag_indices(n)] += noise
+        covariance[np.diag_indices(n)] += noise + additional
         lower = cholesky(covariance, lower=True, check_finite=False)
         inverse = cho_solve((lower, True), np.eye(n), check_finite=False)
         alpha = inverse @ y
@@ -130,12 +140,12 @@ class Posterior:
         self._root_spread, self._root_linear = np.sqrt(weights.spread)[group], np.sqrt(weights.linear)[group]
         self._x = x
         self._noise = np.full(len(y), weights.noise) if noise is None else weights.noise + noise
-        covariance = self._kernel(x)
+        covariance = self.kernel(x)
         covariance[np.diag_indices(len(y))] += self._noise
         self._lower = cholesky(covariance, lower=True, check_finite=False)
         self._alpha = cho_solve((self._lower, True), y, check_finite=False)
 
-    def _kernel(self, x: FloatArray) -> FloatArray:
+    def kernel(self, x: FloatArray) -> FloatArray:
         """Return k(x, X), (N, n)."""
         scaled, observed = x * self._root_spread, self._x * self._root_spread
         joint = 2 * (scaled @ observed.T)
@@ -148,11 +158,11 @@ class Posterior:
 
     def mean(self, x: FloatArray) -> FloatArray:
         """Return the posterior mean at x (N, F), (N,)."""
-        return np.asarray(self._kernel(x) @ self._alpha)
+        return np.asarray(self.kernel(x) @ self._alpha)
 
     def __call__(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return posterior mean and standard deviation of f at x (N, F), each (N,). They exclude the noise ε."""
-        kernel = self._kernel(x)
+        kernel = self.kernel(x)
         explained = solve_triangular(self._lower, kernel.T, lower=True, check_finite=False)
         variance = self._weights.scale + ((x * self._root_linear) ** 2).sum(1) - (explained**2).sum(0)
         return kernel @ self._alpha, np.sqrt(np.maximum(variance, 1e-12))

@@ -1,0 +1,142 @@
+"""What is expected of topologies that were evaluated with noise: not the luckiest value, but what all values tell.
+
+    y = f(x) + ε,  ε ~ N(0, σ²);   f(x) = g(x) + h(x),  g ~ GP(0, k),  h ~ N(0, δ²) for each x on its own
+
+σ² is that of the replicates (nas.surrogate.replicates); the kernel k and δ², the part of f that no feature explains, are
+those of the largest posterior probability (nas.surrogate.process). Without replicates nothing tells luck from merit:
+then what was observed is what is expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, cholesky
+from scipy.special import ndtri
+
+from nas.surrogate import replicates
+from nas.surrogate.columns import Columns
+from nas.surrogate.points import Point
+from nas.surrogate.process import FloatArray, GaussianProcess, Posterior
+
+MOST = 200  # the most points of a model: the best, and others from the whole course of the search
+FAR = 10  # values farther below the median than so many times the lead of the best over it count as if they were there
+QUANTILES = ndtri((np.arange(32) + 0.5) / 32)  # of N(0, 1), each as probable as another
+LEVEL = 0.95
+SETTLED = 0.01  # an improvement below this share of the noise's standard deviation settles nothing
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is expected of n points; more is better.
+
+    observed    the mean of the values of each point, (n,)
+    count       the number of its values, (n,)
+    noise       the variance of one value about what is expected
+    degrees     the degrees of freedom from which `noise` is known; 0 without replicates
+    mean        the posterior mean of f at each point, (n,)
+    covariance  the posterior covariance of f, (n, n); 0 without replicates
+    """
+
+    observed: FloatArray
+    count: NDArray[np.intp]
+    noise: float
+    degrees: int
+    mean: FloatArray
+    covariance: FloatArray
+
+    @property
+    def deviation(self) -> FloatArray:
+        """The posterior standard deviation of f at each point, (n,)."""
+        return np.sqrt(np.maximum(np.diag(self.covariance), 0))
+
+    @property
+    def half_width(self) -> FloatArray:
+        """Half the width of the interval about each mean that holds f with probability LEVEL, (n,)."""
+        return float(ndtri((1 + LEVEL) / 2)) * self.deviation
+
+    @property
+    def best(self) -> int:
+        """The number of the point of which most is expected."""
+        return int(self.mean.argmax())
+
+    def not_separated(self) -> NDArray[np.bool_]:
+        """Return which points may be as good as the best one: zero is in the interval of the difference, (n,)."""
+        variance = np.diag(self.covariance)
+        apart = variance + variance[self.best] - 2 * self.covariance[self.best]
+        return self.mean[self.best] - self.mean <= float(ndtri((1 + LEVEL) / 2)) * np.sqrt(np.maximum(apart, 0))
+
+    def gain(self, pending: Sequence[int] = ()) -> FloatArray:
+        """Return how much more is expected of the then best point, once each point has one value more, (n,).
+
+        It is the knowledge gradient of correlated beliefs (Frazier, Powell and Dayanik 2009).
+
+        pending  the points of values that are on their way; they count as if they were what is expected
+        """
+        covariance = self.covariance
+        for point in pending:
+            covariance = _after(covariance, point, self.noise)
+        change = covariance / np.sqrt(np.maximum(np.diag(covariance) + self.noise, 1e-300))  # by one deviation, (n, n)
+        then = [(self.mean[:, None] + change[:, [point]] * QUANTILES).max(0).mean() for point in range(len(self.mean))]
+        return np.array(then) - self.mean.max()
+
+    def worth_repeating(self, pending: Sequence[int] = ()) -> int | None:
+        """Return the point of which another value gains most; None if none gains anything to speak of."""
+        if self.noise == 0 or len(self.mean) < 2:
+            return None
+        gain = self.gain(pending)
+        chosen = int(gain.argmax())
+        return chosen if gain[chosen] > SETTLED * self.noise**0.5 else None
+
+
+def expected(points: Sequence[Point], values: Sequence[FloatArray]) -> Expected:
+    """Return what is expected of points of which each has one value or more; more is better."""
+    pooled = replicates.pool(values)
+    n, mean = len(points), pooled.mean
+    if n < 2 or pooled.noise == 0:
+        return Expected(mean, pooled.count, pooled.noise, pooled.degrees, mean, np.zeros((n, n)))
+    chosen = _chosen(mean)
+    median = float(np.median(mean))
+    clipped = np.maximum(mean, median - FAR * max(float(mean.max()) - median, 1e-300))
+    centre, scale = clipped[chosen].mean(), clipped[chosen].std() or 1.0
+    columns = Columns()
+    columns.learn([points[i] for i in chosen])
+    rows, group = columns.rows([points[i] for i in chosen]), columns.group
+    y, noise = (clipped[chosen] - centre) / scale, pooled.noise / pooled.count[chosen] / scale**2
+    means, covariances = _posterior(rows, y, group, noise)
+    believed, covariance = mean.copy(), np.diag(pooled.noise / pooled.count)
+    believed[chosen] = centre + scale * means
+    covariance[np.ix_(chosen, chosen)] = scale**2 * covariances
+    return Expected(mean, pooled.count, pooled.noise, pooled.degrees, believed, covariance)
+
+
+def _posterior(
+    rows: FloatArray, y: FloatArray, group: NDArray[np.intp], noise: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the posterior mean and covariance of f at the rows (n, F) where y (n,) was observed, (n,), (n, n)."""
+    process = GaussianProcess(int(group.max()) + 1)
+    process.fit(rows, y, group, noise)
+    prior = Posterior(process.weights, rows, y, group, noise).kernel(rows)
+    prior[np.diag_indices(len(y))] += process.weights.noise
+    lower = cholesky(prior + np.diag(noise), lower=True, check_finite=False)
+    explained = cho_solve((lower, True), prior, check_finite=False)
+    return explained.T @ y, prior - prior @ explained
+
+
+def _chosen(mean: FloatArray) -> NDArray[np.intp]:
+    """Return the points of the model: half of MOST are the best, the others are evenly spaced."""
+    order = np.argsort(-mean, kind="stable")
+    if len(order) <= MOST:
+        return np.arange(len(order))
+    others = np.sort(order[MOST // 2 :])
+    spaced = others[np.unique(np.linspace(0, len(others) - 1, MOST // 2).astype(int))]
+    return np.sort(np.concatenate([order[: MOST // 2], spaced]))
+
+
+def _after(covariance: FloatArray, point: int, noise: float) -> FloatArray:
+    """Return the covariance after one more value of a point, whatever it is."""
+    column = covariance[:, point]
+    return covariance - np.outer(column, column) / max(column[point] + noise, 1e-300)
