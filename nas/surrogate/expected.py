@@ -2,9 +2,9 @@
 
     y = f(x) + ε,  ε ~ N(0, σ²);   f(x) = g(x) + h(x),  g ~ GP(0, k),  h ~ N(0, δ²) for each x on its own
 
-σ² is that of the replicates (nas.surrogate.replicates); the kernel k and δ², the part of f that no feature explains, are
-those of the largest posterior probability (nas.surrogate.process). Without replicates nothing tells luck from merit:
-then what was observed is what is expected.
+σ² is that of the replicates (nas.surrogate.replicates); the kernel k and δ², the part of f that no feature explains,
+are those of the largest posterior probability (nas.surrogate.process). Without replicates nothing tells luck from
+merit: then what was observed is what is expected.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ class Expected:
         """Return which points may be as good as the best one: zero is in the interval of the difference, (n,)."""
         variance = np.diag(self.covariance)
         apart = variance + variance[self.best] - 2 * self.covariance[self.best]
-        return self.mean[self.best] - self.mean <= float(ndtri((1 + LEVEL) / 2)) * np.sqrt(np.maximum(apart, 0))
+        width = float(ndtri((1 + LEVEL) / 2)) * np.sqrt(np.maximum(apart, 0))
+        return np.asarray(self.mean[self.best] - self.mean <= width)
 
     def gain(self, pending: Sequence[int] = ()) -> FloatArray:
         """Return how much more is expected of the then best point, once each point has one value more, (n,).
@@ -81,7 +82,7 @@ class Expected:
             covariance = _after(covariance, point, self.noise)
         change = covariance / np.sqrt(np.maximum(np.diag(covariance) + self.noise, 1e-300))  # by one deviation, (n, n)
         then = [(self.mean[:, None] + change[:, [point]] * QUANTILES).max(0).mean() for point in range(len(self.mean))]
-        return np.array(then) - self.mean.max()
+        return np.asarray(then - self.mean.max())
 
     def worth_repeating(self, pending: Sequence[int] = ()) -> int | None:
         """Return the point of which another value gains most; None if none gains anything to speak of."""
@@ -139,4 +140,4 @@ def _chosen(mean: FloatArray) -> NDArray[np.intp]:
 def _after(covariance: FloatArray, point: int, noise: float) -> FloatArray:
     """Return the covariance after one more value of a point, whatever it is."""
     column = covariance[:, point]
-    return covariance - np.outer(column, column) / max(column[point] + noise, 1e-300)
+    return np.asarray(covariance - np.outer(column, column) / max(column[point] + noise, 1e-300))

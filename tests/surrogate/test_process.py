@@ -36,7 +36,7 @@ def test_the_gradient_of_the_weights_is_right() -> None:
     products = np.stack([x[:, g == GROUP] @ x[:, g == GROUP].T for g in range(3)])
     norms = np.einsum("gnn->gn", products)
     apart = norms[:, :, None] + norms[:, None] - 2 * products
-    given = y, apart.reshape(3, -1), products.reshape(3, -1)
+    given = y, RNG.uniform(0, 1, len(y)), apart.reshape(3, -1), products.reshape(3, -1)
     at = RNG.normal(-1, 0.5, 8)
     loss = process._negative_log_posterior
     error = check_grad(lambda log: loss(log, *given)[0], lambda log: loss(log, *given)[1], at)
