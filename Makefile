@@ -7,7 +7,7 @@ LOWEST := .venv-lowest
 unexport PYTHONDONTWRITEBYTECODE  # without bytecode every process takes twice as long to import torch
 PYTEST = OMP_NUM_THREADS=1 $(RUN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help setup search test test-all test-lowest check format picture bench-claims bench-cost bench-degradation bench-dispatch bench-engine bench-network bench-packing bench-early-stopping bench-samplers gpu constraints clean
+.PHONY: help setup search test test-all test-lowest check format picture bench-claims bench-cost bench-degradation bench-dispatch bench-engine bench-network bench-noise bench-packing bench-early-stopping bench-samplers gpu constraints clean
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -57,6 +57,9 @@ bench-engine: .venv/.bench  ## the engine against a plain PyTorch loop and Light
 
 bench-samplers: .venv/.ready  ## evaluations to the best of a table of trained networks: our sampler, Optuna's, evolution, local search
 	@$(RUN)/python -m benchmarks.samplers $(ARGS)
+
+bench-noise: .venv/.ready  ## does a search recommend what is good or what was lucky? a table of trained networks with noise (half an hour)
+	@$(RUN)/python -m benchmarks.noise $(ARGS)
 
 bench-dispatch: .venv/.ready  ## what an instant candidate costs: plain Ray Tune and nas (two minutes)
 	@$(RUN)/python -m benchmarks.dispatch $(ARGS)

@@ -1,13 +1,20 @@
-"""Repeats: in the second half of a search the leading topologies are evaluated again, with other seeds."""
+"""Repeats: topologies that lead, or may lead, are evaluated again, with other seeds."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from typing import NamedTuple
 
 from nas.space import SearchSpace
 from nas.study.leaders import TopologyScores, TrialScore
 from nas.topology import Topology
+
+# of `repeats: auto`
+FEWEST = 8  # finished trials before the first repeat, or a tenth of those that are wanted if that is more
+FIRST = 3  # repeats by which the noise becomes known
+SHARE = 0.5  # of the finished trials may be repeats at the end of the search; at a fraction t of it, √t times that
+LAST = 0.3  # the share of the trials, the last ones, that are repeats as long as one promises anything
 
 
 class RepeatRequest(NamedTuple):
@@ -23,7 +30,12 @@ class RepeatRequest(NamedTuple):
 
 
 class Repeats:
-    """Knows the seeds with which each topology was evaluated, and chooses which leader to evaluate again."""
+    """Knows the seeds with which each topology was evaluated, and chooses which one to evaluate again.
+
+    With `repeats: n` it is a leader with fewer than n evaluations, for every second proposal of the second half of the
+    search. With `repeats: auto` it is the topology of which another value promises most for the recommendation
+    (nas.surrogate.expected), as long as it promises anything: none where the seed does not matter.
+    """
 
     def __init__(self, space: SearchSpace) -> None:
         self.wanted, self.first_seed = space.search.repeats, space.search.seed
@@ -35,19 +47,41 @@ class Repeats:
         self._seeds.setdefault(key, set()).add(seed)
 
     def choose(self, finished: int, trials: int, scores: TopologyScores) -> RepeatRequest | None:
-        """Return the best leader with too few evaluations, for every second proposal of the second half of the search.
+        """Return what to evaluate again instead of a new proposal; None for a new proposal.
 
         finished, trials  how many trials have ended, and how many the search is asked for
         scores            say which topologies lead
         """
-        due = self.wanted > 1 and 2 * finished >= trials and not self._last_was_repeat
-        request = next(filter(None, map(self._request, scores.leading)), None) if due else None
-        self._last_was_repeat = request is not None
-        return request
+        if self.wanted == "auto":
+            leader = self._promising(finished, trials, scores)
+        else:
+            due = self.wanted > 1 and 2 * finished >= trials and not self._last_was_repeat
+            few = (one for one in scores.leading if len(self._seeds[one.key]) < int(self.wanted)) if due else iter(())
+            leader = next(few, None)
+        self._last_was_repeat = leader is not None
+        return None if leader is None else self._request(leader)
 
-    def _request(self, leader: TrialScore) -> RepeatRequest | None:
-        seeds = self._seeds[leader.key]
-        if len(seeds) >= self.wanted:
+    def _promising(self, finished: int, trials: int, scores: TopologyScores) -> TrialScore | None:
+        """Return the first trial of the topology whose repeat promises most; None if none is due."""
+        if finished < max(FEWEST, trials // 10):
             return None
+        if scores.expected.degrees > 1 and scores.expected.noise == 0:
+            return None  # the seed does not matter
+        repeats = sum(len(seeds) - 1 for seeds in self._seeds.values())
+        if repeats < FIRST:
+            best = sorted(zip(scores.ranks, scores.groups, strict=True), key=lambda entry: entry[0])
+            once = (same[0] for _, same in best if len(self._seeds[same[0].key]) == 1)
+            return None if self._last_was_repeat else next(once, None)
+        last = finished >= (1 - LAST) * trials
+        if not scores.has_repeats or (not last and repeats >= SHARE * math.sqrt(finished / trials) * finished):
+            return None
+        groups = scores.groups
+        running = [len(self._seeds[same[0].key]) - len(same) for same in groups]
+        pending = [place for place, count in enumerate(running) for _ in range(count)]
+        chosen = scores.expected.worth_repeating(pending)
+        return None if chosen is None else groups[chosen][0]
+
+    def _request(self, leader: TrialScore) -> RepeatRequest:
+        seeds = self._seeds[leader.key]
         seed = next(seed for seed in itertools.count(self.first_seed) if seed not in seeds)
         return RepeatRequest(Topology.from_dict(leader.topology), seed, len(seeds))

@@ -169,7 +169,9 @@ class SearchSettings(Section):
                     (about thirty for a proposal)
     prefilter       the choice of one among several proposals by a proxy; None trains every proposal
     repeats         the number of results that each leader should have: in the second half of the trials every second
-                    one evaluates a leader again with another seed, and leaders are ranked by their means
+                    one evaluates a leader again with another seed. With auto, trials go to the topologies of which
+                    another result promises most for the recommendation, more of them towards the end, and none where
+                    the seed does not matter. Topologies are ranked by what is expected of them, given all results
     timeout         the time in seconds after which the training of a candidate has failed; None is no limit
     seed            the seed of the sampler and of every candidate
     """
@@ -183,7 +185,7 @@ class SearchSettings(Section):
     early_stopping: EarlyStopping = EarlyStopping(rule="none")
     proxies: Names[Proxy] = ()
     prefilter: Prefilter | None = None
-    repeats: int = Field(default=1, ge=1, le=100)
+    repeats: Annotated[int, Field(ge=1, le=100)] | Literal["auto"] = 1
     timeout: Seconds | None = None
     seed: int = Field(default=0, ge=0, lt=2**32)
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from nas.space import SearchSpace
 from nas.study.attributes import KEY, TOPOLOGY, elementwise_mean, is_feasible, winner_rank
 from nas.study.pareto import Losses, ParetoFront
+from nas.surrogate.expected import Expected, expected
+from nas.surrogate.features import block_features
+from nas.surrogate.points import Point
+from nas.topology import Topology
 
 
 class Leaders:
@@ -63,33 +70,73 @@ class TrialScore:
 class TopologyScores:
     """The scores of all trials, grouped by canonical key.
 
-    If a topology was evaluated with several seeds, the means over its trials are compared, and its first trial stands
-    for all of them.
+    Topologies are compared by what is expected of their metric (nas.surrogate.expected), which is its value where no
+    topology was evaluated with several seeds, and by the means of the other objectives over their seeds. The first
+    trial of a topology stands for all of them.
     """
 
-    def __init__(self) -> None:
-        self.leaders = Leaders()
+    def __init__(self, scores: Iterable[TrialScore] = ()) -> None:
+        self._leaders = Leaders()
         self._of_key: dict[str, list[TrialScore]] = {}
         self._of_first: dict[int, list[TrialScore]] = {}  # by the number of the first trial of the key
+        self._points: dict[str, Point] = {}
+        self.has_repeats = False  # whether any topology was evaluated with several seeds
+        self._stale = False  # whether `_leaders` does not know a score that may change the place of every topology
+        for score in scores:
+            self._append(score)
 
     def add(self, score: TrialScore) -> bool:
         """Add a trial and return whether its topology is a leader now."""
+        first = self._append(score)
+        return first in self.leaders.numbers
+
+    def _append(self, score: TrialScore) -> int:
+        """Add a trial and return the number of the first one of its topology."""
+        self.__dict__.pop("expected", None)
         same = self._of_key.setdefault(score.key, [])
         same.append(score)
         self._of_first[same[0].number] = same
-        if len(same) == 1:
-            return self._rank(same)
-        self.leaders = Leaders()  # the mean may have become worse, so that other topologies lead now
-        for scores in self._of_key.values():
-            self._rank(scores)
-        return same[0].number in self.leaders.numbers
+        self.has_repeats = self.has_repeats or len(same) > 1
+        self._stale = self._stale or self.has_repeats
+        if not self._stale:
+            self._leaders.add(score.number, score.losses, score.rank, score.feasible)
+        return same[0].number
 
-    def _rank(self, same: list[TrialScore]) -> bool:
-        losses, rank = (
-            elementwise_mean([score.losses for score in same]),
-            elementwise_mean([score.rank for score in same]),
-        )
-        return self.leaders.add(same[0].number, losses, rank, all(score.feasible for score in same))
+    @property
+    def groups(self) -> list[list[TrialScore]]:
+        """The trials of each topology, in the order in which the topologies were evaluated first."""
+        return list(self._of_key.values())
+
+    @cached_property
+    def expected(self) -> Expected:
+        """The beliefs about the metric of each of `groups`; more is better."""
+        for key, same in self._of_key.items():
+            if key not in self._points:
+                topology = Topology.from_dict(same[0].topology)
+                self._points[key] = Point({}, key, block_features(topology))
+        values = [np.array([-score.rank[1] for score in same]) for same in self._of_key.values()]
+        return expected([self._points[key] for key in self._of_key], values)
+
+    @property
+    def leaders(self) -> Leaders:
+        """The leaders, by the numbers of the first trials of their topologies."""
+        if self._stale:
+            self._leaders, self._stale = Leaders(), False
+            for same, rank in zip(self.groups, self.ranks, strict=True):
+                losses = elementwise_mean([score.losses for score in same])
+                self._leaders.add(same[0].number, losses, rank, all(score.feasible for score in same))
+        return self._leaders
+
+    @property
+    def ranks(self) -> list[Losses]:
+        """The sort keys that choose the winner (`winner_rank`) of `groups`, with what is expected for the metric."""
+        if not self.has_repeats:
+            return [same[0].rank for same in self.groups]
+        means = [elementwise_mean([score.rank for score in same]) for same in self.groups]
+        return [
+            (broken, -float(metric), *others)
+            for (broken, _, *others), metric in zip(means, self.expected.mean, strict=True)
+        ]
 
     @property
     def numbers(self) -> set[int]:
@@ -97,8 +144,12 @@ class TopologyScores:
         return {score.number for first in self.leaders.numbers for score in self._of_first[first]}
 
     @property
+    def best(self) -> list[TrialScore]:
+        """The trials of the best topology; empty without any trial."""
+        return self._of_first[self.leaders.best[1]] if self.leaders.best else []
+
+    @property
     def leading(self) -> list[TrialScore]:
         """The first trial of every leading topology, the best by rank first."""
-        groups = [self._of_first[first] for first in self.leaders.numbers]
-        groups.sort(key=lambda same: (elementwise_mean([score.rank for score in same]), same[0].number))
-        return [same[0] for same in groups]
+        order = sorted(zip(self.ranks, self.groups, strict=True), key=lambda entry: (entry[0], entry[1][0].number))
+        return [same[0] for _, same in order if same[0].number in self.leaders.numbers]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.errors import RunError
 from nas.space import SearchSpace
-from nas.study.attributes import KEY, REUSED, SAVED, TOPOLOGY, elementwise_mean, value_of, was_trained, winner_rank
+from nas.study.attributes import KEY, REUSED, SAVED, TOPOLOGY, value_of, was_trained
 from nas.study.folder import ROOT, locked, new_config, new_folder, read_config, write_config
 from nas.study.storage import open_storage, sqlite_url
 from nas.topology import Topology
@@ -214,22 +214,20 @@ class Run:
 
     @property
     def winner(self) -> int | None:
-        """The number of the best trial in the order of `winner_rank`; None if no trial is COMPLETE.
+        """The number of the recommended trial, the best in the order of `winner_rank`; None if no trial is COMPLETE.
 
-        A topology that was evaluated with several seeds is ranked by the mean over its trials; the number is that of
-        its first trial whose weights were kept.
+        Where topologies were evaluated with several seeds, what is expected of the metric counts and not the luckiest
+        value (nas.study.leaders.TopologyScores); of the trials of a topology it is the first whose weights were kept.
         """
-        ranked: dict[object, list[tuple[int, tuple[float, ...]]]] = {}  # key → (number, rank) of its trials
-        for trial in self.study.get_trials(deepcopy=False):
-            attributes = trial.user_attrs
-            metric = value_of(self.space.goals.target, attributes)
-            if trial.state.name == "COMPLETE" and math.isfinite(metric):
-                entry = trial.number, winner_rank(self.space, attributes)
-                ranked.setdefault(attributes.get(KEY, trial.number), []).append(entry)
-        if not ranked:
-            return None
-        best = min(ranked.values(), key=lambda same: (elementwise_mean([rank for _, rank in same]), same[0]))
-        return min((number for number, _ in best), key=lambda number: (self.weights(number) is None, number))
+        from optuna.trial import TrialState
+
+        from nas.study.leaders import TopologyScores, TrialScore
+
+        trials = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        known = [trial for trial in trials if math.isfinite(value_of(self.space.goals.target, trial.user_attrs))]
+        scores = TopologyScores(TrialScore.of(self.space, one.number, one.values, one.user_attrs) for one in known)
+        numbers = [score.number for score in scores.best]
+        return min(numbers, key=lambda number: (self.weights(number) is None, number), default=None)
 
     @property
     def saved(self) -> int:

@@ -31,7 +31,7 @@ SETTLED = 0.01  # an improvement below this share of the noise's standard deviat
 
 @dataclass(frozen=True)
 class Expected:
-    """What is expected of n points; more is better.
+    """The beliefs about n points, given all their values; more is better.
 
     observed    the mean of the values of each point, (n,)
     count       the number of its values, (n,)
