@@ -9,6 +9,7 @@ merit: then what was observed is what is expected.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -63,12 +64,16 @@ class Expected:
         """The number of the point of which most is expected."""
         return int(self.mean.argmax())
 
+    def difference(self, a: int, b: int) -> tuple[float, float]:
+        """Return the posterior mean of f(a) − f(b), and half the width of its interval of probability LEVEL."""
+        variance = self.covariance[a, a] + self.covariance[b, b] - 2 * self.covariance[a, b]
+        width = float(ndtri((1 + LEVEL) / 2)) * math.sqrt(max(variance, 0.0))
+        return float(self.mean[a] - self.mean[b]), width
+
     def not_separated(self) -> NDArray[np.bool_]:
         """Return which points may be as good as the best one: zero is in the interval of the difference, (n,)."""
-        variance = np.diag(self.covariance)
-        apart = variance + variance[self.best] - 2 * self.covariance[self.best]
-        width = float(ndtri((1 + LEVEL) / 2)) * np.sqrt(np.maximum(apart, 0))
-        return np.asarray(self.mean[self.best] - self.mean <= width)
+        differences = [self.difference(self.best, point) for point in range(len(self.mean))]
+        return np.array([difference <= width for difference, width in differences])
 
     def gain(self, pending: Sequence[int] = ()) -> FloatArray:
         """Return how much more is expected of the then best point, once each point has one value more, (n,).
