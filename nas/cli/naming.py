@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,21 +50,22 @@ def baselines_named(words: list[str], space: SearchSpace) -> dict[str, Topology]
     """
     found: dict[str, Topology] = {}
     for word in words:
-        name, topology = _baseline(word, space)
-        if name in found:
+        named = _baselines(word, space)
+        for name in named.keys() & found.keys():
             raise NasError(f"--baseline {word}: there is a baseline {name!r} already")
-        found[name] = topology
+        found |= named
     return found
 
 
-def _baseline(word: str, space: SearchSpace) -> tuple[str, Topology]:
-    """Return the name and the topology of a baseline."""
+def _baselines(word: str, space: SearchSpace) -> dict[str, Topology]:
+    """Return the names and the topologies of what a word stands for."""
+    from nas.cost import predict
     from nas.export import read_topology
 
     path = Path(word)
     try:
         if path.suffix not in TOPOLOGY_FILES:
-            return word, space.baseline(word)
-        return (path.resolve().parent.name if path.name == "network.py" else path.stem), read_topology(path)
+            return space.baselines([word], functools.partial(predict, recipe=space.recipe))
+        return {path.resolve().parent.name if path.name == "network.py" else path.stem: read_topology(path)}
     except NasError as error:
         raise NasError(f"--baseline: {error}") from None

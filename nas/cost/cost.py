@@ -20,6 +20,7 @@ import torch
 
 from nas.cost.probe import ModuleCost, TensorSpec, probe
 from nas.network.blueprint import Call, blueprint
+from nas.space.objectives import predicted_objectives
 from nas.topology import Topology
 from nas.topology.vocabulary import HEADS, STEMS
 
@@ -74,6 +75,12 @@ def measure(topology: Topology, recipe: Recipe | None = None) -> Cost:
         inference=still + _inference(modules),
         uncounted=tuple(sorted(frozenset().union(*(cost.uncounted for cost in costs[:-1])))),
     )
+
+
+def predict(topology: Topology, recipe: Recipe | None = None) -> dict[str, int]:
+    """Return name → value of every objective that is known before training."""
+    cost = measure(topology, recipe)
+    return {name: getattr(cost, name) for name in predicted_objectives()}
 
 
 def itemise(topology: Topology, recipe: Recipe | None = None) -> list[tuple[int, int]]:

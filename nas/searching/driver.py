@@ -17,7 +17,6 @@ from nas.searching.machine import ray_machine
 from nas.searching.slots import ResourceRequest
 from nas.searching.stop_reasons import INTERRUPTED, interrupts, stop_reason
 from nas.space import SearchSpace
-from nas.space.objectives import predicted_objectives
 from nas.study import Run
 from nas.study.folder import ROOT
 from nas.tasks import Task
@@ -170,7 +169,7 @@ def _run_session(
     predict_cost = functools.partial(_predict_cost, recipe=space.recipe)
     session = Session(run, predict_cost, settings.trials, baselines=baselines, reuse=reuse)
     try:
-        if session.finished >= settings.trials:
+        if session.is_over:
             return
         ours = getattr(evaluate, "func", None) is _make_evaluator  # what another one keeps on a GPU is unknown
         load = space.task.load if ours else None
@@ -202,10 +201,9 @@ def _ending(searcher: SessionSearcher, run: Run) -> str:
 
 def _predict_cost(topology: Topology, recipe: Recipe) -> dict[str, int]:
     """Return the value of every objective that is known before training."""
-    from nas.cost import measure
+    from nas.cost import predict
 
-    cost = measure(topology, recipe)
-    return {name: getattr(cost, name) for name in predicted_objectives()}
+    return predict(topology, recipe)
 
 
 def _evaluation(space: SearchSpace) -> MakeEvaluator:

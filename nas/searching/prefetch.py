@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from nas.searching.candidate import Candidate
 from nas.searching.proposals import Proposer
-from nas.searching.repeats import RepeatRequest
+from nas.searching.repeats import Request
 from nas.searching.waiting import WaitingTrials
 from nas.study.reuse import ReusableTrial
 from nas.study.worker import Worker
@@ -24,9 +24,9 @@ REFUSED_IN_A_ROW = 1000  # proposals, after which a search ends
 class Proposal(NamedTuple):
     """The next candidate.
 
-    candidate  None if there is none any more
+    candidate  None if there is none
     refused    the candidates that were refused before it
-    exhausted  why there is none any more
+    exhausted  why there will be none any more
     """
 
     candidate: Candidate | None
@@ -54,9 +54,12 @@ class Prefetcher:
         """Whether a proposal is being computed, or is there and was not fetched yet."""
         return self._next is not None
 
-    def start(self, repeat: RepeatRequest | None) -> None:
-        """Begin to compute a proposal. If no trial is waiting, `repeat` comes before a suggestion of the sampler."""
-        self._next = self._worker.submit(self._propose, repeat)
+    def start(self, request: Request | None, *, suggest: bool = True) -> None:
+        """Begin to compute a proposal: a waiting trial, else the request, else a suggestion of the sampler.
+
+        suggest  whether the sampler may be asked; if not, there may be no proposal
+        """
+        self._next = self._worker.submit(self._propose, request, suggest)
 
     def fetch(self, deadline: float = math.inf) -> Proposal | None:
         """Return the pending proposal, or None if it is not there at `deadline` (of time.monotonic) or none is pending.
@@ -93,17 +96,20 @@ class Prefetcher:
             if candidate is not None and candidate.was_waiting:
                 yield candidate
 
-    def _propose(self, repeat: RepeatRequest | None) -> Proposal:
-        """Return the first candidate within the limits: a waiting one, else the repeat, else one of the sampler."""
+    def _propose(self, request: Request | None, suggest: bool) -> Proposal:
+        """Return the first candidate within the limits: a waiting one, else the request, else one of the sampler."""
         refused: list[Candidate] = []
-        repeats = (self.proposer.repeat(*request) for request in (repeat,) if request is not None)
-        candidates = itertools.chain(self.waiting.take(), repeats, iter(self.proposer.propose, None))
+        requested = (self.proposer.requested(one) for one in (request,) if one is not None)
+        suggested = iter(self.proposer.propose, None) if suggest else iter(())
+        candidates = itertools.chain(self.waiting.take(), requested, suggested)
         for candidate in itertools.islice(candidates, REFUSED_IN_A_ROW):
             if candidate.refusal is None:
                 candidate.reused = self.reusable(candidate)
                 return Proposal(candidate, refused)
             self.proposer.tell(candidate, TrialState.FAIL, None)
             refused.append(candidate)
+        if not suggest:
+            return Proposal(None, refused)
         if len(refused) < REFUSED_IN_A_ROW:
             return Proposal(None, refused, "the space is exhausted: every topology was tried")
         return Proposal(None, refused, f"{REFUSED_IN_A_ROW} proposals in a row were over the limits")

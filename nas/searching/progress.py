@@ -42,9 +42,11 @@ class RunningCandidate:
 class Progress(SearchObserver):
     """Counts the events of a session.
 
-    total       trials that the run is to have in the end; `before` of them ended in earlier sessions
+    total       trials that the run is to have in the end; `before` of them ended in earlier sessions. Baselines and
+                other controls do not count
     slots       of all devices (nas.searching.packing)
-    ends        how many trials of this session ended in each state
+    ended_here  how many of them ended in this session
+    ends        how many trainings of this session ended in each state, those of controls as well
     over_limits refused candidates of this session
     saved       trainings that a known result made needless, over all sessions
     running     the candidates that are being trained
@@ -58,6 +60,7 @@ class Progress(SearchObserver):
     total: int
     before: int
     slots: int
+    ended_here: int = 0
     ends: Counter[str] = field(default_factory=Counter)
     over_limits: int = 0
     saved: int = 0
@@ -81,7 +84,7 @@ class Progress(SearchObserver):
     @property
     def finished(self) -> int:
         """The number of trials that have ended, over all sessions."""
-        return self.before + self.ends.total()
+        return self.before + self.ended_here
 
     def epoch_ended(self, candidate: Candidate, record: Mapping[str, Any], busy: float) -> None:
         """Add the seconds of an epoch, and keep its record."""
@@ -109,6 +112,7 @@ class Progress(SearchObserver):
         """Count the end of a training and keep its result if it is the best, or that of a baseline."""
         self.running.pop(candidate, None)
         self.ends[state] += 1
+        self.ended_here += candidate.baseline is None
         value = outcome.metrics.get(self.metric) if state == "COMPLETE" else None
         self._note(value, candidate.baseline, candidate.predicted, candidate.topology.describe())
 
@@ -153,15 +157,16 @@ class Progress(SearchObserver):
 
     @property
     def under_way(self) -> float:
-        """The part of the running candidates that has been trained; 1.5 means one and a half trainings."""
-        return sum(float(state.record.get("epoch", 0)) / self.epochs for state in tuple(self.running.values()))
+        """The part of the running trials that has been trained; 1.5 means one and a half trainings."""
+        running = tuple(self.running.items())
+        return sum(float(one.record.get("epoch", 0)) / self.epochs for who, one in running if who.baseline is None)
 
     def seconds_left(self, now: float) -> float | None:
         """Return the seconds left at the pace so far; None before a candidate has ended."""
         if self.first is None or not self.ends:
             return None
         done = self.ends.total() + self.under_way
-        return (now - self.first) / done * max(0.0, self.total - self.before - done)
+        return (now - self.first) / done * max(0.0, self.total - self.finished - self.under_way)
 
 
 def one_line(baseline: str | None, line: str) -> str:

@@ -17,6 +17,7 @@ from nas.sampling.features import most_promising, recorded_proxies
 from nas.sampling.named import Enumeration
 from nas.sampling.topologies import GuidedTrial
 from nas.searching.candidate import Candidate, PredictCost
+from nas.searching.repeats import Request
 from nas.searching.sampler_study import SamplerStudy, limit_excess
 from nas.space import SearchSpace
 from nas.study import compat
@@ -80,15 +81,14 @@ class Proposer:
         self._rivals.clear()
         return self._chosen(chosen)
 
-    def repeat(self, topology: Topology, seed: int, earlier: int) -> Candidate:
-        """Return a candidate for another evaluation of a known topology, with another seed.
-
-        earlier  how many evaluations of the topology began before
-        """
+    def requested(self, request: Request) -> Candidate:
+        """Return the candidate of a request."""
+        topology, seed, earlier, baseline = request
         sampler_trial = None
         with contextlib.suppress(SpaceError):  # a baseline may be no point of the space
             sampler_trial, _ = self.sampler_study.suggest(self.space.encode(topology))
-        return self._priced(Candidate(topology, seed, sampler_trial=sampler_trial, repeat=earlier))
+        made = self._priced(Candidate(topology, seed, baseline=baseline, sampler_trial=sampler_trial, repeat=earlier))
+        return made if earlier else self._chosen(made)
 
     def from_waiting(self, handle: TrialHandle, trial: FrozenTrial) -> Candidate:
         """Return the candidate of a WAITING trial: a baseline, one of an earlier session, or one a person enqueued.

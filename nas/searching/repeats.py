@@ -17,16 +17,18 @@ SHARE = 0.5  # of the finished trials may be repeats at the end of the search; a
 LAST = 0.3  # the share of the trials, the last ones, that are repeats as long as one promises anything
 
 
-class RepeatRequest(NamedTuple):
-    """A topology to be evaluated again.
+class Request(NamedTuple):
+    """A topology that is to be evaluated, which no sampler suggested.
 
-    seed     a seed with which it was not evaluated before
-    earlier  how many evaluations of it began before
+    seed      a seed with which it was not evaluated before
+    earlier   how many evaluations of it began before
+    baseline  its name, if it is evaluated as a baseline
     """
 
     topology: Topology
     seed: int
     earlier: int
+    baseline: str | None = None
 
 
 class Repeats:
@@ -46,7 +48,7 @@ class Repeats:
         """Note that an evaluation of the topology with this canonical key began with this seed."""
         self._seeds.setdefault(key, set()).add(seed)
 
-    def choose(self, finished: int, trials: int, scores: TopologyScores) -> RepeatRequest | None:
+    def choose(self, finished: int, trials: int, scores: TopologyScores) -> Request | None:
         """Return what to evaluate again instead of a new proposal; None for a new proposal.
 
         finished, trials  how many trials have ended, and how many the search is asked for
@@ -56,10 +58,23 @@ class Repeats:
             leader = self._promising(finished, trials, scores)
         else:
             due = self.wanted > 1 and 2 * finished >= trials and not self._last_was_repeat
-            few = (one for one in scores.leading if len(self._seeds[one.key]) < int(self.wanted)) if due else iter(())
+            few = (one for one in scores.leading if self.count(one.key) < int(self.wanted)) if due else iter(())
             leader = next(few, None)
         self._last_was_repeat = leader is not None
-        return None if leader is None else self._request(leader)
+        return None if leader is None else self.request(Topology.from_dict(leader.topology))
+
+    def count(self, key: str) -> int:
+        """Return how many evaluations of the topology with this canonical key began."""
+        return len(self._seeds.get(key, ()))
+
+    def request(self, topology: Topology, baseline: str | None = None) -> Request:
+        """Return the request of another evaluation of a topology, with the first seed that it was not evaluated with.
+
+        The seeds of all topologies are the same in the same order, so that their results are paired.
+        """
+        seeds = self._seeds.get(topology.key, set())
+        seed = next(seed for seed in itertools.count(self.first_seed) if seed not in seeds)
+        return Request(topology, seed, len(seeds), baseline)
 
     def _promising(self, finished: int, trials: int, scores: TopologyScores) -> TrialScore | None:
         """Return the first trial of the topology whose repeat promises most; None if none is due."""
@@ -70,18 +85,13 @@ class Repeats:
         repeats = sum(len(seeds) - 1 for seeds in self._seeds.values())
         if repeats < FIRST:
             best = sorted(zip(scores.ranks, scores.groups, strict=True), key=lambda entry: entry[0])
-            once = (same[0] for _, same in best if len(self._seeds[same[0].key]) == 1)
+            once = (same[0] for _, same in best if self.count(same[0].key) == 1)
             return None if self._last_was_repeat else next(once, None)
         last = finished >= (1 - LAST) * trials
         if not scores.has_repeats or (not last and repeats >= SHARE * math.sqrt(finished / trials) * finished):
             return None
         groups = scores.groups
-        running = [len(self._seeds[same[0].key]) - len(same) for same in groups]
+        running = [self.count(same[0].key) - len(same) for same in groups]
         pending = [place for place, count in enumerate(running) for _ in range(count)]
         chosen = scores.expected.worth_repeating(pending)
         return None if chosen is None else groups[chosen][0]
-
-    def _request(self, leader: TrialScore) -> RepeatRequest:
-        seeds = self._seeds[leader.key]
-        seed = next(seed for seed in itertools.count(self.first_seed) if seed not in seeds)
-        return RepeatRequest(Topology.from_dict(leader.topology), seed, len(seeds))

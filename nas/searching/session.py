@@ -2,7 +2,8 @@
 
 A session decides which candidates count, in which state each trial ends, whose weights are kept and when the search
 is over. Its parts are proposals (what to train), prefetch (when to compute it), waiting (what the study holds
-already), repeats (leaders with other seeds) and outcome (the state in which a trial ends).
+already), repeats (leaders with other seeds), controls (what the winner is compared with) and outcome (the state in
+which a trial ends).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from optuna.trial import TrialState
 
 from nas.sampling.named import make_sampler
 from nas.searching.candidate import Candidate, PredictCost
+from nas.searching.controls import Controls
 from nas.searching.observer import SearchObserver
 from nas.searching.outcome import FinalState, TrialOutcome, final_state, objective_values
 from nas.searching.prefetch import Prefetcher
@@ -24,7 +26,7 @@ from nas.searching.proposals import Proposer
 from nas.searching.repeats import Repeats
 from nas.searching.waiting import WaitingTrials, enqueue_baselines
 from nas.study import Run
-from nas.study.attributes import CURVE, KEY, MEASURED, METRICS, REASON, REUSED, SEED, was_trained
+from nas.study.attributes import BASELINE, CURVE, KEY, MEASURED, METRICS, REASON, REUSED, SEED, counts
 from nas.study.leaders import TopologyScores, TrialScore
 from nas.study.reuse import ReusableTrial, reusable_trials
 from nas.study.writer import StudyWriter
@@ -32,7 +34,7 @@ from nas.topology import Topology
 
 
 class Session:
-    """Asks and tells until `trials` trials have finished, counted over all sessions of the run.
+    """Asks and tells until `trials` trials have finished, counted over all sessions of the run, and all controls.
 
     run           its folder and its study; what earlier sessions left is taken up
     predict_cost  the cost of a topology before training
@@ -43,7 +45,7 @@ class Session:
 
     exhausted     why nothing more can be proposed; None while something can
     running       the candidates that were asked for and not told yet
-    finished      how many trials have ended
+    finished      how many trials have ended; baselines do not count
     scores        which topologies lead
     past          the trials that the study held when the session began
     """
@@ -62,12 +64,14 @@ class Session:
         self.running: list[Candidate] = []
         self.scores = TopologyScores()
         self.repeats = Repeats(self.space)
+        self.controls = Controls(self.space, self.repeats)
         self.writer = StudyWriter(run)
         self._reusable = reusable_trials(reuse, self.space)
         self.writer.requeue(list(self.writer.trials(TrialState.RUNNING)))
         self.past = list(self.writer.trials().values())
-        self.finished = sum(map(was_trained, self.past))
-        enqueue_baselines(self.writer, self.space, self.past, self.space.baselines() | dict(baselines or {}))
+        self.finished = sum(map(counts, self.past))
+        named = self.space.baselines(price=predict_cost) | dict(baselines or {})
+        enqueue_baselines(self.writer, self.space, self.past, named)
         self._recall_past()
         seed = self.space.search.seed
         sampler = make_sampler(self.space, seed + len(self.past))  # with the first seed it would suggest the same again
@@ -76,11 +80,22 @@ class Session:
         self._prefetcher = Prefetcher(self.waiting, self.proposer, self._reusable_result)
         self.prefetch()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to train: no trial, none that waits in the study, and no control."""
+        left = self.exhausted is None and self.finished < self.trials
+        left = left or bool(self.running or self.writer.trials(TrialState.WAITING))
+        return not left and self.controls.choose(self.scores) is None
+
     def prefetch(self) -> None:
-        """Begin to compute the next proposal, if there is to be one."""
-        wanted = self.exhausted is None and self.finished + len(self.running) < self.trials
-        if wanted and not self._prefetcher.pending:
+        """Begin to compute the next proposal, if there is to be one: of the trials, and then of the controls."""
+        if self._prefetcher.pending:
+            return
+        counted = sum(candidate.baseline is None for candidate in self.running)
+        if self.exhausted is None and self.finished + counted < self.trials:
             self._prefetcher.start(self.repeats.choose(self.finished, self.trials, self.scores))
+        elif not counted:
+            self._prefetcher.start(self.controls.choose(self.scores), suggest=False)
 
     def ask(self, patience: float | None = None) -> Candidate | None:
         """Return the next candidate to train; its trial is RUNNING in the study.
@@ -96,7 +111,7 @@ class Session:
             proposal = self._prefetcher.fetch(deadline)
             if proposal is None:
                 return None
-            self.exhausted = proposal.exhausted
+            self.exhausted = self.exhausted or proposal.exhausted
             for refused in proposal.refused:
                 self._refuse(refused)
             candidate = proposal.candidate
@@ -116,7 +131,7 @@ class Session:
         weights  is called if the candidate is a leader; returns a safetensors file, or None without weights
         """
         self.running.remove(candidate)
-        self.finished += 1
+        self.finished += candidate.baseline is None
         state, reason = self._conclude(candidate, outcome, weights)
         for observer in self.observers:
             observer.ended(candidate, state.name, reason, outcome)
@@ -135,18 +150,24 @@ class Session:
         """Take the seeds and the scores of the trials of earlier sessions."""
         for trial in self.past:
             if {KEY, SEED} <= trial.user_attrs.keys():
-                self.repeats.began(trial.user_attrs[KEY], trial.user_attrs[SEED])
+                self._began(trial.user_attrs[KEY], trial.user_attrs[SEED], trial.user_attrs.get(BASELINE))
             if trial.state == TrialState.COMPLETE:
                 self.scores.add(TrialScore.of(self.space, trial.number, trial.values, trial.user_attrs))
 
     def _start(self, candidate: Candidate) -> None:
         self.running.append(candidate)
-        self.repeats.began(candidate.topology.key, candidate.seed)
+        self._began(candidate.topology.key, candidate.seed, candidate.baseline)
         self._add_trial(candidate, TrialState.RUNNING)
         for observer in self.observers:
             observer.started(candidate)
 
+    def _began(self, key: str, seed: int, baseline: str | None) -> None:
+        self.repeats.began(key, seed)
+        if baseline is not None:
+            self.controls.add(key, baseline)
+
     def _refuse(self, candidate: Candidate) -> None:
+        self._began(candidate.topology.key, candidate.seed, candidate.baseline)
         self._add_trial(candidate, TrialState.FAIL)
         for observer in self.observers:
             observer.refused(candidate)
@@ -156,7 +177,7 @@ class Session:
         self._add_trial(candidate, TrialState.RUNNING)
         outcome = TrialOutcome.of_complete(known.trial)
         candidate.seed = known.trial.user_attrs[SEED]
-        self.repeats.began(candidate.topology.key, candidate.seed)
+        self._began(candidate.topology.key, candidate.seed, candidate.baseline)
         self._conclude(candidate, outcome, known.weights, {REUSED: known.origin, SEED: candidate.seed})
         for observer in self.observers:
             observer.reused(candidate, outcome)

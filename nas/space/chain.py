@@ -13,7 +13,7 @@ of a stage has the same name however many blocks precede it. `source` counts the
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from nas.errors import TopologyError
@@ -225,13 +225,15 @@ class Chain:
         """Return the shape of F(x); None where shapes are not followed."""
         return None if x is None else transformed(block, x)
 
-    def uniform(self, kind: str) -> Ends:
-        """Return the chain of the values that are listed first, with a skip of one kind around every block.
+    def uniform(self, kind: str, decide: Callable[[Decision], Scalar] = first) -> Ends:
+        """Return the chain with a skip of one kind around every block.
+
+        decide  chooses everything else: what is listed first unless given
 
         A stage or an op for which the file leaves no choice of skips keeps its own.
         """
         stages = tuple(_only(placed, kind) for placed in self.stages)
-        return drive(replace(self, stages=stages).walk(), first)
+        return drive(replace(self, stages=stages).walk(), decide)
 
 
 def _placed(stages: Sequence[Stage], skips: Skips) -> Iterator[PlacedStage]:

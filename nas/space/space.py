@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from nas import tasks
 from nas.errors import SpaceError, TaskError, TopologyError, expected
-from nas.space import points
+from nas.space import baselines, points
+from nas.space.baselines import Price
 from nas.space.chain import Chain
 from nas.space.check import check
 from nas.space.decisions import Choice, Decision, drive, explore
@@ -27,9 +28,7 @@ from nas.tasks import Task, function
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology
 from nas.topology.geometry import Scalar
-from nas.topology.vocabulary import JOINS
 
-KIND_OF_BASELINE = {"plain": "none"} | {join.baseline: kind for kind, join in JOINS.items() if join.baseline}
 FOLDERS = (Path(__file__).parents[1] / "search_spaces", Path(__file__).parents[2] / "search_spaces")  # wheel, checkout
 
 
@@ -155,27 +154,49 @@ class SearchSpace:
         """Return an iterator over the topologies of all points, in the order of `points`."""
         return (topology for _, topology in self.points())
 
-    def baselines(self) -> dict[str, Topology]:
-        """Return name → topology of every baseline that the file names.
+    def baselines(self, names: Iterable[str] | None = None, price: Price | None = None) -> dict[str, Topology]:
+        """Return name → topology of baselines, those that the file names unless `names` are given.
 
-        plain, resnet, densenet and highway are the chain of the space (the first value of every choice) with no skip,
-        add, concat or gate around every block that has a choice of skips: the idea of the paper at the scale of the
-        task. Other names are those of nas.references. A baseline need not be a point of the space.
+        plain, resnet, densenet and highway are the chain of the space with no skip, add, concat or gate around every
+        block that has a choice of skips: the idea of the paper at the scale of the task, as large as the limits allow
+        (nas.space.baselines). Other names are those of nas.references. A baseline need not be a point of the space.
+
+        price  tells which size is within the limits; without it the largest size is returned
+
+        Raises TopologyError where a name is unknown or does not fit the task.
         """
-        return {name: self.baseline(name) for name in self.search.baselines}
+        found: dict[str, Topology] = {}
+        for name in self.search.baselines if names is None else names:
+            found |= self._baseline(name, price)
+        return found
 
-    def baseline(self, name: str) -> Topology:
-        """Return the topology of the baseline `name`. Raises TopologyError where it is unknown or does not fit."""
-        if name in KIND_OF_BASELINE:
-            return self._topology(*self._chain.uniform(KIND_OF_BASELINE[name]))
-        from nas.topology import references
+    def uniform(self, topology: Topology, kind: str) -> Topology:
+        """Return a topology of the space with one kind of skip around every block that has a choice of skips.
 
-        return references.get(name, input=self.task.input, outputs=self.task.outputs)
+        Everything else stays as it is. Raises SpaceError where the topology is no point of the space.
+        """
+        params = self.encode(topology)
+        ends = self._chain.uniform(kind, lambda decision: params.get(decision.name, decision.values[0]))
+        return self._topology(*ends)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the space as plain data with all defaults written out; `from_dict` reads it back."""
         data: dict[str, Any] = self.definition.model_dump(mode="json")
         return data
+
+    def _baseline(self, name: str, price: Price | None) -> dict[str, Topology]:
+        """Return the topologies that one name of a baseline stands for."""
+        own = baselines.parse(name, self._chain)
+        if own is None:
+            from nas.topology import references
+
+            return {name: references.get(name, input=self.task.input, outputs=self.task.outputs)}
+        family, word = own
+        op = "" if word == baselines.EACH else word
+        sizes = [self._topology(*ends) for ends in baselines.sizes(self._chain, family, op)]
+        if word == baselines.EACH:
+            return {f"{family} {place} of {len(sizes)}": size for place, size in enumerate(sizes, 1)}
+        return {name: baselines.largest(sizes, self.limits, price)}
 
     def _topology(self, stem: Any, blocks: Any, head: Any) -> Topology:
         return Topology(self.task.input, stem, blocks, head, self.task.outputs)
@@ -193,7 +214,7 @@ class SearchSpace:
     def _check_baselines(self) -> None:
         for place, name in enumerate(self.search.baselines):
             try:
-                self.baseline(name)
+                self.baselines([name])
             except TopologyError as error:
                 raise Fault(f"baseline {name!r}: {error}", "search", "baselines", place) from None
 

@@ -3,7 +3,7 @@
 A COMPLETE trial was trained to the full budget, a PRUNED one was stopped early by a scheduler, and a FAIL has a REASON.
 A trial whose training began has a CURVE, which may be empty. A trial that was refused before its training has none,
 and does not count among the trials that a search was asked for; nor does a REUSED one, whose result is that of another
-run.
+run, nor a BASELINE.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TOPOLOGY = "topology"  # Topology.to_dict()
 LINE = "line"  # Topology.describe()
 KEY = "key"  # Topology.key
-BASELINE = "baseline"  # the name of the baseline; candidates that were proposed have none
+BASELINE = "baseline"  # its name, of a baseline and of other controls (nas.searching.controls)
 SEED = "seed"
 PREDICTED = "predicted"  # {params, flops, memory}: the costs that are known before training
 MEASURED = "measured"  # {seconds, busy, …}: numbers that were measured while the candidate was trained
@@ -75,11 +75,13 @@ def elementwise_mean(tuples: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
 
 
 def was_trained(trial: FrozenTrial) -> bool:
-    """Return whether the trial was trained in its own run, to whatever end.
-
-    Only such trials count among the trials that a search was asked for.
-    """
+    """Return whether the trial was trained in its own run, to whatever end."""
     return trial.state.is_finished() and CURVE in trial.user_attrs and REUSED not in trial.user_attrs
+
+
+def counts(trial: FrozenTrial) -> bool:
+    """Return whether the trial counts among the trials that a search was asked for: it is trained and no baseline."""
+    return was_trained(trial) and BASELINE not in trial.user_attrs
 
 
 def number_at(values: object, name: str) -> float:

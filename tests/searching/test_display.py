@@ -42,8 +42,8 @@ def test_a_line_for_every_candidate() -> None:
         display.ending = "interrupted"
     assert stream.getvalue().splitlines() == [
         "mine: 3 candidates, up to 2 at a time",
-        f"[1/3] trial 0  finished: accuracy 0.9000  1,000 params  2.0s  plain: {first.topology.describe()}",
-        f"[2/3] trial 1  failed: diverged: no  1,100 params  0.0s  {second.topology.describe()}",
+        f"[0/3] trial 0  finished: accuracy 0.9000  1,000 params  2.0s  plain: {first.topology.describe()}",
+        f"[1/3] trial 1  failed: diverged: no  1,100 params  0.0s  {second.topology.describe()}",
         "mine: interrupted; 1 finished, 1 failed, 1 not trained (over the limits)",
     ]
 
@@ -104,7 +104,7 @@ def test_the_live_view_at_three_widths() -> None:
         assert max(map(len, lines)) <= width
     text = stream.getvalue()
     counts = "1 finished  ·  1 stopped early  ·  1 failed  ·  11 running  ·  1 over the limits"
-    for words in ("mine", "3/20", "left", counts):
+    for words in ("mine", "2/20", "left", counts):
         assert words in text
     for words in ("1/2  0.5000", "and 3 more", "plain 0.9000", "best  0.9000  1,000 params  plain: "):
         assert words in text

@@ -307,7 +307,7 @@ def test_the_bias_of_gates_is_chosen_and_an_automatic_one_follows_the_depth() ->
     assert [options_of(block.skip)["bias"] for block in short.settled] == [-2.0, -4.0]
     assert chosen.size() == 2**2 + 2**30
     assert chosen.encode(short.canonical()) == chosen.encode(short)
-    assert options_of(chosen.baseline("highway").blocks[0].skip) == {"bias": "auto"}
+    assert options_of(chosen.baselines(["highway"])["highway"].blocks[0].skip) == {"bias": "auto"}
 
 
 def test_an_op_that_keeps_the_width_ignores_width_and_growth() -> None:
@@ -429,6 +429,53 @@ def test_baselines_are_the_chain_of_what_is_listed_first() -> None:
     assert searched.encode(baselines["highway"])["block01.skip"] == "gate"
     with pytest.raises(SpaceError, match="does not hold"):
         searched.encode(baselines["resnet"])
+
+
+def sized(**limits: int) -> SearchSpace:
+    return space(
+        {"blocks": [1, 3, 2], "op": ["basic", "preact"], "width": [8, 4]},
+        {"blocks": 2, "op": "basic", "width": [8, 16, 4]},
+        skips={"kinds": ["none", "add", "concat"]},
+        limits=limits,
+    )
+
+
+def widths(topology: Topology) -> list[int | None]:
+    return [block.width for block in topology.blocks]
+
+
+def test_a_baseline_is_the_largest_that_fits_the_limits() -> None:
+    def price(topology: Topology) -> dict[str, int]:
+        return {"params": sum(width or 0 for width in widths(topology))}
+
+    def fitting(most: int) -> list[int | None]:
+        return widths(sized(params=most).baselines(["resnet"], price)["resnet"])
+
+    assert fitting(100) == widths(sized().baselines(["resnet"])["resnet"]) == [8, 8, 8, 16, 16]
+    assert fitting(55) == [8, 8, 16, 16]
+    assert fitting(30) == [4, 4, 4, 8, 8]
+    assert fitting(1) == [4, 4, 4]  # none fits: it is refused as any other candidate
+
+
+def test_each_size_and_each_op_of_a_baseline_can_be_asked_for() -> None:
+    found = sized().baselines(["resnet(preact)", "plain(each)"])
+    assert [block.op for block in found.pop("resnet(preact)").blocks] == ["preact"] * 3 + ["basic"] * 2
+    assert list(found) == [f"plain {number} of 9" for number in range(1, 10)]
+    assert widths(found["plain 1 of 9"]) == [4, 4, 4]
+    assert widths(found["plain 9 of 9"]) == [8, 8, 8, 16, 16]
+    assert len({topology.key for topology in found.values()}) == 9
+    with pytest.raises(TopologyError, match="resnet"):
+        sized().baselines(["resnet(conv)"])
+
+
+def test_a_topology_keeps_its_chain_with_another_skip_around_every_block() -> None:
+    searched = sized()
+    for topology in itertools.islice(searched.enumerate(), 0, None, 97):
+        added, plain = (searched.uniform(topology, kind) for kind in ("add", "none"))
+        assert {block.skip and block.skip.kind for block in added.blocks} == {"add"}
+        assert {block.skip for block in plain.blocks} == {None}
+        assert searched.uniform(plain, "add") == added
+        assert [block.op for block in added.blocks] == [block.op for block in topology.blocks]
 
 
 # ------------------------------------------------------------------------------------------------ light to import
