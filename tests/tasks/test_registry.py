@@ -55,7 +55,7 @@ def test_options_stand_in_the_name_in_one_order() -> None:
     assert tasks.get("imagefolder:/photos?classes=3&size=8").name == "imagefolder:/photos?size=8&classes=3"
 
 
-EMBEDDED = ("digits", "digit_scenes", "pydoc", "breast_cancer", "wine", "diabetes")
+EMBEDDED = ("digits", "cluttered_digits", "digit_scenes", "pydoc", "breast_cancer", "wine", "diabetes")
 
 
 @pytest.mark.parametrize("name", EMBEDDED)

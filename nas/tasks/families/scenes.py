@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nas.tasks.drawing import fragments, painted
 from nas.tasks.families import digits
 from nas.tasks.recipe import Recipe
 from nas.tasks.splits import Array, Split, Splits
@@ -79,33 +80,16 @@ def _different(labels: Array, random: np.random.RandomState) -> Iterator[int]:
 
 def _paint(canvas: Array, image: Array, middle: Array, random: np.random.RandomState) -> Array:
     """Draw the image over the canvas, scaled and rotated at random; return its darkness at every pixel (48, 48)."""
-    scale, angle = random.uniform(*SCALE), random.uniform(-TURN, TURN)
-    y, x = np.mgrid[:SIZE, :SIZE] - middle[:, None, None]
-    # (v, u) is the position in the image (8, 8) that a pixel of the canvas shows
-    v = (np.cos(angle) * y + np.sin(angle) * x) / scale + 3.5
-    u = (np.cos(angle) * x - np.sin(angle) * y) / scale + 3.5
-    ink = _bilinear(image, v, u)
+    scale, angle = random.uniform(*SCALE, 1), random.uniform(-TURN, TURN, 1)
+    (ink,) = painted(image[None], middle[None], scale, angle, SIZE)
     canvas[:] = np.maximum(canvas * (ink <= INK), ink)
-    return ink
-
-
-def _bilinear(image: Array, v: Array, u: Array) -> Array:
-    """Interpolate the image (8, 8) bilinearly at (v, u); it is 0 outside."""
-    padded = np.pad(image, 1)
-    v, u = np.clip(v + 1, 0, 8.999), np.clip(u + 1, 0, 8.999)
-    row, column = v.astype(int), u.astype(int)
-    a, b = v - row, u - column
-    upper = (1 - b) * padded[row, column] + b * padded[row, column + 1]
-    lower = (1 - b) * padded[row + 1, column] + b * padded[row + 1, column + 1]
-    return np.asarray((1 - a) * upper + a * lower)
+    return np.asarray(ink)
 
 
 def _fragment(image: Array, random: np.random.RandomState) -> Array:
-    """Return three rows or three columns of the image, too little to be a digit; the rest is 0."""
-    part, start = np.zeros_like(image), random.randint(6)
-    lines = np.s_[start : start + 3, :] if random.randint(2) else np.s_[:, start : start + 3]
-    part[lines] = image[lines]
-    return part
+    """Return three rows or three columns of the image; the rest is 0."""
+    first, rows = random.randint(6, size=1), random.randint(2, size=1) > 0
+    return fragments(image[None], first, rows)[0]
 
 
 def _stroke(canvas: Array, random: np.random.RandomState) -> None:
