@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from nas import tasks
 from nas.errors import SpaceError, TaskError, TopologyError, expected
-from nas.space import baselines, points
-from nas.space.baselines import Price
-from nas.space.chain import Chain
+from nas.space import points
+from nas.space.baselines import EACH, Family, Price
+from nas.space.chain import Chain, Ends
 from nas.space.check import check
 from nas.space.decisions import Choice, Decision, drive, explore
 from nas.space.document import Document, read
@@ -186,17 +186,21 @@ class SearchSpace:
 
     def _baseline(self, name: str, price: Price | None) -> dict[str, Topology]:
         """Return the topologies that one name of a baseline stands for."""
-        own = baselines.parse(name, self._chain)
-        if own is None:
+        family = Family.named(name, self._chain)
+        if family is None:
             from nas.topology import references
 
             return {name: references.get(name, input=self.task.input, outputs=self.task.outputs)}
-        family, word = own
-        op = "" if word == baselines.EACH else word
-        sizes = [self._topology(*ends) for ends in baselines.sizes(self._chain, family, op)]
-        if word == baselines.EACH:
-            return {f"{family} {place} of {len(sizes)}": size for place, size in enumerate(sizes, 1)}
-        return {name: baselines.largest(sizes, self.limits, price)}
+        if name.endswith(f"({EACH})"):
+            sizes = family.sizes()
+            word = name.partition("(")[0]
+            return {f"{word} {place} of {len(sizes)}": self._topology(*ends) for place, ends in enumerate(sizes, 1)}
+
+        def fits(ends: Ends) -> bool:
+            costs = price(self._topology(*ends)) if price is not None and self.limits else {}
+            return all(costs[limited] <= bound for limited, bound in self.limits.items() if limited in costs)
+
+        return {name: self._topology(*family.largest(fits))}
 
     def _topology(self, stem: Any, blocks: Any, head: Any) -> Topology:
         return Topology(self.task.input, stem, blocks, head, self.task.outputs)

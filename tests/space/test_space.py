@@ -455,6 +455,9 @@ def test_a_baseline_is_the_largest_that_fits_the_limits() -> None:
     assert fitting(55) == [8, 8, 16, 16]
     assert fitting(30) == [4, 4, 4, 8, 8]
     assert fitting(1) == [4, 4, 4]  # none fits: it is refused as any other candidate
+    depths = [{"blocks": [3, 1, 2], "op": "basic", "width": width} for width in (8, 16)]
+    deep = space(*depths, skips={"kinds": ["none", "add"]}, limits={"params": 60})
+    assert widths(deep.baselines(["resnet"], price)["resnet"]) == [8, 8, 8, 16, 16]  # two each, and one more
 
 
 def test_each_size_and_each_op_of_a_baseline_can_be_asked_for() -> None:
