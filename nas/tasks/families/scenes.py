@@ -89,7 +89,7 @@ def _paint(canvas: Array, image: Array, middle: Array, random: np.random.RandomS
 def _fragment(image: Array, random: np.random.RandomState) -> Array:
     """Return three rows or three columns of the image; the rest is 0."""
     first, rows = random.randint(6, size=1), random.randint(2, size=1) > 0
-    return fragments(image[None], first, rows)[0]
+    return np.asarray(fragments(image[None], first, rows)[0])
 
 
 def _stroke(canvas: Array, random: np.random.RandomState) -> None:
