@@ -26,3 +26,13 @@ def evaluator(task: Task, recipe: Recipe) -> Callable[..., FunctionEvaluator | T
         return functools.partial(TableEvaluator, table.read(Path(location), task), Path(location).name, recipe.epochs)
     function.find(location)
     return functools.partial(FunctionEvaluator, location, Path.cwd())
+
+
+def depends_on_seed(evaluate: Callable[..., object]) -> bool:
+    """Return whether evaluators that `evaluate` makes may have another result for another seed.
+
+    They have not where they look it up in a table that holds one number for each topology.
+    """
+    if not isinstance(evaluate, functools.partial) or evaluate.func is not TableEvaluator:
+        return True
+    return table.has_seeds(evaluate.args[0])

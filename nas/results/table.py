@@ -70,6 +70,11 @@ def read(path: Path, task: Task) -> ResultTable:
     return _by_key(table, path, task)
 
 
+def has_seeds(table: ResultTable) -> bool:
+    """Return whether a table holds several results of a topology, one for each seed."""
+    return any(isinstance(value, list) and len(value) > 1 for metrics in table.values() for value in metrics.values())
+
+
 def _first_fault(error: ValidationError) -> str:
     """Return the first fault as «entry.metric: what is wrong»."""
     first = error.errors(include_url=False)[0]

@@ -159,6 +159,7 @@ def _run_session(
     reuse: Sequence[Run],
 ) -> None:
     """Search until all trials of the run are finished, or until the search is stopped."""
+    from nas.results import depends_on_seed
     from nas.searching.display import make_display
     from nas.searching.progress import Progress
     from nas.searching.searcher import SessionSearcher
@@ -167,7 +168,8 @@ def _run_session(
 
     space, settings = run.space, run.space.search
     predict_cost = functools.partial(_predict_cost, recipe=space.recipe)
-    session = Session(run, predict_cost, settings.trials, baselines=baselines, reuse=reuse)
+    seeded = depends_on_seed(evaluate)
+    session = Session(run, predict_cost, settings.trials, baselines=baselines, reuse=reuse, seeded=seeded)
     try:
         if session.is_over:
             return

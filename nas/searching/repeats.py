@@ -37,10 +37,12 @@ class Repeats:
     With `repeats: n` it is a leader with fewer than n evaluations, for every second proposal of the second half of the
     search. With `repeats: auto` it is the topology of which another value promises most for the recommendation
     (nas.surrogate.expected), as long as it promises anything: none where the seed does not matter.
+
+    seeded  whether a result may depend on the seed
     """
 
-    def __init__(self, space: SearchSpace) -> None:
-        self.wanted, self.first_seed = space.search.repeats, space.search.seed
+    def __init__(self, space: SearchSpace, seeded: bool = True) -> None:
+        self.wanted, self.first_seed, self.seeded = space.search.repeats, space.search.seed, seeded
         self._seeds: dict[str, set[int]] = {}
         self._last_was_repeat = False
 
@@ -78,7 +80,7 @@ class Repeats:
 
     def _promising(self, finished: int, trials: int, scores: TopologyScores) -> TrialScore | None:
         """Return the first trial of the topology whose repeat promises most; None if none is due."""
-        if finished < max(FEWEST, trials // 10):
+        if not self.seeded or finished < max(FEWEST, trials // 10):
             return None
         if scores.expected.degrees > 1 and scores.expected.noise == 0:
             return None  # the seed does not matter

@@ -42,6 +42,7 @@ class Session:
     observers     receive the events of the search
     baselines     name → topology, tried first besides those of the space
     reuse         other runs whose results make trainings needless
+    seeded        whether a result may depend on the seed
 
     exhausted     why nothing more can be proposed; None while something can
     running       the candidates that were asked for and not told yet
@@ -58,12 +59,14 @@ class Session:
         observers: Sequence[SearchObserver] = (),
         baselines: Mapping[str, Topology] | None = None,
         reuse: Sequence[Run] = (),
+        *,
+        seeded: bool = True,
     ) -> None:
         self.run, self.space, self.trials, self.observers = run, run.space, trials, observers
         self.exhausted: str | None = None
         self.running: list[Candidate] = []
         self.scores = TopologyScores()
-        self.repeats = Repeats(self.space)
+        self.repeats = Repeats(self.space, seeded)
         self.controls = Controls(self.space, self.repeats)
         self.writer = StudyWriter(run)
         self._reusable = reusable_trials(reuse, self.space)

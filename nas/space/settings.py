@@ -185,7 +185,7 @@ class SearchSettings(Section):
     early_stopping: EarlyStopping = EarlyStopping(rule="none")
     proxies: Names[Proxy] = ()
     prefilter: Prefilter | None = None
-    repeats: Annotated[int, Field(ge=1, le=100)] | Literal["auto"] = 1
+    repeats: Annotated[int, Field(ge=1, le=100)] | Literal["auto"] = "auto"
     timeout: Seconds | None = None
     seed: int = Field(default=0, ge=0, lt=2**32)
 

@@ -18,7 +18,7 @@ from nas.topology import Topology
 
 
 def space(blocks: int = 4, **search: Any) -> SearchSpace:
-    """none, add or concat around each of `blocks` blocks: 3^blocks points, as many keys; no baselines."""
+    """none, add or concat around each of `blocks` blocks: 3^blocks points, as many keys; no baselines, no repeats."""
     return SearchSpace.from_dict(
         {
             "task": "digits",
@@ -29,7 +29,8 @@ def space(blocks: int = 4, **search: Any) -> SearchSpace:
             },
             "skips": {"kinds": ["none", "add", "concat"]},
             "train": {"epochs": 2},
-            "search": {"objectives": ["accuracy", "params"], "baselines": [], "sampler": "random"} | search,
+            "search": {"objectives": ["accuracy", "params"], "baselines": [], "sampler": "random", "repeats": 1}
+            | search,
         }
     )
 

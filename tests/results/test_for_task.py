@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nas.errors import SpaceError, TaskError
+from nas.results import depends_on_seed, evaluator
 from nas.space import SearchSpace
 from nas.tasks import Task
 from tests.helpers.result_tasks import space
@@ -56,3 +58,12 @@ def test_a_task_of_results_has_no_data() -> None:
     task: Task = space({"table": "t.json", "input": [3, 8, 8], "outputs": 2}).task
     with pytest.raises(TaskError, match="task t has no data: its results come from a table"):
         task.load()
+
+
+@pytest.mark.parametrize(("accuracy", "depends"), [(0.9, False), ([0.9], False), ([0.9, 0.8], True)])
+def test_a_table_says_whether_results_depend_on_the_seed(tmp_path: Path, accuracy: object, depends: bool) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps({"resnet20": {"accuracy": 0.9}, "resnet32": {"accuracy": accuracy}}))
+    made = space({"of": "digits", "table": str(path)})
+    assert depends_on_seed(evaluator(made.task, made.recipe)) is depends
+    assert depends_on_seed(lambda device, threads: None)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import random
 from collections.abc import Callable
+from statistics import fmean
 
 import pytest
 
@@ -68,3 +71,48 @@ def test_a_repeat_that_was_interrupted_is_resumed(session: Make) -> None:
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 20
     assert trials[repeat.number].user_attrs["repeat"] == 1
     assert len({(trial.user_attrs["key"], trial.user_attrs["seed"]) for trial in trials}) == 20
+
+
+# ------------------------------------------------------------------------------------------------------- repeats: auto
+
+
+def adds(candidate: Candidate) -> int:
+    return sum(block.skip is not None and block.skip.kind == "add" for block in candidate.topology.blocks)
+
+
+def planted(session: Session, noise: float) -> list[Candidate]:
+    """Train candidates whose accuracy grows with every `add`, with noise that follows from topology and seed."""
+    done: list[Candidate] = []
+    while (candidate := session.ask()) is not None:
+        merit = adds(candidate) / 100
+        chance = random.Random(f"{candidate.topology.key} {candidate.seed}").gauss(0, noise)
+        session.tell(candidate, trained(candidate, curve=[{"epoch": 2, "accuracy": 0.5 + merit + chance}]))
+        done.append(candidate)
+    return done
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_auto_repeats_contenders_and_few_of_them_early(session: Make, seed: int) -> None:
+    made = session(scripted.space(blocks=6, repeats="auto", seed=seed, objectives=["accuracy"]), trials=60)
+    done = planted(made, noise=0.05)
+    assert len(done) == 60
+    repeated = [place for place, candidate in enumerate(done) if candidate.repeat]
+    assert len(repeated) >= 5
+    assert repeated[0] >= 8
+    for place in range(42):  # before the last three tenths
+        assert sum(one < place for one in repeated) <= 3 + 0.5 * math.sqrt(place / 60) * place
+    of_all, of_repeats = (fmean(map(adds, some)) for some in (done, [done[place] for place in repeated]))
+    assert of_repeats > of_all
+    pairs = [(candidate.topology.key, candidate.seed) for candidate in done]
+    assert len(set(pairs)) == 60
+    assert all(candidate.seed == seed + candidate.repeat for candidate in done)
+
+
+def test_auto_repeats_little_where_the_seed_does_not_matter(session: Make) -> None:
+    made = session(scripted.space(blocks=6, repeats="auto", objectives=["accuracy"]), trials=60)
+    assert 1 <= sum(candidate.repeat > 0 for candidate in planted(made, noise=0)) <= 3
+
+
+def test_auto_repeats_nothing_where_there_is_one_result_for_every_seed(session: Make) -> None:
+    made = session(scripted.space(blocks=6, repeats="auto", objectives=["accuracy"]), trials=40, seeded=False)
+    assert not any(candidate.repeat for candidate in planted(made, noise=0.02))
