@@ -94,7 +94,7 @@ def planted(session: Session, noise: float) -> list[Candidate]:
 @pytest.mark.parametrize("seed", range(3))
 def test_auto_repeats_contenders_and_few_of_them_early(session: Make, seed: int) -> None:
     made = session(scripted.space(blocks=6, repeats="auto", seed=seed, objectives=["accuracy"]), trials=60)
-    done = planted(made, noise=0.05)
+    done = planted(made, noise=0.02)
     assert len(done) == 60
     repeated = [place for place, candidate in enumerate(done) if candidate.repeat]
     assert len(repeated) >= 5
