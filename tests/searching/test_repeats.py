@@ -84,7 +84,7 @@ def planted(session: Session, noise: float) -> list[Candidate]:
     """Train candidates whose accuracy grows with every `add`, with noise that follows from topology and seed."""
     done: list[Candidate] = []
     while (candidate := session.ask()) is not None:
-        merit = adds(candidate) / 100
+        merit = adds(candidate) / 40
         chance = random.Random(f"{candidate.topology.key} {candidate.seed}").gauss(0, noise)
         session.tell(candidate, trained(candidate, curve=[{"epoch": 2, "accuracy": 0.5 + merit + chance}]))
         done.append(candidate)
