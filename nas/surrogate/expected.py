@@ -1,10 +1,10 @@
 """What is expected of topologies that were evaluated with noise: not the luckiest value, but what all values tell.
 
-    y = f(x) + ε,  ε ~ N(0, σ²);   f(x) = g(x) + h(x),  g ~ GP(0, k),  h ~ N(0, δ²) for each x on its own
+    y = f(x) + ε,  ε ~ N(0, σ²)
 
-σ² is that of the replicates (nas.surrogate.replicates); the kernel k and δ², the part of f that no feature explains,
-are those of the largest posterior probability (nas.surrogate.process). Without replicates nothing tells luck from
-merit: then what was observed is what is expected.
+The posterior of f is that of a Gaussian process over the features of the topologies, averaged over its weights and σ²
+(nas.surrogate.marginal), on which replicates are data (nas.surrogate.replicates). Without replicates nothing tells luck
+from merit: then what was observed is what is expected.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, cholesky
 from scipy.special import ndtri
 
 from nas.surrogate import replicates
 from nas.surrogate.columns import Columns
+from nas.surrogate.marginal import Data, marginal
 from nas.surrogate.points import Point
-from nas.surrogate.process import FloatArray, GaussianProcess, Posterior
+from nas.surrogate.process import FloatArray
 
 MOST = 200  # the most points of a model: the best, and others from the whole course of the search
-FAR = 10  # values farther below the median than so many times the lead of the best over it count as if they were there
+FAR = 2  # values farther below the median than so many times the lead of the best over it count as if they were there
 QUANTILES = ndtri((np.arange(32) + 0.5) / 32)  # of N(0, 1), each as probable as another
 LEVEL = 0.95
 SETTLED = 0.01  # an improvement below this share of the noise's standard deviation settles nothing
@@ -106,30 +106,21 @@ def expected(points: Sequence[Point], values: Sequence[FloatArray]) -> Expected:
         return Expected(mean, pooled.count, pooled.noise, pooled.degrees, mean, np.zeros((n, n)))
     chosen = _chosen(mean)
     median = float(np.median(mean))
-    clipped = np.maximum(mean, median - FAR * max(float(mean.max()) - median, 1e-300))
+    lowest = median - FAR * max(float(mean.max()) - median, 1e-300)
+    clipped = np.maximum(mean, lowest)
     centre, scale = clipped[chosen].mean(), clipped[chosen].std() or 1.0
     columns = Columns()
     columns.learn([points[i] for i in chosen])
-    rows, group = columns.rows([points[i] for i in chosen]), columns.group
-    y, noise = (clipped[chosen] - centre) / scale, pooled.noise / pooled.count[chosen] / scale**2
-    means, covariances = _posterior(rows, y, group, noise)
-    believed, covariance = mean.copy(), np.diag(pooled.noise / pooled.count)
-    believed[chosen] = centre + scale * means
-    covariance[np.ix_(chosen, chosen)] = scale**2 * covariances
-    return Expected(mean, pooled.count, pooled.noise, pooled.degrees, believed, covariance)
-
-
-def _posterior(
-    rows: FloatArray, y: FloatArray, group: NDArray[np.intp], noise: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Return the posterior mean and covariance of f at the rows (n, F) where y (n,) was observed, (n,), (n, n)."""
-    process = GaussianProcess(int(group.max()) + 1)
-    process.fit(rows, y, group, noise)
-    prior = Posterior(process.weights, rows, y, group, noise).kernel(rows)
-    prior[np.diag_indices(len(y))] += process.weights.noise
-    lower = cholesky(prior + np.diag(noise), lower=True, check_finite=False)
-    explained = cho_solve((lower, True), prior, check_finite=False)
-    return explained.T @ y, prior - prior @ explained
+    y, squares = (clipped[chosen] - centre) / scale, pooled.squares / scale**2
+    rows = columns.rows([points[i] for i in chosen])
+    found = marginal(Data(rows, columns.group, y, pooled.count[chosen], squares, pooled.degrees))
+    noise = scale**2 * found.noise
+    believed, covariance = mean.copy(), np.diag(noise / pooled.count)
+    modelled = mean[chosen] >= lowest  # about the others, nothing is known but their values
+    inside = chosen[modelled]
+    believed[inside] = centre + scale * found.mean[modelled]
+    covariance[np.ix_(inside, inside)] = scale**2 * found.covariance[np.ix_(modelled, modelled)]
+    return Expected(mean, pooled.count, noise, pooled.degrees, believed, covariance)
 
 
 def _chosen(mean: FloatArray) -> NDArray[np.intp]:

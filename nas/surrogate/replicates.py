@@ -23,12 +23,14 @@ class Pooled:
     noise    the variance of one value about the mean of its point, which is the same for all points; 0 if no point has
              two different values
     degrees  the degrees of freedom of `noise`: the values beyond the first of each point
+    squares  the sum of the squared differences of all values from the means of their points
     """
 
     mean: FloatArray
     count: NDArray[np.intp]
     noise: float
     degrees: int
+    squares: float
 
 
 def pool(values: Sequence[FloatArray]) -> Pooled:
@@ -40,4 +42,4 @@ def pool(values: Sequence[FloatArray]) -> Pooled:
     squares = float(sum(((each - each.mean()) ** 2).sum() for each in values if len(each) > 1))
     degrees = int(count.sum() - len(count))
     noise = (squares + FEW * PRIOR * float(np.nanvar(mean))) / (degrees + FEW) if squares > 0 else 0.0
-    return Pooled(mean, count, noise, degrees)
+    return Pooled(mean, count, noise, degrees, squares)
