@@ -183,7 +183,7 @@ def test_golden_winners(name: str, golden: Callable[[str, str], None]) -> None:
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_golden_candidates(number: int, golden: Callable[[str, str], None]) -> None:
-    """Three topologies of search_spaces/digits.yaml, drawn at random once: each file says what it is written from."""
+    """Three topologies of 12 to 16 blocks for digits, drawn at random once: each file says what it is written from."""
     name = f"network_digits_{number}.py"
     golden(name, text_of(read_topology(GOLDEN / name), f"digits, trial {number}"))
 
