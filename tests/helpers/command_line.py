@@ -14,7 +14,7 @@ network:
   head: classify
 skips: {kinds: [none, add, concat, gate, long]}
 train: {epochs: 1}
-search: {trials: 5, objectives: [accuracy, params, memory], baselines: [plain, resnet]}
+search: {trials: 2, objectives: [accuracy, params, memory], baselines: [plain, resnet]}
 """
 
 

@@ -107,7 +107,7 @@ def test_slots_are_as_nice_as_this_process(cluster: None) -> None:
 
 def test_a_finished_search_does_not_start_again(exhausted: tuple[Run, str], capfd: pytest.CaptureFixture[str]) -> None:
     run, _ = exhausted
-    search(resume=run.path, trials=9)
+    search(resume=run.path, trials=8)
     assert capfd.readouterr() == ("", "")
     assert states(run) == {"COMPLETE": 9}
 
@@ -302,7 +302,7 @@ def test_a_search_trains_and_keeps_the_weights_of_its_leaders(
     from nas.training.loop import score
 
     monkeypatch.setattr("nas.searching.driver._predict_cost", real_predict_cost)
-    data = scripted.space(trials=3, baselines=["resnet"], objectives=["accuracy", "params", "memory"]).to_dict()
+    data = scripted.space(trials=2, baselines=["resnet"], objectives=["accuracy", "params", "memory"]).to_dict()
     space = SearchSpace.from_dict(data | {"train": {"epochs": 1}})
     run = search(space, root=tmp_path, slots=1)
     frame = run.frame().set_index("trial")
