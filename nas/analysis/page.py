@@ -25,6 +25,7 @@ from nas.analysis.figures import against, curves
 from nas.analysis.marks import LEGEND, kinds
 from nas.analysis.proxy_worth import proxy_correlations
 from nas.analysis.ranking import best, failures, formats, leaderboard, shown, states
+from nas.analysis.ranking_table import TIED
 from nas.analysis.words import in_words, listed
 from nas.errors import TopologyError
 from nas.files import write_whole
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from nas.study import Run
 
 HERE = Path(__file__).parent
+EXPECTED = "expected"  # the column of the leaderboard, and its title
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,12 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
         trained=sum(tally.values()) - tally.get("REFUSED", 0) - frame.get("reused", pd.Series()).notna().sum(),
         winner=candidates[0] if candidates and candidates[0]["rank"] else None,
         lead=_lead(board, goals),
+        tied=_tied(board),
+        headline=EXPECTED if EXPECTED in _titles(board, goals) else goals.metric,
         candidates=candidates,
         failures=failures(frame).to_dict("records"),
         proxy_worth=proxy_correlations(frame, goals).to_dict("records"),
-        columns={name: objective.title for name, objective in columns.items()},
+        columns=_titles(board, goals),
         took=_took(frame),
         settings=_sections(facts.settings),
         costs=costs,
@@ -116,24 +120,46 @@ def _candidates(board: pd.DataFrame, frame: pd.DataFrame, goals: Goals) -> list[
     """Return the rows of the leaderboard for the page; the winner and the baselines with their diagrams."""
     shows = formats(board, goals)
     tops = {column: best(board, goals, column) for column in shows}
+    titles = _titles(board, goals)
     topologies = dict(zip(frame["trial"], frame["topology"], strict=True))
     return [
         {name: row[name] for name in ("trial", "name", "topology", "state", "reason", "feasible")}
         | {name: None if pd.isna(row[name]) else int(row[name]) for name in ("rank", "pareto")}
         | {
             "skips": kinds(row["skips"]),
-            "cells": {column: _cell(row, column, shows[column], tops[column], goals.metric) for column in shows},
+            "cells": {
+                column: _expected(row, shows[goals.metric])
+                if column == EXPECTED
+                else _cell(row, column, shows[column], tops[column], goals.metric)
+                for column in titles
+            },
         }
         | (_portrait(topologies[row["trial"]]) if row["name"] or not number else {"svg": "", "words": ""})
         for number, row in enumerate(board.astype(dict.fromkeys(shows, "float64")).to_dict("records"))
     ]
 
 
+def _titles(board: pd.DataFrame, goals: Goals) -> dict[str, str]:
+    """Return the titles of the columns with figures; the expected metric stands beside it where intervals are known."""
+    titles: dict[str, str] = {}
+    for column, objective in shown(board, goals).items():
+        titles[column] = objective.title
+        if column == goals.metric and board["half_width"].notna().any():
+            titles[EXPECTED] = EXPECTED
+    return titles
+
+
 def _cell(row: Mapping[Any, Any], column: str, show: units.Show, top: float, metric: str) -> dict[str, Any]:
     value = row[column]
-    is_best = row["state"] == "COMPLETE" and value == top
+    is_best = row["state"] == "COMPLETE" and value == top and not (column == metric and row["half_width"] > 0)
     spread = f" ± {show(row['sd'])}" if column == metric and row["seeds"] > 1 else ""
     return {"text": show(value) + spread, "sort": None if math.isnan(value) else value, "best": is_best}
+
+
+def _expected(row: Mapping[Any, Any], show: units.Show) -> dict[str, Any]:
+    value, half = row[EXPECTED], row["half_width"]
+    text = show(value) + (f" ± {show(half)}" if half > 0 else "") + (f" {TIED}" if row["tied"] else "")
+    return {"text": text, "sort": None if math.isnan(value) else value, "best": row["behind"] == 0}
 
 
 def _portrait(data: object) -> dict[str, Any]:
@@ -146,15 +172,38 @@ def _portrait(data: object) -> dict[str, Any]:
 
 
 def _lead(board: pd.DataFrame, goals: Goals) -> dict[str, str] | None:
-    """Return the lead of a sampled winner over the best baseline, or of a baseline over the best sampled one."""
+    """Return the lead of a sampled winner over the best baseline, or of a baseline over the best sampled one.
+
+    {name, metric, ahead, noise}: what the other one is and reached, by how much it is behind, with half of the 95 %
+    interval, and in words whether that may be noise.
+    """
     done = board[board["state"] == "COMPLETE"]
     others = done[(done["name"] == "") != (done["name"].head(1) == "").all()]
     if others.empty:
         return None
     show, other = formats(board, goals)[goals.metric], others.iloc[0]
-    ahead = abs(float(done[goals.metric].iloc[0]) - float(other[goals.metric]))
-    points = f"{100 * ahead:.2f} points" if show is units.share else units.number(ahead)
-    return {"name": other["name"] or f"trial {other['trial']}", "metric": show(other[goals.metric]), "ahead": points}
+    scale, unit = (100, " points") if show is units.share else (1, "")
+    ahead, half = scale * float(other["behind"]), scale * float(other["behind_half_width"])
+    write = "{:.2f}".format if unit else units.number
+    if math.isnan(half):
+        figures, noise = write(ahead), "single trainings: how much of that is noise is not known"
+    else:
+        figures, noise = f"{write(ahead)} ± {write(half)}", "within noise" if ahead <= half else ""
+    return {
+        "name": other["name"] or f"trial {other['trial']}",
+        "metric": show(other["expected"]),
+        "ahead": figures + unit,
+        "noise": noise,
+    }
+
+
+def _tied(board: pd.DataFrame) -> dict[str, Any] | None:
+    """Return how many candidates are not separated from the best, and the smallest of them; None if none is."""
+    tied = board[board["tied"]]
+    if tied.empty:
+        return None
+    smallest = tied.sort_values("params").iloc[0]
+    return {"count": len(tied), "trial": smallest["trial"], "name": smallest["name"], "params": smallest["params"]}
 
 
 def _took(frame: pd.DataFrame) -> dict[str, str] | None:

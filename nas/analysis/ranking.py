@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from nas.analysis.beliefs import COLUMNS, with_beliefs
 from nas.analysis.marks import marks
 from nas.errors import OverLimits, RunError, TopologyError, expected
 from nas.space import Goals, Objective
@@ -28,11 +29,15 @@ def leaderboard(
     Columns: rank, trial, name (of a baseline, else ""), topology, skips, those of `goals.columns` (the task's metric;
     params, memory [bytes], flops (per sample), latency [s], seconds; what the space declares), pareto (1 is the
     non-dominated front), state, reason, key, feasible (it violates no constraint; a row that does comes after others
-    and is on no front), seeds, sd. A topology that was evaluated with several seeds is one row, that of its first
-    trial, with the means over the seeds and the standard deviation sd of the metric. `by` is one of `goals.columns`
-    (the metric is the default) or `pareto`; ties go to fewer parameters, then to the earlier trial. Only COMPLETE
-    trials have a rank; baselines beyond `top` and baselines that did not finish follow the ranked rows. `goals` are
-    needed where a frame is given. Raises RunError for an unknown `by`.
+    and is on no front), seeds, sd, expected, half_width, behind, behind_half_width, tied. A topology that was evaluated
+    with several seeds is one row, that of its first trial, with the means over the seeds and the standard deviation sd
+    of the metric. `expected` is what all results tell of the metric (nas.surrogate.expected), by which candidates are
+    ranked, and half_width half of its 95 % interval; `behind` is how much worse it is than that of the best candidate,
+    with behind_half_width, and `tied` says that the two are not separated. Without repeats `expected` is the metric,
+    and no interval is known. `by` is one of `goals.columns` (the metric is the default) or `pareto`; ties go to fewer
+    parameters, then to the earlier trial. Only COMPLETE trials have a rank; baselines beyond `top` and baselines that
+    did not finish follow the ranked rows. `goals` are needed where a frame is given. Raises RunError for an unknown
+    `by`.
     """
     frame = _frame_of(run)
     if goals is None:
@@ -41,7 +46,9 @@ def leaderboard(
         goals = run.space.goals
     board = leaderboard_rows(frame, goals)
     done = board["state"] == "COMPLETE"
-    ranked = _ranked(_over_seeds(board[done], goals), goals, by or goals.metric)
+    results, whose = board.loc[done, goals.metric].astype("float64"), _whose(board[done])
+    rows = with_beliefs(_over_seeds(board[done], whose, goals), results, frame["topology"], whose, goals)
+    ranked = _ranked(rows, goals, by or goals.metric)
     unfinished = board[~done & (board["name"] != "") & ~board["name"].isin(ranked["name"])]
     unfinished = unfinished.drop_duplicates("name", keep="last")
     if top is not None:
@@ -117,7 +124,8 @@ def leaderboard_rows(frame: pd.DataFrame, goals: Goals) -> pd.DataFrame:
             "key": _text(frame["key"]),
             "feasible": _feasible(frame, goals),
             "seeds": pd.Series(1, index=frame.index, dtype="int64"),
-            "sd": pd.Series(math.nan, index=frame.index, dtype="float64"),
+            **{column: pd.Series(math.nan, index=frame.index, dtype="float64") for column in ("sd", *COLUMNS)},
+            "tied": pd.Series(False, index=frame.index, dtype="bool"),
         }
     )
 
@@ -138,9 +146,8 @@ def _feasible(frame: pd.DataFrame, goals: Goals) -> pd.Series[bool]:
     return kept
 
 
-def _over_seeds(board: pd.DataFrame, goals: Goals) -> pd.DataFrame:
+def _over_seeds(board: pd.DataFrame, whose: pd.Series[str], goals: Goals) -> pd.DataFrame:
     """Return one row for each topology, with means over its seeds."""
-    whose = board["key"].where(board["key"] != "", board["trial"].astype("str"))
     if whose.is_unique:
         return board
     same, first = board.groupby(whose, sort=False), ~whose.duplicated()
@@ -150,15 +157,21 @@ def _over_seeds(board: pd.DataFrame, goals: Goals) -> pd.DataFrame:
     return board.assign(**means, **spread, feasible=same["feasible"].transform("all"))[first]
 
 
+def _whose(board: pd.DataFrame) -> pd.Series[str]:
+    """Return the canonical key of each row, or its trial where none was recorded."""
+    return board["key"].where(board["key"] != "", board["trial"].astype("str"))
+
+
 def _ranked(board: pd.DataFrame, goals: Goals, by: str) -> pd.DataFrame:
     columns = (*goals.columns, "pareto")
     if by not in columns:
         raise RunError(expected("--by", by, columns))
-    points = board[goals.names].astype("float64").where(board["feasible"])
+    points = board.assign(**{goals.metric: board["expected"]})[goals.names].astype("float64").where(board["feasible"])
     fronts = pd.Series(pareto_rank(points, goals.directions), board.index, dtype="Int64")
     board = board.assign(pareto=fronts.where(fronts > 0))
-    keys = dict.fromkeys(["feasible", by, goals.metric, "params", "trial"])
+    keys = dict.fromkeys(["feasible", "expected" if by == goals.metric else by, "expected", "params", "trial"])
     falling = {"feasible"} | {name for name, row in goals.columns.items() if row.direction == "maximize"}
+    falling |= {"expected"} if goals.target.direction == "maximize" else set()
     rising = [key not in falling for key in keys]
     board = board.sort_values([*keys], ascending=rising, na_position="last", ignore_index=True)
     return board.assign(rank=pd.array(range(1, len(board) + 1), dtype="Int64"))

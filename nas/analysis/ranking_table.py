@@ -18,6 +18,8 @@ from nas.study.states import STATE_WORDS
 
 FRONT = "◆"
 BROKEN = "✗"
+TIED = "≈"
+EXPECTED = "expected"
 ENOUGH = 24  # columns for the skips before a cost has to leave
 STATE_COLOURS = {"FAIL": "red", "PRUNED": "yellow"}
 
@@ -27,9 +29,10 @@ Cells = dict[str, list[Text]]  # column → its texts
 def leaderboard_table(board: pd.DataFrame, goals: Goals, *, width: int = 100) -> Table:
     """Return a leaderboard (see `leaderboard`) in at most `width` columns; the best value of each column is bold.
 
-    Baselines are named, members of the Pareto front carry ◆; baselines that did not finish say what became of
-    them. Topologies are written out where all of them have room, else with one mark a block; where even those
-    have none, costs are left out.
+    Baselines are named, members of the Pareto front carry ◆; baselines that did not finish say what became of them.
+    Where topologies were evaluated with several seeds, what is expected of each stands beside what was observed, and ≈
+    marks those that are not separated from the best. Topologies are written out where all of them have room, else with
+    one mark a block; where even those have none, costs are left out.
     """
     gap = 1 if width < 100 else 2  # the box itself puts one space between columns
     cells, titles = _cells(board, goals), {name: objective.title for name, objective in goals.columns.items()}
@@ -43,7 +46,7 @@ def leaderboard_table(board: pd.DataFrame, goals: Goals, *, width: int = 100) ->
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap - 1, 0, 0), caption_justify="left")
     for column in cells:
         words = column in ("baseline", "topology", "skips")
-        table.add_column(Text(titles.get(column, column)), justify="left" if words else "right")
+        table.add_column(Text(titles.get(column, column)), justify="left" if words else "right", no_wrap=not words)
     last = int((board["rank"] == range(1, len(board) + 1)).sum())  # below it are baselines alone
     for number, row in enumerate(zip(*cells.values(), strict=True), 1):
         table.add_row(*row, end_section=number == last)
@@ -78,11 +81,30 @@ def _cells(board: pd.DataFrame, goals: Goals) -> Cells:
         show = formats(board, goals)[goals.metric]
         for text, sd in zip(cells[goals.metric], board["sd"], strict=True):
             text.append("" if pd.isna(sd) else f" ± {show(sd)}")
+        cells = _with_expected(cells, board, goals)
     cells["front"] = [
         _front(rank) if feasible else Text(BROKEN, "red")
         for rank, feasible in zip(board["pareto"], board["feasible"], strict=True)
     ]
     return cells
+
+
+def _with_expected(cells: Cells, board: pd.DataFrame, goals: Goals) -> Cells:
+    """Return the cells with what is expected of the metric after what was observed; only that has a best one."""
+    show = formats(board, goals)[goals.metric]
+    texts = []
+    for value, half, tied, behind in zip(
+        *(board[c] for c in ("expected", "half_width", "tied", "behind")), strict=True
+    ):
+        text = Text(show(value), "bold" if behind == 0 else "")
+        text.append("" if pd.isna(half) else f" ± {show(half)}")
+        texts.append(text.append(f" {TIED}" if tied else "  "))
+    for text in cells[goals.metric]:
+        text.style = ""
+    placed: Cells = {}
+    for column, own in cells.items():
+        placed |= {column: own, EXPECTED: texts} if column == goals.metric else {column: own}
+    return placed
 
 
 def _front(rank: int | None) -> Text:
@@ -117,4 +139,7 @@ def _with_topologies(cells: Cells, board: pd.DataFrame, room: int, whole: bool) 
 def _caption(board: pd.DataFrame, goals: Goals, whole: bool) -> Text:
     front = f"{FRONT} nothing is better in {', '.join(goals.titles())} at once"
     front += "" if board["feasible"].all() else f"; {BROKEN} breaks a constraint"
+    if board["half_width"].notna().any():
+        front += f"\n{goals.target.title}: mean ± standard deviation over seeds; expected: from all results, ± half of "
+        front += f"the 95 % interval; {TIED} not separated from the best"
     return Text(front if whole else f"{front}\n{LEGEND}", "dim")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import ExportError, TaskError
@@ -51,16 +53,50 @@ def export_run(
 def card_of(run: Run, number: int) -> ModelCard:
     """Return the card of a trial, from the record of the run."""
     rows, task = _rows(run), run.space.task
-    row = rows[number]
+    row, results = rows[number], _results(run, number, rows)
     columns = _columns(run.space.goals)
     return ModelCard(
         title=f"{run.name}, trial {number}",
-        facts=dict(_facts(run, row, task)),
-        notes=tuple(_notes(run, row, rows)),
+        facts=dict(_facts(run, row, results, task)),
+        notes=tuple(_notes(run, row, results, rows)),
         columns=tuple(run.space.goals.columns[name].title for name in columns),
         neighbours=tuple(_neighbours(run, number, rows, columns)),
         recipe=run.space.recipe,
     )
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of one topology in a run.
+
+    values, seeds       the metric of each of its trainings, and their seeds
+    expected, interval  what all results of the run tell of the metric, and its 95 % interval; None where nothing tells
+                        luck from merit, because no topology was trained twice
+    tied                how many other topologies are not separated from it by what was measured
+    """
+
+    values: Sequence[float]
+    seeds: Sequence[str]
+    expected: float | None = None
+    interval: tuple[float, float] = (math.nan, math.nan)
+    tied: int = 0
+
+
+def _results(run: Run, number: int, rows: dict[int, Row]) -> Results:
+    """Return the results of the topology of a trial; those of the trial alone if it was not trained to the end."""
+    metric, scores = run.space.task.metric, run.scores()
+    place = scores.place(number)
+    trials = [number] if place is None else [score.number for score in scores.groups[place]]
+    values = [rows[trial][metric] for trial in trials]
+    seeds = [f"{rows[trial]['seed']:.0f}" if _is_number(rows[trial]["seed"]) else "unknown" for trial in trials]
+    beliefs = scores.expected
+    if place is None or beliefs.noise == 0:
+        return Results(values, seeds)
+    sign = 1 if run.space.task.direction == "maximize" else -1
+    expected, half = sign * float(beliefs.mean[place]), float(beliefs.half_width[place])
+    differences = [beliefs.difference(place, other) for other in range(len(scores.groups)) if other != place]
+    tied = sum(abs(mean) <= width for mean, width in differences)
+    return Results(values, seeds, expected, (expected - half, expected + half), tied)
 
 
 def _columns(goals: Goals) -> tuple[str, ...]:
@@ -86,10 +122,16 @@ def _weights(run: Run, number: int) -> Weights | None:
         raise ExportError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from None
 
 
-def _facts(run: Run, row: Row, task: Task) -> Iterator[tuple[str, str]]:
+def _facts(run: Run, row: Row, results: Results, task: Task) -> Iterator[tuple[str, str]]:
     splits, recipe, state = _splits(task), run.space.recipe, STATE_WORDS[row["state"]]
     yield "task", task.name
-    yield f"validation {task.metric}", _measured(row, task, splits)
+    yield f"validation {task.metric}", _measured(results, task, splits)
+    if results.expected is not None:
+        low, high = results.interval
+        yield (
+            f"expected {task.metric}",
+            f"{results.expected:.4f}, 95% interval {low:.4f} to {high:.4f}, from all results of the search",
+        )
     for objective in run.space.goals.objectives:
         if objective.name != task.metric and not objective.before_training:
             yield objective.title, objective.unit_format.exact(row[objective.name])
@@ -103,20 +145,22 @@ def _facts(run: Run, row: Row, task: Task) -> Iterator[tuple[str, str]]:
         )
     else:
         yield "evaluated", f"by the {' '.join(task.results)}, {state}"
-    yield "seed", f"{row['seed']:.0f}" if _is_number(row["seed"]) else "unknown"
+    yield ("seeds" if len(results.seeds) > 1 else "seed"), ", ".join(results.seeds)
     yield "searched with", ", ".join(f"{name} {version}" for name, version in run.config.get("versions", {}).items())
     if run.config.get("commit"):
         yield "commit", str(run.config["commit"])
 
 
-def _measured(row: Row, task: Task, splits: Splits | None) -> str:
+def _measured(results: Results, task: Task, splits: Splits | None) -> str:
     """The metric, and how far it may be off by the chance of which samples it was measured on."""
-    value = row[task.metric]
-    if not _is_number(value):
+    if not all(map(_is_number, results.values)):
         return "not measured"
+    value, words = fmean(results.values), ""
+    if len(results.values) > 1:
+        words = f", the mean of {len(results.values)} trainings (standard deviation {stdev(results.values):.4f})"
     if task.metric != "accuracy" or splits is None:
-        return f"{value:.4f}"
-    return f"{value:.4f}, 95% interval {_interval(value, len(splits.validation))}"
+        return f"{value:.4f}{words}"
+    return f"{value:.4f}{words}, 95% interval {_interval(value, len(splits.validation))}"
 
 
 def _is_number(value: object) -> bool:
@@ -139,12 +183,17 @@ def _interval(share: float, n: int) -> str:
     return f"{max(middle - half, 0.0):.4f} to {min(middle + half, 1.0):.4f} (Wilson, n = {n:,})"
 
 
-def _notes(run: Run, row: Row, rows: dict[int, Row]) -> Iterator[str]:
-    done = sum(other["state"] == "COMPLETE" for other in rows.values())
+def _notes(run: Run, row: Row, results: Results, rows: dict[int, Row]) -> Iterator[str]:
+    done = len({other["key"] for other in rows.values() if other["state"] == "COMPLETE"})
+    count = len(results.values)
     yield (
-        f"One training with one seed, chosen among {done} by the validation split it is measured on: "
-        "expect somewhat less on new data."
+        f"{'One training with one seed' if count == 1 else f'{count} trainings with as many seeds'}, chosen among "
+        f"{done} by the validation split it is measured on: "
+        + ("expect somewhat less on new data." if results.expected is None else "what is expected allows for that.")
     )
+    if results.tied:
+        are = "topologies are" if results.tied > 1 else "topology is"
+        yield f"{results.tied} other {are} not separated from it by what the search measured."
     if row["state"] != "COMPLETE":
         yield f"It was not trained to the end ({STATE_WORDS[row['state']]}): the figure is not comparable."
     yield from run.space.task.notes
@@ -152,6 +201,8 @@ def _notes(run: Run, row: Row, rows: dict[int, Row]) -> Iterator[str]:
         yield f"It is the baseline {row['baseline']}."
     if run.weights(row["trial"]) is None:
         yield "The run kept no weights of this trial: the network is untrained."
+    elif count > 1:
+        yield f"The weights are those of one training: trial {row['trial']}, seed {row['seed']:.0f}."
 
 
 def _neighbours(run: Run, number: int, rows: dict[int, Row], columns: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

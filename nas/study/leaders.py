@@ -13,9 +13,8 @@ from nas.space import SearchSpace
 from nas.study.attributes import KEY, TOPOLOGY, elementwise_mean, is_feasible, winner_rank
 from nas.study.pareto import Losses, ParetoFront
 from nas.surrogate.expected import Expected, expected
-from nas.surrogate.features import block_features
+from nas.surrogate.features import recorded_point
 from nas.surrogate.points import Point
-from nas.topology import Topology
 
 
 class Leaders:
@@ -112,8 +111,7 @@ class TopologyScores:
         """The beliefs about the metric of each of `groups`; more is better."""
         for key, same in self._of_key.items():
             if key not in self._points:
-                topology = Topology.from_dict(same[0].topology)
-                self._points[key] = Point({}, key, block_features(topology))
+                self._points[key] = recorded_point(key, same[0].topology)
         values = [np.array([-score.rank[1] for score in same]) for same in self._of_key.values()]
         return expected([self._points[key] for key in self._of_key], values)
 
@@ -134,9 +132,14 @@ class TopologyScores:
             return [same[0].rank for same in self.groups]
         means = [elementwise_mean([score.rank for score in same]) for same in self.groups]
         return [
-            (broken, -float(metric), *others)
+            (float(broken > 0), -float(metric), *others)
             for (broken, _, *others), metric in zip(means, self.expected.mean, strict=True)
         ]
+
+    def place(self, number: int) -> int | None:
+        """Return the place in `groups` of the topology of a trial; None if the trial has no score."""
+        places = (place for place, same in enumerate(self.groups) if any(one.number == number for one in same))
+        return next(places, None)
 
     @property
     def numbers(self) -> set[int]:

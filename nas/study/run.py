@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from optuna.storages import RDBStorage
     from optuna.trial import FrozenTrial
 
+    from nas.study.leaders import TopologyScores
+
 
 class Run:
     """One search: its folder, and its Optuna study.
@@ -219,15 +221,18 @@ class Run:
         Where topologies were evaluated with several seeds, what is expected of the metric counts and not the luckiest
         value (nas.study.leaders.TopologyScores); of the trials of a topology it is the first whose weights were kept.
         """
+        numbers = [score.number for score in self.scores().best]
+        return min(numbers, key=lambda number: (self.weights(number) is None, number), default=None)
+
+    def scores(self) -> TopologyScores:
+        """Return the scores of all COMPLETE trials that have the metric, topology by topology."""
         from optuna.trial import TrialState
 
         from nas.study.leaders import TopologyScores, TrialScore
 
         trials = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         known = [trial for trial in trials if math.isfinite(value_of(self.space.goals.target, trial.user_attrs))]
-        scores = TopologyScores(TrialScore.of(self.space, one.number, one.values, one.user_attrs) for one in known)
-        numbers = [score.number for score in scores.best]
-        return min(numbers, key=lambda number: (self.weights(number) is None, number), default=None)
+        return TopologyScores(TrialScore.of(self.space, one.number, one.values, one.user_attrs) for one in known)
 
     @property
     def saved(self) -> int:

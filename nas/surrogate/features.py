@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from nas.errors import TopologyError
+from nas.surrogate.points import Point
 from nas.topology import Topology
 from nas.topology.block import options_of
 
@@ -30,3 +32,11 @@ def block_features(topology: Topology) -> dict[str, str | float]:
         features[f"stage {stage} blocks"] = place / 8
         counts.update([f"op {op}", f"skip {kind}", f"skip {'short' if source is None else 'long'}"])
     return features | {counted: 2 * count / len(plain.blocks) for counted, count in counts.items()}
+
+
+def recorded_point(key: str, data: object) -> Point:
+    """Return the point of a recorded topology, Topology.to_dict(); without features where the record cannot be read."""
+    try:
+        return Point({}, key, block_features(Topology.from_dict(data)))
+    except TopologyError:
+        return Point({}, key, {})
