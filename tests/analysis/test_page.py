@@ -22,7 +22,7 @@ from nas.analysis.figures import against, curves
 from nas.analysis.page import Facts, page
 from nas.analysis.ranking import leaderboard
 from nas.space import Objective
-from tests.helpers.analysis_trials import BASELINES, GOALS, chain, failed, frame, trial
+from tests.helpers.analysis_trials import BASELINES, GOALS, chain, failed, frame, repeated, trial
 from tests.helpers.analysis_trials import goals as goals_of
 
 SETTINGS = {
@@ -232,3 +232,17 @@ def test_a_browser_draws_it_and_runs_nothing_else(tmp_path: Path) -> None:
     assert dom.count('class="main-svg"') >= 3, done.stderr[-2000:]
     assert not re.search(r"CONSOLE.*(Uncaught|Refused|violates)", done.stderr)
     assert "<img" not in dom and "data-owned" not in dom
+
+
+def test_a_lead_carries_its_interval_or_says_that_none_is_known() -> None:
+    def said(trials: pd.DataFrame) -> str:
+        text = " ".join(" ".join(Page(page(trials, FACTS)).texts).split())
+        return text[text.index("Which blocks should") : text.index("What accuracy costs")]
+
+    once = said(frame())
+    assert re.search(r"best accuracy: trial 2, the baseline densenet \d\.\d\d points ahead of trial \d+", once)
+    assert "how much of that is noise is not known" in once
+    again = said(repeated())
+    assert re.search(r"expected accuracy: trial \d+.* ± 0\.\d\d points ahead of", again)
+    assert "within noise" in again
+    assert re.search(r"\d+ others are not separated from it by what was measured; the smallest of them is", again)

@@ -16,7 +16,7 @@ from nas.analysis.ranking import failures, leaderboard, states
 from nas.analysis.ranking_table import leaderboard_table
 from nas.errors import RunError
 from nas.space import Goals
-from tests.helpers.analysis_trials import BASELINES, GOALS, chain, failed, frame, goals, trial
+from tests.helpers.analysis_trials import BASELINES, GOALS, chain, failed, frame, goals, repeated, trial
 
 
 def printed(board: pd.DataFrame, width: int, goals: Goals = GOALS) -> str:
@@ -150,3 +150,67 @@ def test_the_best_of_each_column_is_bold() -> None:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     bold = [line for line in text.splitlines() if re.search(r"\x1b\[1m *\d+\.\d+%", line)]
     assert len(bold) == 1 and "densenet" in bold[0]
+
+
+# ----------------------------------------------------------------------------------------------- observed and expected
+
+
+def test_without_repeats_what_is_observed_is_expected() -> None:
+    board = leaderboard(frame(), goals=GOALS).dropna(subset="rank")
+    assert board["expected"].tolist() == board["accuracy"].tolist()
+    assert board[["half_width", "behind_half_width"]].isna().all(axis=None)
+    assert not board["tied"].any()
+    assert "expected" not in printed(leaderboard(frame(), goals=GOALS), 120)
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_repeats_rank_by_what_is_expected(direction: str) -> None:
+    trials, own = repeated(), GOALS
+    if direction == "minimize":
+        trials = trials.rename(columns={"accuracy": "bits"}).assign(bits=1 - trials["accuracy"])
+        own = goals("bits", "params", "memory", metric="bits", direction="minimize")
+    board = leaderboard(trials, goals=own).dropna(subset="rank")
+    sign = 1 if direction == "maximize" else -1
+    assert (sign * board["expected"]).is_monotonic_decreasing
+    assert board["half_width"].between(0.0005, 0.02).all()
+    assert board["behind"].iloc[0] == 0
+    assert (sign * (board["expected"].iloc[0] - board["expected"])).tolist() == pytest.approx(board["behind"].tolist())
+    assert not board["tied"].iloc[0]
+    others = board.iloc[1:]
+    assert (others["tied"] == (others["behind"] <= others["behind_half_width"])).all()
+    assert others["tied"].any()
+    assert not others["tied"].all()
+    once = board[board["seeds"] == 1]
+    assert once["half_width"].mean() > board[board["seeds"] > 2]["half_width"].mean()
+
+
+def test_a_lucky_training_does_not_win_over_four_good_ones() -> None:
+    good, lucky = chain([None] * 6), chain([None] * 7)
+    results = [0.906, 0.897, 0.910, 0.903]
+    rows = [trial(seed, good, accuracy=accuracy, seed=seed) for seed, accuracy in enumerate(results)]
+    others = [0.897, 0.903, 0.895, 0.899]
+    rows += [trial(4 + n, chain([None] * (8 + n)), accuracy=accuracy) for n, accuracy in enumerate(others)]
+    rows += [trial(8, lucky, accuracy=0.905)]
+    board = leaderboard(pd.DataFrame(rows), goals=goals("accuracy"))
+    assert board["key"].iloc[0] == good.key
+    assert board.loc[board["key"] == lucky.key, "tied"].all()
+
+
+def test_a_topology_that_cannot_be_read_has_its_observed_value() -> None:
+    trials = repeated()
+    broken = trials.index[trials["trial"] == 5]
+    trials.loc[broken, "topology"] = pd.Series([{"version": 99}] * len(broken), index=broken, dtype="object")
+    board = leaderboard(trials, goals=GOALS)
+    assert board.loc[board["trial"] == 5, "expected"].notna().all()
+
+
+def test_the_table_shows_both_and_marks_what_is_not_separated() -> None:
+    board = leaderboard(repeated(), goals=GOALS, top=12)
+    for width in (80, 120):
+        lines = printed(board, width).splitlines()
+        assert max(map(cell_len, lines)) <= width
+        first = next(line for line in lines if line.split()[:1] == ["1"])
+        assert first.count("±") == 2
+        assert "≈" not in first
+        assert sum("≈" in line for line in lines[:-4]) == int(board["tied"].sum())
+        assert "not separated from the best" in " ".join(" ".join(lines).split())

@@ -155,3 +155,23 @@ def test_wilsons_interval() -> None:
     """Newcombe 1998, table I, method 3: 81 of 263 and 0 of 20, in his figures."""
     assert _interval(81 / 263, 263).startswith("0.2553 to 0.3662")
     assert _interval(0.0, 20).startswith("0.0000 to 0.1611")
+
+
+def test_the_card_of_a_topology_with_several_seeds_tells_what_is_expected(run: Run) -> None:
+    for seed, accuracy in enumerate((0.93, 0.94, 0.92)):
+        add(run, accuracy, 1600, "concat", "concat", "add", "none", **{names.SEED: seed})
+    add(run, 0.949, 1300, "add", "concat", "add", "none", **{names.SEED: 8})
+    assert run.winner == 1  # 0.97 was luck
+    weights(run, 4)
+    text = (export_run(run, 4) / "card.md").read_text()
+    assert "| validation accuracy | 0.9400, the mean of 4 trainings (standard deviation 0.0216), 95% interval" in text
+    interval = re.search(r"expected accuracy \| (0\.\d{4}), 95% interval (\S+) to (\S+), from all results", text)
+    assert interval is not None
+    expected, low, high = map(float, interval.groups())
+    assert low < expected < high
+    assert expected < 0.96
+    assert "| seeds | 7, 0, 1, 2 |" in text
+    assert "4 trainings with as many seeds, chosen among 4 by the validation split" in text
+    assert "One training" not in text
+    assert "not separated from it by what the search measured" in text
+    assert "The weights are those of one training: trial 4, seed 7." in text

@@ -55,6 +55,7 @@ def test_leaders_are_evaluated_again_with_other_seeds(session: Make) -> None:
     assert {trial.number for trial in trials if trial.user_attrs["key"] == best} & kept
     board = leaderboard(again.run)
     assert board["key"][0] == best
+    assert board["key"][0] == trials[again.run.winner].user_attrs["key"]
     assert list(board["accuracy"]) == pytest.approx([means[key] for key in board["key"]])
     assert list(board["seeds"]) == [len(results[key]) for key in board["key"]]
     assert board["sd"].notna().tolist() == [len(results[key]) > 1 for key in board["key"]]
