@@ -36,7 +36,8 @@ class Repeats:
 
     With `repeats: n` it is a leader with fewer than n evaluations, for every second proposal of the second half of the
     search. With `repeats: auto` it is the topology of which another value promises most for the recommendation
-    (nas.surrogate.expected), as long as it promises anything: none where the seed does not matter.
+    (nas.surrogate.expected), or with several objectives for those along the front, as long as it promises anything:
+    none where the seed does not matter.
 
     seeded  whether a result may depend on the seed
     """
@@ -95,5 +96,5 @@ class Repeats:
         groups = scores.groups
         running = [self.count(same[0].key) - len(same) for same in groups]
         pending = [place for place, count in enumerate(running) for _ in range(count)]
-        chosen = scores.expected.worth_repeating(pending)
+        chosen = scores.expected.worth_repeating(scores.rivals, pending)
         return None if chosen is None else groups[chosen][0]

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nas.space import SearchSpace
 from nas.study.attributes import KEY, TOPOLOGY, elementwise_mean, is_feasible, winner_rank
@@ -15,6 +16,8 @@ from nas.study.pareto import Losses, ParetoFront
 from nas.surrogate.expected import Expected, expected
 from nas.surrogate.features import recorded_point
 from nas.surrogate.points import Point
+
+MOST_SETS = 12  # of topologies that cost no more than one of the front
 
 
 class Leaders:
@@ -49,6 +52,7 @@ class TrialScore:
     topology  Topology.to_dict()
     key       the canonical key of the topology
     losses, rank, feasible  see Leaders.add
+    costs     the losses without that of the metric
     """
 
     number: int
@@ -57,13 +61,16 @@ class TrialScore:
     losses: Losses
     rank: Losses
     feasible: bool
+    costs: Losses = ()
 
     @classmethod
     def of(cls, space: SearchSpace, number: int, values: Sequence[float], attributes: Mapping[str, Any]) -> TrialScore:
         """Return the score of trial `number` with these objective values and user attributes."""
         losses = space.goals.losses(values)
         rank, kept = winner_rank(space, attributes), is_feasible(space, attributes)
-        return cls(number, attributes[TOPOLOGY], attributes[KEY], losses, rank, kept)
+        names = space.goals.names
+        costs = tuple(loss for name, loss in zip(names, losses, strict=True) if name != space.goals.metric)
+        return cls(number, attributes[TOPOLOGY], attributes[KEY], losses, rank, kept, costs)
 
 
 class TopologyScores:
@@ -114,6 +121,24 @@ class TopologyScores:
                 self._points[key] = recorded_point(key, same[0].topology)
         values = [np.array([-score.rank[1] for score in same]) for same in self._of_key.values()]
         return expected([self._points[key] for key in self._of_key], values)
+
+    @property
+    def rivals(self) -> NDArray[np.bool_]:
+        """The sets of topologies of each of which one is to be recommended, as rows: which of `groups` are in it.
+
+        They are those that cost no more, in any objective, than one of the front; for a single objective all that keep
+        to the constraints, if any does.
+        """
+        feasible = np.array([all(score.feasible for score in same) for same in self.groups])
+        costs = np.array([elementwise_mean([score.costs for score in same]) for same in self.groups])
+        front = [place for place, same in enumerate(self.groups) if same[0].number in self.leaders.front.members]
+        if not costs.size or not front:
+            return np.atleast_2d(feasible | (not feasible.any()))
+        if len(front) > MOST_SETS:
+            ranks = self.ranks
+            front.sort(key=lambda place: ranks[place])
+            front = [front[place] for place in np.linspace(0, len(front) - 1, MOST_SETS).astype(int)]
+        return np.asarray((costs <= costs[front][:, None]).all(2) & feasible)
 
     @property
     def leaders(self) -> Leaders:

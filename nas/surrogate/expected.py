@@ -75,25 +75,31 @@ class Expected:
         differences = [self.difference(self.best, point) for point in range(len(self.mean))]
         return np.array([difference <= width for difference, width in differences])
 
-    def gain(self, pending: Sequence[int] = ()) -> FloatArray:
+    def gain(self, rivals: NDArray[np.bool_] | None = None, pending: Sequence[int] = ()) -> FloatArray:
         """Return how much more is expected of the then best point, once each point has one value more, (n,).
 
         It is the knowledge gradient of correlated beliefs (Frazier, Powell and Dayanik 2009).
 
+        rivals   the sets of points of each of which the best one is wanted, (sets, n); the gain is their sum. All
+                 points are one set unless given
         pending  the points of values that are on their way; they count as if they were what is expected
         """
         covariance = self.covariance
         for point in pending:
             covariance = _after(covariance, point, self.noise)
         change = covariance / np.sqrt(np.maximum(np.diag(covariance) + self.noise, 1e-300))  # by one deviation, (n, n)
-        then = [(self.mean[:, None] + change[:, [point]] * QUANTILES).max(0).mean() for point in range(len(self.mean))]
-        return np.asarray(then - self.mean.max())
+        gain = np.zeros(len(self.mean))
+        for own in np.ones((1, len(self.mean)), bool) if rivals is None else rivals:
+            mean, moved = self.mean[own], change[own]
+            then = [(mean[:, None] + by[:, None] * QUANTILES).max(0).mean() for by in moved.T]
+            gain += np.array(then) - mean.max()
+        return gain
 
-    def worth_repeating(self, pending: Sequence[int] = ()) -> int | None:
-        """Return the point of which another value gains most; None if none gains anything to speak of."""
+    def worth_repeating(self, rivals: NDArray[np.bool_] | None = None, pending: Sequence[int] = ()) -> int | None:
+        """Return the point of which another value gains most (see `gain`); None if none gains anything to speak of."""
         if self.noise == 0 or len(self.mean) < 2:
             return None
-        gain = self.gain(pending)
+        gain = self.gain(rivals, pending)
         chosen = int(gain.argmax())
         return chosen if gain[chosen] > SETTLED * self.noise**0.5 else None
 

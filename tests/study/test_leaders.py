@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
-from nas.study.leaders import Leaders
+from nas.study.leaders import Leaders, TopologyScores, TrialScore
 from nas.study.pareto import dominates
 
 
@@ -18,3 +19,28 @@ def test_leaders_against_brute_force() -> None:
         front = {n for n, p in enumerate(seen) if not any(dominates(q, p) for q in seen)}
         best = min(range(number + 1), key=lambda n: (seen[n][0], n))
         assert leaders.numbers == front | {best}
+
+
+def score(number: int, accuracy: float, params: int, feasible: bool = True) -> TrialScore:
+    costs = (float(params),)
+    return TrialScore(number, {}, str(number), (-accuracy, *costs), (0.0, -accuracy, *costs), feasible, costs)
+
+
+def test_rivals_cost_no_more_than_one_of_the_front() -> None:
+    scores = TopologyScores([score(0, 0.8, 10), score(1, 0.9, 20), score(2, 0.7, 15), score(3, 0.85, 30)])
+    assert scores.rivals.tolist() == [[True, False, False, False], [True, True, True, False]]
+    scores.add(score(4, 0.99, 5, feasible=False))
+    assert not scores.rivals[:, 4].any()
+
+
+def test_with_one_objective_all_that_keep_to_the_constraints_are_rivals() -> None:
+    alone = [replace(score(number, 0.8, 1, number != 1), costs=()) for number in range(3)]
+    assert TopologyScores(alone).rivals.tolist() == [[True, False, True]]
+    assert TopologyScores([replace(one, feasible=False) for one in alone]).rivals.tolist() == [[True] * 3]
+
+
+def test_a_long_front_has_few_sets_of_rivals() -> None:
+    scores = TopologyScores(score(number, 0.5 + number / 100, number) for number in range(40))
+    assert scores.rivals.shape == (12, 40)
+    assert scores.rivals.sum(1).tolist() == sorted(scores.rivals.sum(1), reverse=True)
+    assert scores.rivals[0].all()

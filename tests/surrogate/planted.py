@@ -129,7 +129,7 @@ def searched(seed: int, trials: int = 60) -> Searched:
             running = sorted(once, key=lambda chosen: -values[chosen][0])[: SLOTS // 2]
         elif share >= 0.7 or (finished >= 2 * SLOTS and repeats < 0.5 * share**0.5 * finished):
             beliefs, pending, numbers = found(), list[int](), list(values)
-            while len(pending) < SLOTS and (chosen := beliefs.worth_repeating(pending)) is not None:
+            while len(pending) < SLOTS and (chosen := beliefs.worth_repeating(pending=pending)) is not None:
                 pending.append(chosen)
             running = [numbers[place] for place in pending[: SLOTS if share >= 0.7 else SLOTS // 2]]
         while len(running) < SLOTS:

@@ -93,8 +93,8 @@ def test_the_gain_of_another_value_is_that_of_a_simulation() -> None:
 def test_a_value_on_its_way_makes_another_worth_less() -> None:
     found = beliefs([0.0, 0.1], np.eye(2))
     assert found.worth_repeating() in (0, 1)
-    assert found.gain([0])[0] < 0.6 * found.gain()[0]
-    assert found.worth_repeating([0]) == 1
+    assert found.gain(pending=[0])[0] < 0.6 * found.gain()[0]
+    assert found.worth_repeating(pending=[0]) == 1
     assert beliefs([0.0, 9.0], np.eye(2)).worth_repeating() is None  # the best is the best whatever is found
 
 
@@ -121,3 +121,12 @@ def test_coverage_and_bias_of_two_hundred_searches() -> None:
     assert best >= 0.90
     assert abs(bias) <= 0.1
     assert np.mean([each.luckiest for each in found]) > 1.5  # the bias of the highest value
+
+
+def test_each_set_of_rivals_has_its_own_best() -> None:
+    found = beliefs([5.0, 1.0, 0.9], np.eye(3))
+    assert found.worth_repeating() is None  # the first is far ahead
+    sets = np.array([[True, True, True], [False, True, True]])  # but it is too large for the second set
+    assert found.worth_repeating(sets) in (1, 2)
+    assert found.gain(sets)[0] == pytest.approx(found.gain()[0])
+    assert found.gain(sets)[1] == pytest.approx(found.gain()[1] + found.gain(sets[1:])[1])
