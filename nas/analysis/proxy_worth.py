@@ -21,7 +21,7 @@ def proxy_correlations(frame: pd.DataFrame, goals: Goals) -> pd.DataFrame:
 
     Columns: proxy, candidates (n), correlation, low, high. The correlation is Spearman's ρ with the task's metric,
     positive where more of the proxy went with a better metric; low … high is its 95 % interval,
-    tanh(artanh ρ ± 1.96 √((1 + ρ²/2) / (n − 3))) (Bonett & Wright 2000). An interval that holds 0 shows no use so far.
+    tanh(artanh ρ ± 1.96 √((1 + ρ²/2) / (n − 3))). An interval that holds 0 shows no use so far.
     Proxies are params and flops, log_paths and short_paths (see nas.topology.paths), and those that the search
     recorded.
     """
@@ -64,12 +64,19 @@ def _free(data: object) -> dict[str, float]:
     return {"log_paths": paths["log_paths"], "short_paths": -paths["mean_path"]}
 
 
-def _row(name: str, column: pd.Series[float], metric: pd.Series[float]) -> tuple[str, int, float, float, float]:
-    known = column.notna()
-    n, ranks, others = int(known.sum()), column[known].rank(), metric[known].rank()
-    if n < FEWEST or ranks.nunique() < 2 or others.nunique() < 2:
-        return name, n, math.nan, math.nan, math.nan
+def rank_correlation(left: pd.Series[float], right: pd.Series[float]) -> tuple[float, float, float]:
+    """Return Spearman's ρ and its 95 % interval (Bonett & Wright 2000); NaN where a column is constant."""
+    ranks, others = left.rank(), right.rank()
+    if ranks.nunique() < 2 or others.nunique() < 2:
+        return math.nan, math.nan, math.nan
     rho = float(ranks.corr(others))
     middle = math.atanh(max(-1 + 1e-12, min(1 - 1e-12, rho)))
-    width = Z * math.sqrt((1 + rho**2 / 2) / (n - 3))
-    return name, n, rho, math.tanh(middle - width), math.tanh(middle + width)
+    width = Z * math.sqrt((1 + rho**2 / 2) / (len(left) - 3)) if len(left) > 3 else math.inf
+    return rho, math.tanh(middle - width), math.tanh(middle + width)
+
+
+def _row(name: str, column: pd.Series[float], metric: pd.Series[float]) -> tuple[str, int, float, float, float]:
+    known = column.notna()
+    n = int(known.sum())
+    found = rank_correlation(column[known], metric[known]) if n >= FEWEST else (math.nan, math.nan, math.nan)
+    return name, n, *found

@@ -32,6 +32,7 @@ CURVE = "curve"  # [{epoch, accuracy, …}, …]: one record for each epoch
 REASON = "reason"  # why the trial failed
 REUSED = "reused"  # {run, trial}: the trial of another run whose result was taken
 REPEAT = "repeat"  # how many times the topology was evaluated before, with other seeds
+PILOT = "pilot"  # true for topologies that were drawn uniformly, to know the noise and the differences of the space
 SAVED = "saved"  # how many proposals before this one were not trained, because an equal topology had been
 
 
