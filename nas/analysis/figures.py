@@ -27,7 +27,8 @@ Figure = dict[str, Any]
 def against(board: pd.DataFrame, goals: Goals, cost: str) -> Figure:
     """Return the plot of the metric over a cost: candidates, their Pareto front as a staircase, baselines by name.
 
-    A candidate that violates a constraint is on no front. At first both axes show the better nine tenths of the
+    A candidate stands at what is expected of it, by which it is ranked (see `leaderboard`). One that violates a
+    constraint is on no front. At first both axes show the better nine tenths of the
     candidates and every baseline, so that a network at chance level does not compress all others into a line; the
     rest appears when one zooms out.
     """
@@ -36,7 +37,7 @@ def against(board: pd.DataFrame, goals: Goals, cost: str) -> Figure:
     objective = goals.columns[cost]
     directions = (objective.direction, goals.target.direction)
     shape = "hv" if objective.direction == "minimize" else "vh"
-    front = feasible.iloc[pareto_front(feasible[cost].astype(float), feasible[goals.metric], directions)]
+    front = feasible.iloc[pareto_front(feasible[cost].astype(float), feasible["expected"], directions)]
     grey = {"color": "muted", "size": 8, "opacity": 0.55}
     data = [
         _points(feasible[feasible["name"] == ""], board, goals, cost, "candidates", grey),
@@ -48,17 +49,20 @@ def against(board: pd.DataFrame, goals: Goals, cost: str) -> Figure:
         | {"textfont": {"color": "warm", "weight": 600}, "cliponaxis": False},
     ]
     x = {"title": _title(objective.title)} | _axis(done[cost].astype(float), objective.unit_format)
-    y = {"title": _title(goals.metric), "tickformat": _tickformat(board, goals)} | _shown(done, goals)
+    title = f"expected {goals.metric}" if board["half_width"].notna().any() else goals.metric
+    y = {"title": _title(title), "tickformat": _tickformat(board, goals)} | _shown(done, goals)
     return _figure(data, x, y)
 
 
 def curves(frame: pd.DataFrame, board: pd.DataFrame, goals: Goals) -> Figure:
-    """Return the plot of the metric over epochs: candidates in grey (one line with gaps), others in colour."""
+    """Return the plot of the metric over epochs: candidates in grey (one line with gaps), others in colour.
+
+    Of the trainings of one baseline with several seeds, that of its row in `board` is in colour.
+    """
     by_trial = dict(zip(frame["trial"], frame["curve"], strict=True))
     best = int(board["trial"].iloc[0]) if len(board) and board["state"].iloc[0] == "COMPLETE" else None
-    named = {
-        trial: name for trial, name in zip(frame["trial"], frame["baseline"], strict=True) if isinstance(name, str)
-    }
+    names = dict(zip(board["trial"], board["name"], strict=True))
+    named = {trial: names[trial] for trial in by_trial if names.get(trial)}
     x: list[float | None] = []
     y: list[float | None] = []
     for trial, curve in by_trial.items():
@@ -105,7 +109,7 @@ def _points(some: pd.DataFrame, board: pd.DataFrame, goals: Goals, cost: str, na
         "mode": "markers",
         "name": name,
         "x": [float(value) for value in some[cost]],
-        "y": [float(value) for value in some[goals.metric]],
+        "y": [float(value) for value in some["expected"]],
         "marker": marker,
         "hovertext": hovers(some, board, goals),
         "hoverinfo": "text",
@@ -178,7 +182,7 @@ def _tickformat(board: pd.DataFrame, goals: Goals) -> str:
 
 def _shown(done: pd.DataFrame, goals: Goals) -> Figure:
     """Return the range of the metric's axis: all baselines and the better nine tenths, with a margin."""
-    values = done[goals.metric]
+    values = done["expected"]
     if len(values) < 10:
         return {}
     named = values[done["name"] != ""]

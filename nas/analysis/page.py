@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from nas.study import Run
 
 HERE = Path(__file__).parent
-EXPECTED = "expected"  # the column of the leaderboard, and its title
+SEEDS, EXPECTED = "seeds", "expected"  # columns of the leaderboard, and their titles
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,7 @@ def _candidates(board: pd.DataFrame, frame: pd.DataFrame, goals: Goals) -> list[
         | {
             "skips": kinds(row["skips"]),
             "cells": {
-                column: _expected(row, shows[goals.metric])
-                if column == EXPECTED
-                else _cell(row, column, shows[column], tops[column], goals.metric)
-                for column in titles
+                column: cell for column, cell in _cells(row, shows, tops, goals.metric).items() if column in titles
             },
         }
         | (_portrait(topologies[row["trial"]]) if row["name"] or not number else {"svg": "", "words": ""})
@@ -140,26 +137,51 @@ def _candidates(board: pd.DataFrame, frame: pd.DataFrame, goals: Goals) -> list[
 
 
 def _titles(board: pd.DataFrame, goals: Goals) -> dict[str, str]:
-    """Return the titles of the columns with figures; the expected metric stands beside it where intervals are known."""
+    """Return the titles of the columns with figures; after the metric the number of seeds where there are several, and
+    what is expected where its interval is known.
+    """
     titles: dict[str, str] = {}
     for column, objective in shown(board, goals).items():
         titles[column] = objective.title
-        if column == goals.metric and board["half_width"].notna().any():
-            titles[EXPECTED] = EXPECTED
+        if column == goals.metric:
+            titles |= {SEEDS: SEEDS} if board["seeds"].gt(1).any() else {}
+            titles |= {EXPECTED: EXPECTED} if board["half_width"].notna().any() else {}
     return titles
+
+
+def _cells(
+    row: Mapping[Any, Any], shows: Mapping[str, units.Show], tops: Mapping[str, float], metric: str
+) -> dict[str, dict[str, Any]]:
+    """Return every cell of a row with a figure, in the order of `_titles`."""
+    cells: dict[str, dict[str, Any]] = {}
+    for column, show in shows.items():
+        cells[column] = _cell(row, column, show, tops[column], metric)
+        if column == metric:
+            cells |= {SEEDS: _seeds(row), EXPECTED: _expected(row, show)}
+    return cells
 
 
 def _cell(row: Mapping[Any, Any], column: str, show: units.Show, top: float, metric: str) -> dict[str, Any]:
     value = row[column]
     is_best = row["state"] == "COMPLETE" and value == top and not (column == metric and row["half_width"] > 0)
-    spread = f" ± {show(row['sd'])}" if column == metric and row["seeds"] > 1 else ""
-    return {"text": show(value) + spread, "sort": None if math.isnan(value) else value, "best": is_best}
+    spread = f"± {show(row['sd'])}" if column == metric and row["seeds"] > 1 else ""
+    return _figure(show(value), value, spread=spread, best=is_best)
+
+
+def _seeds(row: Mapping[Any, Any]) -> dict[str, Any]:
+    ended = row["state"] == "COMPLETE"
+    return _figure(str(row["seeds"]) if ended else units.MISSING, row["seeds"] if ended else math.nan)
 
 
 def _expected(row: Mapping[Any, Any], show: units.Show) -> dict[str, Any]:
     value, half = row[EXPECTED], row["half_width"]
-    text = show(value) + (f" ± {show(half)}" if half > 0 else "") + (f" {TIED}" if row["tied"] else "")
-    return {"text": text, "sort": None if math.isnan(value) else value, "best": row["behind"] == 0}
+    spread, mark = f"± {show(half)}" if half > 0 else "", TIED if row["tied"] else ""
+    return _figure(show(value), value, spread=spread, mark=mark, best=row["behind"] == 0)
+
+
+def _figure(text: str, value: float, *, spread: str = "", mark: str = "", best: bool = False) -> dict[str, Any]:
+    """Return a cell: its text, with what follows it, and the value by which a click on the title sorts."""
+    return {"text": text, "spread": spread, "mark": mark, "sort": None if math.isnan(value) else value, "best": best}
 
 
 def _portrait(data: object) -> dict[str, Any]:
@@ -174,8 +196,8 @@ def _portrait(data: object) -> dict[str, Any]:
 def _lead(board: pd.DataFrame, goals: Goals) -> dict[str, str] | None:
     """Return the lead of a sampled winner over the best baseline, or of a baseline over the best sampled one.
 
-    {name, metric, ahead, noise}: what the other one is and reached, by how much it is behind, with half of the 95 %
-    interval, and in words whether that may be noise.
+    {name, metric, ahead, noise}: what the other one is and reached, by how much the winner is ahead, with half of the
+    95 % interval, and in words whether that may be noise. A winner may be behind one that breaks a constraint.
     """
     done = board[board["state"] == "COMPLETE"]
     others = done[(done["name"] == "") != (done["name"].head(1) == "").all()]
@@ -185,14 +207,16 @@ def _lead(board: pd.DataFrame, goals: Goals) -> dict[str, str] | None:
     scale, unit = (100, " points") if show is units.share else (1, "")
     ahead, half = scale * float(other["behind"]), scale * float(other["behind_half_width"])
     write = "{:.2f}".format if unit else units.number
-    if math.isnan(half):
-        figures, noise = write(ahead), "single trainings: how much of that is noise is not known"
-    else:
-        figures, noise = f"{write(ahead)} ± {write(half)}", "within noise" if ahead <= half else ""
+    figures, noise = write(abs(ahead)), ""
+    if not math.isnan(half):
+        figures, noise = f"{figures} ± {write(half)}", "within noise" if abs(ahead) <= half else ""
+    elif done["seeds"].max() == 1:
+        noise = "single trainings: how much of that is noise is not known"
     return {
-        "name": other["name"] or f"trial {other['trial']}",
+        "name": (other["name"] or f"trial {other['trial']}")
+        + ("" if other["feasible"] else ", which breaks a constraint"),
         "metric": show(other["expected"]),
-        "ahead": figures + unit,
+        "ahead": f"{figures}{unit} {'behind' if ahead < 0 else 'ahead of'}",
         "noise": noise,
     }
 

@@ -20,6 +20,7 @@ FRONT = "◆"
 BROKEN = "✗"
 TIED = "≈"
 EXPECTED = "expected"
+SEEDS = "n"
 ENOUGH = 24  # columns for the skips before a cost has to leave
 STATE_COLOURS = {"FAIL": "red", "PRUNED": "yellow"}
 
@@ -71,17 +72,14 @@ def _cells(board: pd.DataFrame, goals: Goals) -> Cells:
     }
     if (board["name"] != "").any():
         cells["baseline"] = [Text(name, "bold bright_blue") for name in board["name"]]
-    for column, shown in formats(board, goals).items():
+    for column, show in formats(board, goals).items():
         top = best(board, goals, column)
         cells[column] = [
-            Text(shown(value), "bold" if value == top and state == "COMPLETE" else "")
+            Text(show(value), "bold" if value == top and state == "COMPLETE" else "")
             for value, state in zip(board[column].astype(float), board["state"], strict=True)
         ]
-    if board["sd"].notna().any():
-        show = formats(board, goals)[goals.metric]
-        for text, sd in zip(cells[goals.metric], board["sd"], strict=True):
-            text.append("" if pd.isna(sd) else f" ± {show(sd)}")
-        cells = _with_expected(cells, board, goals)
+        if column == goals.metric:
+            cells |= _over_seeds(cells[column], board, show)
     cells["front"] = [
         _front(rank) if feasible else Text(BROKEN, "red")
         for rank, feasible in zip(board["pareto"], board["feasible"], strict=True)
@@ -89,22 +87,32 @@ def _cells(board: pd.DataFrame, goals: Goals) -> Cells:
     return cells
 
 
-def _with_expected(cells: Cells, board: pd.DataFrame, goals: Goals) -> Cells:
-    """Return the cells with what is expected of the metric after what was observed; only that has a best one."""
-    show = formats(board, goals)[goals.metric]
+def _over_seeds(observed: list[Text], board: pd.DataFrame, show: units.Show) -> Cells:
+    """Append the standard deviations to the observed values of the metric, and return the columns that follow it."""
+    cells: Cells = {}
+    if board["seeds"].gt(1).any():
+        for text, sd in zip(observed, board["sd"], strict=True):
+            text.append("" if pd.isna(sd) else f" ± {show(sd)}")
+        ended = board["state"] == "COMPLETE"
+        cells[SEEDS] = [
+            Text(str(n) if done else units.MISSING, "dim") for n, done in zip(board["seeds"], ended, strict=True)
+        ]
+    if board["half_width"].notna().any():
+        cells[EXPECTED] = _expected(board, show)
+        for text in observed:
+            text.style = ""  # the best is the one of which most is expected
+    return cells
+
+
+def _expected(board: pd.DataFrame, show: units.Show) -> list[Text]:
+    """Return what is expected of the metric, with half of the interval and the mark of what is not separated."""
     texts = []
-    for value, half, tied, behind in zip(
-        *(board[c] for c in ("expected", "half_width", "tied", "behind")), strict=True
-    ):
+    columns = ("expected", "half_width", "tied", "behind")
+    for value, half, tied, behind in zip(*(board[column] for column in columns), strict=True):
         text = Text(show(value), "bold" if behind == 0 else "")
         text.append("" if pd.isna(half) else f" ± {show(half)}")
         texts.append(text.append(f" {TIED}" if tied else "  "))
-    for text in cells[goals.metric]:
-        text.style = ""
-    placed: Cells = {}
-    for column, own in cells.items():
-        placed |= {column: own, EXPECTED: texts} if column == goals.metric else {column: own}
-    return placed
+    return texts
 
 
 def _front(rank: int | None) -> Text:
@@ -139,7 +147,8 @@ def _with_topologies(cells: Cells, board: pd.DataFrame, room: int, whole: bool) 
 def _caption(board: pd.DataFrame, goals: Goals, whole: bool) -> Text:
     front = f"{FRONT} nothing is better in {', '.join(goals.titles())} at once"
     front += "" if board["feasible"].all() else f"; {BROKEN} breaks a constraint"
+    if board["seeds"].gt(1).any():
+        front += f"\n{goals.target.title}: mean ± standard deviation over {SEEDS} seeds"
     if board["half_width"].notna().any():
-        front += f"\n{goals.target.title}: mean ± standard deviation over seeds; expected: from all results, ± half of "
-        front += f"the 95 % interval; {TIED} not separated from the best"
+        front += f"\n{EXPECTED}: from all results, ± half of the 95 % interval; {TIED} not separated from the best"
     return Text(front if whole else f"{front}\n{LEGEND}", "dim")

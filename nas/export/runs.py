@@ -72,7 +72,8 @@ class Results:
     values, seeds       the metric of each of its trainings, and their seeds
     expected, interval  what all results of the run tell of the metric, and its 95 % interval; None where nothing tells
                         luck from merit, because no topology was trained twice
-    tied                how many other topologies are not separated from it by what was measured
+    tied                how many other topologies, that break no constraint, are not separated from it by what was
+                        measured
     """
 
     values: Sequence[float]
@@ -94,7 +95,8 @@ def _results(run: Run, number: int, rows: dict[int, Row]) -> Results:
         return Results(values, seeds)
     sign = 1 if run.space.task.direction == "maximize" else -1
     expected, half = sign * float(beliefs.mean[place]), float(beliefs.half_width[place])
-    differences = [beliefs.difference(place, other) for other in range(len(scores.groups)) if other != place]
+    others = (other for other, same in enumerate(scores.groups) if other != place and all(one.feasible for one in same))
+    differences = [beliefs.difference(place, other) for other in others]
     tied = sum(abs(mean) <= width for mean, width in differences)
     return Results(values, seeds, expected, (expected - half, expected + half), tied)
 

@@ -246,3 +246,29 @@ def test_a_lead_carries_its_interval_or_says_that_none_is_known() -> None:
     assert re.search(r"expected accuracy: trial \d+.* ± 0\.\d\d points ahead of", again)
     assert "within noise" in again
     assert re.search(r"\d+ others are not separated from it by what was measured; the smallest of them is", again)
+
+
+def test_a_winner_may_be_behind_what_breaks_a_constraint() -> None:
+    goals = replace(GOALS, constraints={"params": 160_000.0})  # below every baseline
+    for trials in (frame(), repeated()):
+        text = " ".join(" ".join(Page(page(trials, replace(FACTS, goals=goals))).texts).split())
+        assert re.search(r"\d points behind densenet, which breaks a constraint", text)
+        assert not re.search(r"-\d\S* (± \S+ )?points", text)
+
+
+def test_equal_results_of_two_seeds_are_no_single_trainings() -> None:
+    again = frame().query("trial == 2").assign(trial=len(frame()), seed=99)
+    text = " ".join(Page(page(pd.concat([frame(), again], ignore_index=True), FACTS)).texts)
+    assert "points ahead of" in text
+    assert "single trainings" not in text
+
+
+def test_the_plots_go_by_what_is_expected_and_draw_a_baseline_once() -> None:
+    goals = goals_of("accuracy", "params")
+    board = leaderboard(repeated(), goals=goals)
+    front = next(trace for trace in against(board, goals, "params")["data"] if trace["name"] == "Pareto front")
+    members = board[board["pareto"] == 1].sort_values("params")
+    assert front["x"] == members["params"].tolist()
+    assert front["y"] == members["expected"].tolist()
+    lines = [trace["name"] for trace in curves(repeated(), board, goals)["data"]]
+    assert len(lines) == len(set(lines))

@@ -211,6 +211,14 @@ def test_the_table_shows_both_and_marks_what_is_not_separated() -> None:
         assert max(map(cell_len, lines)) <= width
         first = next(line for line in lines if line.split()[:1] == ["1"])
         assert first.count("±") == 2
+        assert str(board["seeds"].iloc[0]) in first.split()
         assert "≈" not in first
         assert sum("≈" in line for line in lines[:-4]) == int(board["tied"].sum())
         assert "not separated from the best" in " ".join(" ".join(lines).split())
+
+
+def test_equal_results_of_two_seeds_tell_no_interval() -> None:
+    again = frame().query("trial == 2").assign(trial=len(frame()), seed=99)
+    text = printed(leaderboard(pd.concat([frame(), again], ignore_index=True), goals=GOALS), 120)
+    assert "over n seeds" in text
+    assert "expected" not in text

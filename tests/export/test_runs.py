@@ -175,3 +175,17 @@ def test_the_card_of_a_topology_with_several_seeds_tells_what_is_expected(run: R
     assert "One training" not in text
     assert "not separated from it by what the search measured" in text
     assert "The weights are those of one training: trial 4, seed 7." in text
+
+
+def test_what_breaks_a_constraint_is_not_among_those_that_are_not_separated(tmp_path: Path) -> None:
+    bounded = type(SPACE).from_dict(
+        {**SPACE.to_dict(), "search": {**SPACE.to_dict()["search"], "constraints": {"params": 1500}}}
+    )
+    run = Run.create(bounded, "bounded", tmp_path)
+    for seed, accuracy in enumerate((0.93, 0.94, 0.92)):
+        add(run, accuracy, 1300, "add", "concat", "add", "none", **{names.SEED: seed})
+    add(run, 0.935, 1400, "add", "add", "add", "none")
+    add(run, 0.94, 1600, "concat", "concat", "add", "none")  # breaks the constraint
+    assert run.winner is not None
+    text = (export_run(run) / "card.md").read_text()
+    assert "1 other topology is not separated from it" in text

@@ -22,6 +22,9 @@ def rank(
 ) -> None:
     """Show the leaderboard: every finished candidate, best first, and the baselines; ◆ marks the Pareto front.
 
+    Candidates are ranked by what is expected of them, given all results; ≈ marks those that are not separated from the
+    best, which is known where topologies were trained with several seeds.
+
     Example: [bold]nas rank --by params --csv > leaderboard.csv[/bold]
     """
     from nas.study import Run
