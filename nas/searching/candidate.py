@@ -9,7 +9,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from nas.study.attributes import BASELINE, KEY, LINE, PREDICTED, PROXIES, REASON, REPEAT, SAVED, SEED, TOPOLOGY
+from nas.study.attributes import BASELINE, KEY, LINE, PILOT, PREDICTED, PROXIES, REASON, REPEAT, SAVED, SEED, TOPOLOGY
 from nas.study.reuse import ReusableTrial
 from nas.study.writer import TrialHandle
 from nas.topology import Topology
@@ -28,6 +28,7 @@ class Candidate:
     system_attrs   what the sampler noted about that trial
     was_waiting    whether its trial was in the study before, WAITING
     saved          proposals before it that were not trained, because an equal topology was
+    pilot          whether it is one of the pilot (nas.searching.pilot)
     repeat         how many evaluations of its topology, with other seeds, began before this one
     reused         a result of another run, which makes the training needless
     slots          slots of a device that it takes while it is trained (nas.searching.packing)
@@ -44,6 +45,7 @@ class Candidate:
     system_attrs: Mapping[str, Any] = field(default_factory=dict)
     was_waiting: bool = False
     saved: int = 0
+    pilot: bool = False
     repeat: int = 0
     reused: ReusableTrial | None = None
     slots: int = 1
@@ -70,6 +72,7 @@ class Candidate:
             REASON: self.refusal,
             SAVED: self.saved,
             REPEAT: self.repeat,
+            PILOT: self.pilot,
         }
         return known | {name: value for name, value in optional.items() if value}
 

@@ -22,16 +22,20 @@ OWN_CHAIN = {"add": "every skip add", "none": "no skips"}
 class Controls:
     """Knows the baselines of a search by their canonical keys, and chooses what is to be trained after its last trial.
 
-    repeats  knows the seeds with which each topology was evaluated
+    repeats    knows the seeds with which each topology was evaluated
+    baselines  name → topology of those whose evaluation began
     """
 
     def __init__(self, space: SearchSpace, repeats: Repeats) -> None:
         self.space, self.repeats = space, repeats
+        self.baselines: dict[str, Topology] = {}
         self._names: dict[str, str] = {}
 
-    def add(self, key: str, name: str) -> None:
-        """Note that the topology with this canonical key is a baseline."""
-        self._names.setdefault(key, name)
+    def add(self, topology: Topology, name: str) -> None:
+        """Note that the topology is a baseline."""
+        if topology.key not in self._names:
+            self._names[topology.key] = name
+            self.baselines[name] = topology
 
     def choose(self, scores: TopologyScores) -> Request | None:
         """Return the next control, given the results so far; None if there is nothing to train at the moment."""

@@ -46,6 +46,7 @@ def search(
     root: Path | str = ROOT,
     address: str | None = None,
     evaluate: MakeEvaluator | None = None,
+    only_pilot: bool = False,
     quiet: bool = False,
 ) -> Run:
     """Search `space` for the best topologies until `trials` candidates were trained, and return the run.
@@ -74,6 +75,7 @@ def search(
     evaluate        called with device= and threads= in the process of each slot, returns what evaluates candidates
                     (nas.searching.trainable.CandidateEvaluator); by default they are trained
                     (nas.training.evaluate.Evaluator), or looked up if the task has a table or a function of results
+    only_pilot      whether the search stops after its baselines and its pilot (nas.searching.pilot); it can be resumed
     quiet           whether nothing is shown on stderr
 
     After Ctrl-C the trials that were running wait for the next session, and run.interrupted is True.
@@ -100,7 +102,7 @@ def search(
                 raise RunError(f"run {run.name!r} has its storage already: storage is only for a new run")
             run.update(_changed(run.space, changes))
         with run.lock():
-            _run_session(run, request, address, evaluate, quiet, baselines, reused)
+            _run_session(run, request, address, evaluate, quiet, baselines, reused, only_pilot)
     return run
 
 
@@ -157,6 +159,7 @@ def _run_session(
     quiet: bool,
     baselines: Mapping[str, Topology] | None,
     reuse: Sequence[Run],
+    only_pilot: bool,
 ) -> None:
     """Search until all trials of the run are finished, or until the search is stopped."""
     from nas.results import depends_on_seed
@@ -168,8 +171,15 @@ def _run_session(
 
     space, settings = run.space, run.space.search
     predict_cost = functools.partial(_predict_cost, recipe=space.recipe)
-    seeded = depends_on_seed(evaluate)
-    session = Session(run, predict_cost, settings.trials, baselines=baselines, reuse=reuse, seeded=seeded)
+    session = Session(
+        run,
+        predict_cost,
+        settings.trials,
+        baselines=baselines,
+        reuse=reuse,
+        seeded=depends_on_seed(evaluate),
+        only_pilot=only_pilot,
+    )
     try:
         if session.is_over:
             return

@@ -21,7 +21,7 @@ from nas.searching.repeats import Request
 from nas.searching.sampler_study import SamplerStudy, limit_excess
 from nas.space import SearchSpace
 from nas.study import compat
-from nas.study.attributes import BASELINE, CURVE, KEY, PREDICTED, REPEAT, SEED, TOPOLOGY
+from nas.study.attributes import BASELINE, CURVE, KEY, PILOT, PREDICTED, REPEAT, SEED, TOPOLOGY
 from nas.study.writer import TrialHandle, resolved
 from nas.topology import Topology
 
@@ -83,11 +83,12 @@ class Proposer:
 
     def requested(self, request: Request) -> Candidate:
         """Return the candidate of a request."""
-        topology, seed, earlier, baseline = request
+        topology, seed, earlier, baseline, pilot = request
         sampler_trial = None
         with contextlib.suppress(SpaceError):  # a baseline may be no point of the space
             sampler_trial, _ = self.sampler_study.suggest(self.space.encode(topology))
-        made = self._priced(Candidate(topology, seed, baseline=baseline, sampler_trial=sampler_trial, repeat=earlier))
+        made = Candidate(topology, seed, baseline=baseline, sampler_trial=sampler_trial, repeat=earlier, pilot=pilot)
+        made = self._priced(made)
         return made if earlier else self._chosen(made)
 
     def from_waiting(self, handle: TrialHandle, trial: FrozenTrial) -> Candidate:
@@ -109,6 +110,7 @@ class Proposer:
             sampler_trial=sampler_trial,
             was_waiting=True,
             repeat=attributes.get(REPEAT, 0),
+            pilot=attributes.get(PILOT, False),
             handle=resolved(handle),
         )
         if topology.key in self.known_keys and not candidate.repeat:

@@ -8,6 +8,7 @@ which a trial ends).
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,17 +17,19 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from nas.errors import OverLimits, TopologyError
 from nas.sampling.named import make_sampler
 from nas.searching.candidate import Candidate, PredictCost
 from nas.searching.controls import Controls
 from nas.searching.observer import SearchObserver
 from nas.searching.outcome import FinalState, TrialOutcome, final_state, objective_values
+from nas.searching.pilot import PilotPhase, resolved
 from nas.searching.prefetch import Prefetcher
 from nas.searching.proposals import Proposer
 from nas.searching.repeats import Repeats
 from nas.searching.waiting import WaitingTrials, enqueue_baselines
 from nas.study import Run
-from nas.study.attributes import BASELINE, CURVE, KEY, MEASURED, METRICS, REASON, REUSED, SEED, counts
+from nas.study.attributes import BASELINE, CURVE, KEY, MEASURED, METRICS, PILOT, REASON, REUSED, SEED, TOPOLOGY, counts
 from nas.study.leaders import TopologyScores, TrialScore
 from nas.study.reuse import ReusableTrial, reusable_trials
 from nas.study.writer import StudyWriter
@@ -43,6 +46,7 @@ class Session:
     baselines     name → topology, tried first besides those of the space
     reuse         other runs whose results make trainings needless
     seeded        whether a result may depend on the seed
+    only_pilot    whether the session ends after the baselines and the pilot
 
     exhausted     why nothing more can be proposed; None while something can
     running       the candidates that were asked for and not told yet
@@ -61,6 +65,7 @@ class Session:
         reuse: Sequence[Run] = (),
         *,
         seeded: bool = True,
+        only_pilot: bool = False,
     ) -> None:
         self.run, self.space, self.trials, self.observers = run, run.space, trials, observers
         self.exhausted: str | None = None
@@ -68,6 +73,8 @@ class Session:
         self.scores = TopologyScores()
         self.repeats = Repeats(self.space, seeded)
         self.controls = Controls(self.space, self.repeats)
+        self.only_pilot = only_pilot
+        self.pilot = PilotPhase(self.space, resolved(self.space, trials, seeded), self.repeats, self.controls)
         self.writer = StudyWriter(run)
         self._reusable = reusable_trials(reuse, self.space)
         self.writer.requeue(list(self.writer.trials(TrialState.RUNNING)))
@@ -86,13 +93,18 @@ class Session:
     @property
     def is_over(self) -> bool:
         """Whether nothing is left to train: no trial, none that waits in the study, and no control."""
+        if self.running or self.writer.trials(TrialState.WAITING) or self.pilot.choose() is not None:
+            return False
         left = self.exhausted is None and self.finished < self.trials
-        left = left or bool(self.running or self.writer.trials(TrialState.WAITING))
-        return not left and self.controls.choose(self.scores) is None
+        return self.only_pilot or (not left and self.controls.choose(self.scores) is None)
 
     def prefetch(self) -> None:
-        """Begin to compute the next proposal, if there is to be one: of the trials, and then of the controls."""
+        """Begin to compute the next proposal, if there is to be one: of the pilot, the trials, then the controls."""
         if self._prefetcher.pending:
+            return
+        pilot = self.pilot.choose()
+        if pilot is not None or self.only_pilot:
+            self._prefetcher.start(pilot, suggest=False)
             return
         counted = sum(candidate.baseline is None for candidate in self.running)
         if self.exhausted is None and self.finished + counted < self.trials:
@@ -118,6 +130,8 @@ class Session:
             for refused in proposal.refused:
                 self._refuse(refused)
             candidate = proposal.candidate
+            if candidate is None and proposal.refused:
+                continue  # what was asked for was refused, but there may be something else
             if candidate is None:
                 return None
             if candidate.reused is None:
@@ -153,24 +167,39 @@ class Session:
         """Take the seeds and the scores of the trials of earlier sessions."""
         for trial in self.past:
             if {KEY, SEED} <= trial.user_attrs.keys():
-                self._began(trial.user_attrs[KEY], trial.user_attrs[SEED], trial.user_attrs.get(BASELINE))
+                self.repeats.began(trial.user_attrs[KEY], trial.user_attrs[SEED])
+            if trial.user_attrs.keys() & {BASELINE, PILOT}:
+                self._recall_role(trial.user_attrs)
             if trial.state == TrialState.COMPLETE:
                 self.scores.add(TrialScore.of(self.space, trial.number, trial.values, trial.user_attrs))
 
+    def _recall_role(self, known: Mapping[str, Any]) -> None:
+        """Take a baseline or a topology of the pilot from an earlier session; one that cannot be read is left out."""
+        with contextlib.suppress(TopologyError):
+            topology = Topology.from_dict(known.get(TOPOLOGY))
+            over = str(known.get(REASON, "")).startswith(OverLimits.reason)
+            self._note_role(topology, known.get(BASELINE), bool(known.get(PILOT)) and not over)
+
     def _start(self, candidate: Candidate) -> None:
         self.running.append(candidate)
-        self._began(candidate.topology.key, candidate.seed, candidate.baseline)
+        self._began(candidate)
         self._add_trial(candidate, TrialState.RUNNING)
         for observer in self.observers:
             observer.started(candidate)
 
-    def _began(self, key: str, seed: int, baseline: str | None) -> None:
-        self.repeats.began(key, seed)
+    def _began(self, candidate: Candidate) -> None:
+        self.repeats.began(candidate.topology.key, candidate.seed)
+        self._note_role(candidate.topology, candidate.baseline, candidate.pilot and candidate.refusal is None)
+
+    def _note_role(self, topology: Topology, baseline: str | None, pilot: bool) -> None:
         if baseline is not None:
-            self.controls.add(key, baseline)
+            self.controls.add(topology, baseline)
+        if pilot:
+            self.pilot.began(topology)
 
     def _refuse(self, candidate: Candidate) -> None:
-        self._began(candidate.topology.key, candidate.seed, candidate.baseline)
+        self._began(candidate)
+        self.pilot.refused += candidate.pilot
         self._add_trial(candidate, TrialState.FAIL)
         for observer in self.observers:
             observer.refused(candidate)
@@ -180,7 +209,7 @@ class Session:
         self._add_trial(candidate, TrialState.RUNNING)
         outcome = TrialOutcome.of_complete(known.trial)
         candidate.seed = known.trial.user_attrs[SEED]
-        self._began(candidate.topology.key, candidate.seed, candidate.baseline)
+        self._began(candidate)
         self._conclude(candidate, outcome, known.weights, {REUSED: known.origin, SEED: candidate.seed})
         for observer in self.observers:
             observer.reused(candidate, outcome)

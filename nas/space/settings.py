@@ -152,6 +152,13 @@ class Prefilter(Section):
     sample: int = Field(default=8, ge=2, le=1000)
 
 
+class PilotSettings(Section):
+    """The first trials of a search: `topologies` drawn uniformly, each trained from `seeds` seeds."""
+
+    topologies: int = Field(default=20, ge=3, le=1000)
+    seeds: int = Field(default=2, ge=1, le=100)
+
+
 class SearchSettings(Section):
     """The settings of a search.
 
@@ -172,6 +179,8 @@ class SearchSettings(Section):
                     one evaluates a leader again with another seed. With auto, trials go to the topologies of which
                     another result promises most for the recommendation, more of them towards the end, and none where
                     the seed does not matter. Topologies are ranked by what is expected of them, given all results
+    pilot           the first trials, which tell noise from differences (`nas pilot`); with auto, a tenth of the trials
+                    of a search of 200 or more with `repeats: auto`; None for no pilot
     timeout         the time in seconds after which the training of a candidate has failed; None is no limit
     seed            the seed of the sampler and of every candidate
     """
@@ -186,6 +195,7 @@ class SearchSettings(Section):
     proxies: Names[Proxy] = ()
     prefilter: Prefilter | None = None
     repeats: Annotated[int, Field(ge=1, le=100)] | Literal["auto"] = "auto"
+    pilot: PilotSettings | Literal["auto"] | None = "auto"
     timeout: Seconds | None = None
     seed: int = Field(default=0, ge=0, lt=2**32)
 
