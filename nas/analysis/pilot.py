@@ -45,7 +45,7 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class EarlyEpoch:
-    """How well an early epoch ranks: Spearman's rank correlation of its metric with that of the last epoch."""
+    """The rank correlation (Spearman) of the metric of an early epoch with that of the last one."""
 
     epoch: int
     correlation: Estimate
@@ -53,7 +53,7 @@ class EarlyEpoch:
 
 @dataclass(frozen=True)
 class Pilot:
-    """What a pilot says of a search.
+    """The figures of a pilot, and what they say of a search.
 
     topologies, trainings, failures  how many there were, without baselines
     uniform      whether the topologies were drawn uniformly, so that they stand for the space
@@ -70,7 +70,8 @@ class Pilot:
                  share, or without a gain
     early        the early epochs
     seconds      of one training, the median
-    hours        of all trials, on the slots at hand
+    slots        the most candidates that were trained at a time
+    hours        of all trials on so many slots
     """
 
     topologies: int
@@ -88,6 +89,7 @@ class Pilot:
     validation: int | None
     early: tuple[EarlyEpoch, ...]
     seconds: float
+    slots: int
     hours: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -146,11 +148,10 @@ class Pilot:
         return advice
 
 
-def pilot(run: Run, trials: int | None = None, slots: int = 1) -> Pilot:
+def pilot(run: Run, trials: int | None = None) -> Pilot:
     """Return what the trials of a run say of a search of its space.
 
     trials  of that search; those of the space unless given
-    slots   candidates that are trained at a time
 
     The topologies are those that were drawn for a pilot, or all but the baselines if none was. Raises RunError if
     fewer than FEWEST of them were trained to the end.
@@ -194,6 +195,7 @@ def pilot(run: Run, trials: int | None = None, slots: int = 1) -> Pilot:
             early_epochs(list(frame.loc[own & done, "curve"]), list(frame.loc[own & done, "key"]), goals.metric)
         ),
         seconds=seconds,
+        slots=(slots := _at_a_time(frame)),
         hours=seconds * trials / slots / 3600,
     )
 
@@ -269,6 +271,14 @@ def early_epochs(curves: Sequence[Sequence[dict[str, Any]]], keys: Sequence[str]
         if not math.isnan(correlation.value):
             found.append(EarlyEpoch(int(epoch), correlation))
     return found
+
+
+def _at_a_time(frame: pd.DataFrame) -> int:
+    """Return the most trials that were running at a time."""
+    known = frame[frame["curve"].map(bool)].dropna(subset=["started", "ended"])
+    events = [(time, 1) for time in known["started"]] + [(time, -1) for time in known["ended"]]
+    running = np.cumsum([change for _, change in sorted(events)])
+    return max(1, int(running.max())) if len(running) else 1
 
 
 def _groups(rows: pd.DataFrame, metric: str, sign: float) -> list[Floats]:

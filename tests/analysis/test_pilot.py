@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from rich.console import Console
 
-from nas.analysis.pilot import Estimate, Pilot, best_of, early_epochs, expected_gain, pilot, variances
+from nas.analysis.pilot import EarlyEpoch, Estimate, Pilot, best_of, early_epochs, expected_gain, pilot, variances
+from nas.analysis.pilot_table import pilot_table
 from nas.errors import RunError
 from nas.study import Run
 from nas.study import attributes as names
@@ -92,13 +95,13 @@ def planted(tmp_path: Path, seeds: int = 2, noise: float = 0.01, marked: bool = 
 
 
 def test_a_run_says_whether_there_is_anything_to_find(tmp_path: Path) -> None:
-    found = pilot(planted(tmp_path, noise=0.001), slots=2)
+    found = pilot(planted(tmp_path, noise=0.001))
     assert (found.topologies, found.trainings, found.failures, found.uniform) == (12, 24, 0, True)
     assert (found.baseline, found.trials, found.metric, found.epochs) == ("resnet", 80, "accuracy", 2)
     assert found.gain is not None
     assert found.gain.low > 0
     assert found.repeats == 1
-    assert found.hours == pytest.approx(1.5 * 80 / 2 / 3600)
+    assert found.hours == pytest.approx(1.5 * 80 / found.slots / 3600)
     text = " ".join(found.verdict())
     assert "times as much as trainings of one topology" in text
     assert "There is something to find: the best of 80 topologies is better than resnet." in text
@@ -128,27 +131,30 @@ def test_too_few_topologies_are_one_line(tmp_path: Path) -> None:
         pilot(planted(tmp_path, topologies=2))
 
 
+ONE = Estimate(1.0, 0.8, 1.2)
+FACTS: dict[str, Any] = {
+    "topologies": 20,
+    "trainings": 40,
+    "failures": 0,
+    "uniform": True,
+    "metric": "accuracy",
+    "epochs": 5,
+    "noise": ONE,
+    "between": Estimate(3.0, 2.0, 4.0),
+    "baseline": "resnet",
+    "trials": 100,
+    "gain": ONE,
+    "repeats": 4,
+    "validation": None,
+    "early": (),
+    "seconds": 1.0,
+    "slots": 1,
+    "hours": 1.0,
+}
+
+
 def verdict(**changes: Any) -> str:
-    one = Estimate(1.0, 0.8, 1.2)
-    facts: dict[str, Any] = {
-        "topologies": 20,
-        "trainings": 40,
-        "failures": 0,
-        "uniform": True,
-        "metric": "accuracy",
-        "epochs": 5,
-        "noise": one,
-        "between": Estimate(3.0, 2.0, 4.0),
-        "baseline": "resnet",
-        "trials": 100,
-        "gain": one,
-        "repeats": 4,
-        "validation": None,
-        "early": (),
-        "seconds": 1.0,
-        "hours": 1.0,
-    }
-    return " ".join(Pilot(**(facts | changes)).verdict())
+    return " ".join(Pilot(**(FACTS | changes)).verdict())
 
 
 def test_verdicts() -> None:
@@ -156,3 +162,19 @@ def test_verdicts() -> None:
     assert "there is nothing to find" in verdict(gain=Estimate(-1, -2, -0.5))
     assert "cannot be said yet" in verdict(gain=Estimate(0.1, -0.2, 0.5))
     assert "better than" not in verdict(baseline=None, gain=None)
+
+
+def test_the_table_holds_the_figures() -> None:
+    found = Pilot(**FACTS | {"early": (EarlyEpoch(1, Estimate(0.5, 0.1, 0.8)), EarlyEpoch(3, Estimate(0.95, 0.9, 1)))})
+    for width in (80, 120):
+        stream = io.StringIO()
+        Console(width=width, file=stream, color_system=None).print(pilot_table(found))
+        text = stream.getvalue()
+        assert max(map(len, text.splitlines())) <= width
+        for words in (
+            "sd of one training",
+            "sd between topologies",
+            "best of 100 over resnet",
+            "epoch 3 with the last",
+        ):
+            assert words in text
