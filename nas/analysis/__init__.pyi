@@ -1,6 +1,8 @@
 from .draw_svg import arc_svg as arc_svg
 from .draw_text import arc_text as arc_text
 from .page import report as report
+from .pilot import pilot_of as pilot_of
+from .pilot_text import pilot_table as pilot_table
 from .proxy_worth import proxy_correlations as proxy_correlations
 from .proxy_worth import proxy_worth_line as proxy_worth_line
 from .ranking import failures as failures

@@ -22,6 +22,7 @@ from scipy import integrate, stats
 
 from nas.analysis.proxy_worth import rank_correlation
 from nas.errors import RunError
+from nas.space.objectives import ACCURACY
 
 if TYPE_CHECKING:
     from nas.study import Run
@@ -64,12 +65,13 @@ class Pilot:
     baseline     the name of the best baseline; None without one
     trials       of the search that is foretold
     gain         how much better the topology is that a search of so many uniformly drawn topologies recommends than
-                 the best baseline; a sampler that learns may do better. None without a baseline
+                 the best baseline; a sampler that learns may do better. None without a baseline, and where each was
+                 trained once
     repeats      trainings of each of two topologies to see such a gain with probability POWER; None if there is none
-    validation   samples of the validation split whose chance is below half of the gain; None where the metric is no
-                 share, or without a gain
+    validation   samples of the validation split with which the standard error of the accuracy is below half of the
+                 gain; None for another metric, or without a gain
     early        the early epochs
-    seconds      of one training, the median
+    seconds      of one training, the median; None where none was recorded
     slots        the most candidates that were trained at a time
     hours        of all trials on so many slots
     """
@@ -88,9 +90,9 @@ class Pilot:
     repeats: int | None
     validation: int | None
     early: tuple[EarlyEpoch, ...]
-    seconds: float
+    seconds: float | None
     slots: int
-    hours: float
+    hours: float | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the pilot as plain data for JSON, with its verdict."""
@@ -114,9 +116,11 @@ class Pilot:
         at = f"At {self.epochs} epochs" if self.epochs > 1 else "At one epoch"
         if self.noise is None:
             return [f"{at} every topology was trained once: what is noise and what is difference cannot be told apart."]
+        if self.noise.value == 0:
+            return [f"{at} the seed does not matter: one training settles what a topology is worth."]
         if self.between.low == 0:
             return [f"{at} no difference between topologies is seen beyond the noise."]
-        ratio = self.between.value / max(self.noise.value, 1e-300)
+        ratio = self.between.value / self.noise.value
         if ratio < 1.5:
             return [f"{at} noise is as large as the differences between topologies (1 to {ratio:.1f})."]
         return [f"{at} topologies differ {ratio:.1f} times as much as trainings of one topology."]
@@ -148,7 +152,7 @@ class Pilot:
         return advice
 
 
-def pilot(run: Run, trials: int | None = None) -> Pilot:
+def pilot_of(run: Run, trials: int | None = None) -> Pilot:
     """Return what the trials of a run say of a search of its space.
 
     trials  of that search; those of the space unless given
@@ -174,13 +178,14 @@ def pilot(run: Run, trials: int | None = None) -> Pilot:
     found = variances(groups)
     trials = trials or run.space.search.trials
     best = max(baselines, key=lambda name: baselines[name].mean(), default=None)
-    gain = None if best is None else expected_gain(found, list(baselines.values()), trials)
-    seconds = float(pd.to_numeric(frame.loc[own, "seconds"]).median())
-    shares = frame.loc[own & done, goals.metric].astype(float)
+    gain = None if best is None or found.noise is None else expected_gain(found, list(baselines.values()), trials)
+    seconds, slots = pd.to_numeric(frame.loc[own & done, "seconds"]).dropna(), _at_a_time(frame)
+    typical = float(seconds.median()) if len(seconds) else None
+    results = frame.loc[own & done, goals.metric].astype(float)
     return Pilot(
         topologies=len(groups),
         trainings=int(own.sum()),
-        failures=int((own & ~done).sum()),
+        failures=int((own & (frame["state"] == "FAIL")).sum()),
         uniform=bool(drawn),
         metric=goals.metric,
         epochs=run.space.recipe.epochs,
@@ -190,13 +195,13 @@ def pilot(run: Run, trials: int | None = None) -> Pilot:
         trials=trials,
         gain=gain,
         repeats=_repeats(found.noise, gain),
-        validation=_validation(float(shares.mean()), gain) if shares.between(0, 1).all() and sign > 0 else None,
+        validation=_validation(float(results.mean()), gain) if goals.metric == ACCURACY else None,
         early=tuple(
             early_epochs(list(frame.loc[own & done, "curve"]), list(frame.loc[own & done, "key"]), goals.metric)
         ),
-        seconds=seconds,
-        slots=(slots := _at_a_time(frame)),
-        hours=seconds * trials / slots / 3600,
+        seconds=typical,
+        slots=slots,
+        hours=None if typical is None else typical * trials / slots / 3600,
     )
 
 
@@ -305,6 +310,6 @@ def _repeats(noise: Estimate | None, gain: Estimate | None) -> int | None:
 
 def _validation(share: float, gain: Estimate | None) -> int | None:
     """Return the samples with which the standard error of a share is below half of the gain."""
-    if gain is None or gain.value <= 0:
+    if gain is None or gain.value <= 0 or not 0 <= share <= 1:
         return None
     return math.ceil(share * (1 - share) / (gain.value / 2) ** 2)

@@ -33,7 +33,8 @@ NEVER = 10**6  # epochs: a full training ends by itself, so whatever the schedul
 
 
 class FairASHA(ASHAScheduler):
-    """Stops candidates by the rule above. It never stops a baseline, since every table compares with the baselines.
+    """Stops candidates by the rule above. It never stops a baseline, since every table compares with the baselines, nor
+    a training of the pilot, which would leave a selection of what was drawn.
 
     candidate  returns the candidate that a Tune trial evaluates, by the trial's id
     past       trials of earlier sessions; their learning curves count as if this scheduler had seen them
@@ -62,7 +63,7 @@ class FairASHA(ASHAScheduler):
         """Return whether Tune is to stop the trial: CONTINUE or STOP."""
         candidate = self.candidate(trial.trial_id)
         decision = self._judge(trial, result, candidate.predicted)
-        return TrialScheduler.CONTINUE if candidate.baseline else decision
+        return TrialScheduler.CONTINUE if candidate.baseline or candidate.pilot else decision
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Note the last result of a trial, unless its metric is no number."""

@@ -13,8 +13,8 @@ import optuna
 import pytest
 from rich.console import Console
 
-from nas.analysis.pilot import EarlyEpoch, Estimate, Pilot, best_of, early_epochs, expected_gain, pilot, variances
-from nas.analysis.pilot_table import pilot_table
+from nas.analysis.pilot import EarlyEpoch, Estimate, Pilot, best_of, early_epochs, expected_gain, pilot_of, variances
+from nas.analysis.pilot_text import pilot_table
 from nas.errors import RunError
 from nas.study import Run
 from nas.study import attributes as names
@@ -95,7 +95,7 @@ def planted(tmp_path: Path, seeds: int = 2, noise: float = 0.01, marked: bool = 
 
 
 def test_a_run_says_whether_there_is_anything_to_find(tmp_path: Path) -> None:
-    found = pilot(planted(tmp_path, noise=0.001))
+    found = pilot_of(planted(tmp_path, noise=0.001))
     assert (found.topologies, found.trainings, found.failures, found.uniform) == (12, 24, 0, True)
     assert (found.baseline, found.trials, found.metric, found.epochs) == ("resnet", 80, "accuracy", 2)
     assert found.gain is not None
@@ -111,7 +111,7 @@ def test_a_run_says_whether_there_is_anything_to_find(tmp_path: Path) -> None:
 
 
 def test_noise_as_large_as_the_differences_is_said(tmp_path: Path) -> None:
-    found = pilot(planted(tmp_path, noise=0.03), trials=20)
+    found = pilot_of(planted(tmp_path, noise=0.03), trials=20)
     assert found.trials == 20
     text = " ".join(found.verdict())
     assert "beyond the noise" in text or "noise is as large as the differences" in text
@@ -119,16 +119,16 @@ def test_noise_as_large_as_the_differences_is_said(tmp_path: Path) -> None:
 
 
 def test_a_run_without_a_pilot_is_judged_by_all_its_trials(tmp_path: Path) -> None:
-    found = pilot(planted(tmp_path, seeds=1, marked=False))
+    found = pilot_of(planted(tmp_path, seeds=1, marked=False))
     assert not found.uniform
     assert found.noise is None
-    assert found.repeats is None
+    assert found.repeats is found.gain is None
     assert "cannot be told apart" in found.verdict()[0]
 
 
 def test_too_few_topologies_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"at least 3 topologies .* but has 2"):
-        pilot(planted(tmp_path, topologies=2))
+        pilot_of(planted(tmp_path, topologies=2))
 
 
 ONE = Estimate(1.0, 0.8, 1.2)
@@ -158,6 +158,7 @@ def verdict(**changes: Any) -> str:
 
 
 def test_verdicts() -> None:
+    assert "the seed does not matter" in verdict(noise=Estimate(0, 0, 0))
     assert "train the leaders from 4 seeds each" in verdict()
     assert "there is nothing to find" in verdict(gain=Estimate(-1, -2, -0.5))
     assert "cannot be said yet" in verdict(gain=Estimate(0.1, -0.2, 0.5))

@@ -36,11 +36,10 @@ def pilot(
 
     Examples: [bold]nas pilot digits[/bold], [bold]nas pilot my.yaml --topologies 12 --seeds 3 --trials 500[/bold]
     """
-    from nas.analysis.pilot import pilot as analyse
-    from nas.analysis.pilot_table import pilot_table
+    from nas.analysis import pilot_of, pilot_table
 
     run = _piloted(what, task, topologies, seeds, trials, name, slots)
-    found = analyse(run, trials)
+    found = pilot_of(run, trials)
     if json:
         print_json({"run": run.name, **found.to_dict()})
         return

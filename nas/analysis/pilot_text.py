@@ -39,9 +39,10 @@ def _rows(found: Pilot) -> Iterator[tuple[str, str, str, str]]:
         yield "validation samples to see it", f"{found.validation:,}", "", ""
     for one in found.early:
         yield f"rank correlation of epoch {one.epoch} with the last", *_cells(one.correlation)
-    yield "seconds of a training", f"{found.seconds:.1f}", "", ""
-    at_a_time = f"{found.slots} at a time" if found.slots > 1 else "one at a time"
-    yield f"{found.trials} trials, {at_a_time}", units.duration(3600 * found.hours), "", ""
+    if found.seconds is not None and found.hours is not None:
+        yield "seconds of a training", f"{found.seconds:.1f}", "", ""
+        at_a_time = f"{found.slots} at a time" if found.slots > 1 else "one at a time"
+        yield f"{found.trials} trials, {at_a_time}", units.duration(3600 * found.hours), "", ""
 
 
 def _cells(estimate: Estimate | None) -> tuple[str, str, str]:
