@@ -14,10 +14,9 @@ from nas.analysis.pilot import Estimate, Pilot
 def pilot_table(found: Pilot) -> Table:
     """Return a row for each figure, with its 95 % interval where it has one."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
     for title in ("", "95 % from", "to"):
-        table.add_column(title, justify="right" if title else "left", no_wrap=bool(title))
-    table.add_column("", justify="right", no_wrap=True)
-    table.columns.insert(1, table.columns.pop())
+        table.add_column(title, justify="right", no_wrap=True)
     for name, value, low, high in _rows(found):
         table.add_row(name, value, low, high)
     return table
