@@ -65,8 +65,8 @@ class Pilot:
     baseline     the name of the best baseline; None without one
     trials       of the search that is foretold
     gain         how much better the topology is that a search of so many uniformly drawn topologies recommends than
-                 the best baseline; a sampler that learns may do better. None without a baseline, and where each was
-                 trained once
+                 the best baseline; a sampler that learns may do better. None without a baseline, where each was
+                 trained once, and where a search chose the topologies
     repeats      trainings of each of two topologies to see such a gain with probability POWER; None if there is none
     validation   samples of the validation split with which the standard error of the accuracy is below half of the
                  gain; None for another metric, or without a gain
@@ -126,6 +126,8 @@ class Pilot:
         return [f"{at} topologies differ {ratio:.1f} times as much as trainings of one topology."]
 
     def _gain(self) -> list[str]:
+        if not self.uniform:
+            return ["A search chose these topologies: what it would find in the space cannot be foretold from them."]
         if self.gain is None or self.baseline is None:
             return []
         if self.gain.high <= 0:
@@ -178,7 +180,8 @@ def pilot_of(run: Run, trials: int | None = None) -> Pilot:
     found = variances(groups)
     trials = trials or run.space.search.trials
     best = max(baselines, key=lambda name: baselines[name].mean(), default=None)
-    gain = None if best is None or found.noise is None else expected_gain(found, list(baselines.values()), trials)
+    known = best is not None and found.noise is not None and bool(drawn)
+    gain = None if not known else expected_gain(found, list(baselines.values()), trials)
     seconds, slots = pd.to_numeric(frame.loc[own & done, "seconds"]).dropna(), _at_a_time(frame)
     typical = float(seconds.median()) if len(seconds) else None
     results = frame.loc[own & done, goals.metric].astype(float)

@@ -124,6 +124,7 @@ def test_a_run_without_a_pilot_is_judged_by_all_its_trials(tmp_path: Path) -> No
     assert found.noise is None
     assert found.repeats is found.gain is None
     assert "cannot be told apart" in found.verdict()[0]
+    assert "A search chose these topologies" in found.verdict()[1]
 
 
 def test_too_few_topologies_are_one_line(tmp_path: Path) -> None:
