@@ -146,7 +146,9 @@ class TopologyScores:
         if self._stale:
             self._leaders, self._stale = Leaders(), False
             for same, rank in zip(self.groups, self.ranks, strict=True):
-                losses = elementwise_mean([score.losses for score in same])
+                losses = elementwise_mean([score.costs for score in same])
+                if len(losses) < len(same[0].losses):  # the metric is an objective: what is expected of it counts
+                    losses = (rank[1], *losses)
                 self._leaders.add(same[0].number, losses, rank, all(score.feasible for score in same))
         return self._leaders
 

@@ -118,8 +118,10 @@ def expected(points: Sequence[Point], values: Sequence[FloatArray]) -> Expected:
     columns = Columns()
     columns.learn([points[i] for i in chosen])
     y, squares = (clipped[chosen] - centre) / scale, pooled.squares / scale**2
-    rows = columns.rows([points[i] for i in chosen])
-    found = marginal(Data(rows, columns.group, y, pooled.count[chosen], squares, pooled.degrees))
+    rows, group = columns.rows([points[i] for i in chosen]), columns.group
+    if not rows.size:  # no topology can be read: their values are all that is known
+        rows, group = np.zeros((len(y), 1)), np.zeros(1, np.intp)
+    found = marginal(Data(rows, group, y, pooled.count[chosen], squares, pooled.degrees))
     noise = scale**2 * found.noise
     believed, covariance = mean.copy(), np.diag(noise / pooled.count)
     modelled = mean[chosen] >= lowest  # about the others, nothing is known but their values

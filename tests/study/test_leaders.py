@@ -44,3 +44,17 @@ def test_a_long_front_has_few_sets_of_rivals() -> None:
     assert scores.rivals.shape == (12, 40)
     assert scores.rivals.sum(1).tolist() == sorted(scores.rivals.sum(1), reverse=True)
     assert scores.rivals[0].all()
+
+
+def test_what_is_expected_decides_who_is_on_the_front() -> None:
+    lucky = [score(0, 0.93, 10)]
+    good = [replace(score(1 + n, accuracy, 11), key="good") for n, accuracy in enumerate((0.91, 0.93, 0.92))]
+    others = [score(4 + n, 0.9 + 0.002 * n, 40 + n) for n in range(6)]
+    scores = TopologyScores([*lucky, *good, *others])
+    beliefs = dict(zip((same[0].number for same in scores.groups), scores.expected.mean, strict=True))
+    front = scores.leaders.front.members.keys()
+    for number, same in ((same[0].number, same) for same in scores.groups):
+        beaten = any(
+            other[0].costs <= same[0].costs and beliefs[other[0].number] > beliefs[number] for other in scores.groups
+        )
+        assert (number in front) == (not beaten)
