@@ -36,7 +36,8 @@ FEWEST = 3  # topologies
 SAME = 0.9  # rank correlation with the last epoch from which an early one ranks as the last does
 
 
-class Estimate(NamedTuple):
+@dataclass(frozen=True)
+class Estimate:
     """An estimate with its 95 % interval."""
 
     value: float
@@ -96,12 +97,7 @@ class Pilot:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the pilot as plain data for JSON, with its verdict."""
-        data: dict[str, Any] = dataclasses.asdict(self)
-        for name in ("noise", "between", "gain"):
-            estimate = getattr(self, name)
-            data[name] = None if estimate is None else estimate._asdict()
-        data["early"] = [{"epoch": one.epoch, **one.correlation._asdict()} for one in self.early]
-        return data | {"verdict": self.verdict()}
+        return dataclasses.asdict(self) | {"verdict": self.verdict()}
 
     @property
     def enough_epoch(self) -> int | None:

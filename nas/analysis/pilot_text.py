@@ -47,5 +47,4 @@ def _rows(found: Pilot) -> Iterator[tuple[str, str, str, str]]:
 def _cells(estimate: Estimate | None) -> tuple[str, str, str]:
     if estimate is None:
         return units.MISSING, "", ""
-    value, low, high = map(units.number, estimate)
-    return value, low, high
+    return units.number(estimate.value), units.number(estimate.low), units.number(estimate.high)

@@ -80,6 +80,7 @@ RESERVED = frozenset(
     (
         *("trial", "state", "reason", "baseline", "key", "line", "epochs", "seed", "started", "ended", "reused"),
         *("curve", "topology", "proxies", "rank", "name", "skips", "pareto", "feasible", "seeds", "sd", "epoch"),
+        *("expected", "half_width", "behind", "behind_half_width", "tied"),
     )
 )
 

@@ -54,7 +54,7 @@ def test_without_differences_none_is_seen() -> None:
 
 def test_results_that_do_not_depend_on_the_seed_have_no_noise() -> None:
     found = variances([np.full(2, value) for value in (0.1, 0.2, 0.4, 0.8)])
-    assert found.noise == (0, 0, 0)
+    assert found.noise == Estimate(0, 0, 0)
     assert found.between.value == pytest.approx(np.std([0.1, 0.2, 0.4, 0.8], ddof=1))
 
 
