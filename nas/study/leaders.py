@@ -126,19 +126,20 @@ class TopologyScores:
     def rivals(self) -> NDArray[np.bool_]:
         """The sets of topologies of each of which one is to be recommended, as rows: which of `groups` are in it.
 
-        They are those that cost no more, in any objective, than one of the front; for a single objective all that keep
-        to the constraints, if any does.
+        They are all that keep to the constraints, if any does; and with several objectives, for each of the front, those
+        that cost no more than it.
         """
         feasible = np.array([all(score.feasible for score in same) for same in self.groups])
         costs = np.array([elementwise_mean([score.costs for score in same]) for same in self.groups])
         front = [place for place, same in enumerate(self.groups) if same[0].number in self.leaders.front.members]
+        everywhere = np.atleast_2d(feasible | (not feasible.any()))
         if not costs.size or not front:
-            return np.atleast_2d(feasible | (not feasible.any()))
+            return everywhere
         if len(front) > MOST_SETS:
             ranks = self.ranks
             front.sort(key=lambda place: ranks[place])
             front = [front[place] for place in np.linspace(0, len(front) - 1, MOST_SETS).astype(int)]
-        return np.asarray((costs <= costs[front][:, None]).all(2) & feasible)
+        return np.concatenate([everywhere, (costs <= costs[front][:, None]).all(2) & feasible])
 
     @property
     def leaders(self) -> Leaders:

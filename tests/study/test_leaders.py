@@ -26,9 +26,9 @@ def score(number: int, accuracy: float, params: int, feasible: bool = True) -> T
     return TrialScore(number, {}, str(number), (-accuracy, *costs), (0.0, -accuracy, *costs), feasible, costs)
 
 
-def test_rivals_cost_no_more_than_one_of_the_front() -> None:
+def test_rivals_are_all_and_those_that_cost_no_more_than_one_of_the_front() -> None:
     scores = TopologyScores([score(0, 0.8, 10), score(1, 0.9, 20), score(2, 0.7, 15), score(3, 0.85, 30)])
-    assert scores.rivals.tolist() == [[True, False, False, False], [True, True, True, False]]
+    assert scores.rivals.tolist() == [[True] * 4, [True, False, False, False], [True, True, True, False]]
     scores.add(score(4, 0.99, 5, feasible=False))
     assert not scores.rivals[:, 4].any()
 
@@ -41,9 +41,9 @@ def test_with_one_objective_all_that_keep_to_the_constraints_are_rivals() -> Non
 
 def test_a_long_front_has_few_sets_of_rivals() -> None:
     scores = TopologyScores(score(number, 0.5 + number / 100, number) for number in range(40))
-    assert scores.rivals.shape == (12, 40)
-    assert scores.rivals.sum(1).tolist() == sorted(scores.rivals.sum(1), reverse=True)
-    assert scores.rivals[0].all()
+    assert scores.rivals.shape == (13, 40)
+    assert scores.rivals[1:].sum(1).tolist() == sorted(scores.rivals[1:].sum(1), reverse=True)
+    assert scores.rivals[:2].all()
 
 
 def test_what_is_expected_decides_who_is_on_the_front() -> None:
