@@ -126,8 +126,8 @@ class TopologyScores:
     def rivals(self) -> NDArray[np.bool_]:
         """The sets of topologies of each of which one is to be recommended, as rows: which of `groups` are in it.
 
-        They are all that keep to the constraints, if any does; and with several objectives, for each of the front, those
-        that cost no more than it.
+        They are all that keep to the constraints, if any does; and with several objectives, for each of the front,
+        those that cost no more than it.
         """
         feasible = np.array([all(score.feasible for score in same) for same in self.groups])
         costs = np.array([elementwise_mean([score.costs for score in same]) for same in self.groups])
