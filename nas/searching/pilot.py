@@ -6,12 +6,16 @@ They tell whether there is anything to find (nas.analysis.pilot), and count amon
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+
+from optuna.trial import FrozenTrial
 
 from nas.sampling.topologies import GuidedTrial
 from nas.searching.controls import Controls
 from nas.searching.repeats import Repeats, Request
 from nas.space import SearchSpace
 from nas.space.settings import PilotSettings
+from nas.study.attributes import PILOT, counts
 from nas.topology import Topology
 
 LONG = 200  # trials of a search that begins with a pilot by itself
@@ -20,13 +24,16 @@ SEEDS = 2
 TRIES = 1000  # draws that may be known in a row, or over the limits in all, before no other is tried
 
 
-def resolved(space: SearchSpace, trials: int, seeded: bool) -> PilotSettings | None:
+def resolved(space: SearchSpace, trials: int, seeded: bool, past: Sequence[FrozenTrial] = ()) -> PilotSettings | None:
     """Return the pilot of a search with so many trials; None for none.
 
     seeded  whether a result may depend on the seed
+    past    trials of earlier sessions: a search that has begun without a pilot goes on without one
     """
     wanted = space.search.pilot
     if wanted == "auto":
+        if any(map(counts, past)) and not any(PILOT in trial.user_attrs for trial in past):
+            return None
         long = trials >= LONG and seeded and space.search.repeats == "auto"
         return PilotSettings(topologies=min(20, int(SHARE * trials) // SEEDS), seeds=SEEDS) if long else None
     return wanted

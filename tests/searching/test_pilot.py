@@ -52,6 +52,14 @@ def test_a_pilot_alone_ends_and_the_search_goes_on_from_it(session: Make) -> Non
     assert sorted(keys.values()) == [2] * 5
 
 
+def test_a_search_that_has_begun_without_one_goes_on_without_one(session: Make) -> None:
+    drive(session(scripted.space(blocks=6, repeats="auto"), trials=10))
+    again = session(resume=True, trials=200)
+    assert again.pilot.choose() is None
+    drive(again, 3)
+    assert not any("pilot" in trial.user_attrs for trial in trials_of(again))
+
+
 def test_what_is_over_the_limits_is_replaced(session: Make) -> None:
     data = space().to_dict() | {"limits": {"params": 1400}}
     made = session(SearchSpace.from_dict(data), trials=10)
