@@ -142,4 +142,7 @@ def _with_interval(figures: np.ndarray, *, signed: bool = False) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command goes on")

@@ -10,7 +10,6 @@ from pathlib import Path
 import nas
 from nas.analysis import leaderboard
 from nas.cost import measure, predict
-from nas.errors import RunError
 from nas.space import SearchSpace
 from nas.study import Run
 from nas.tasks.recipe import Recipe
@@ -53,11 +52,14 @@ def searched(space: SearchSpace, root: Path, trials: int) -> dict[str, Run]:
 
 
 def _searched(name: str, space: SearchSpace, root: Path, trials: int) -> Run:
-    try:
-        Run.open(name, root)
-    except RunError:
-        return nas.search(space, name=name, root=root, trials=trials)
-    return nas.search(resume=name, root=root, trials=trials)
+    """Return the run once all its trials are finished. Raises KeyboardInterrupt if it was interrupted."""
+    if (root / name / "run.yaml").exists():
+        run = nas.search(resume=name, root=root, trials=trials)
+    else:
+        run = nas.search(space, name=name, root=root, trials=trials)
+    if run.interrupted:
+        raise KeyboardInterrupt
+    return run
 
 
 def contestants(runs: dict[str, Run]) -> list[Contestant]:

@@ -23,17 +23,17 @@ def with_beliefs(
     topologies  Topology.to_dict() of every trial
     whose       what is equal for trials of one topology
     """
-    own = rows[rows[goals.metric].notna()]
+    sign = 1.0 if goals.target.direction == "maximize" else -1.0
+    results = sign * results.where(np.isfinite(results))
+    own = rows[results.groupby(whose).transform("count").reindex(rows.index) > 0]
     if own.empty:
         return rows
-    sign = 1.0 if goals.target.direction == "maximize" else -1.0
-    of_one = {str(key): sign * np.asarray(values.dropna(), float) for key, values in results.groupby(whose)}
-    keys = [str(whose[place]) for place in own.index]
-    points = [recorded_point(key, topologies[place]) for key, place in zip(keys, own.index, strict=True)]
-    beliefs = expected(points, [of_one[key] for key in keys])
+    of_one = {str(key): np.asarray(values.dropna(), float) for key, values in results.groupby(whose)}
+    keys, records = [str(whose[place]) for place in own.index], topologies[own.index].tolist()
+    beliefs = expected(lambda place: recorded_point(keys[place], records[place]), [of_one[key] for key in keys])
     feasible = own["feasible"].to_numpy("bool")
     best = int(np.where(feasible | (not feasible.any()), beliefs.mean, -np.inf).argmax())
-    behind, width = np.array([beliefs.difference(best, place) for place in range(len(own))]).T
+    behind, width = beliefs.differences(best)
     tied = (behind <= width) & feasible & (np.arange(len(own)) != best)
     unknown = np.full(len(own), np.nan)
     noisy = beliefs.noise > 0

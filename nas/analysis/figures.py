@@ -28,9 +28,8 @@ def against(board: pd.DataFrame, goals: Goals, cost: str) -> Figure:
     """Return the plot of the metric over a cost: candidates, their Pareto front as a staircase, baselines by name.
 
     A candidate stands at what is expected of it, by which it is ranked (see `leaderboard`). One that violates a
-    constraint is on no front. At first both axes show the better nine tenths of the
-    candidates and every baseline, so that a network at chance level does not compress all others into a line; the
-    rest appears when one zooms out.
+    constraint is on no front. At first both axes show the better nine tenths of the candidates and every baseline, so
+    that a network at chance level does not compress all others into a line; the rest appears when one zooms out.
     """
     done = board[(board["state"] == "COMPLETE") & board[goals.metric].notna() & board[cost].notna()]
     feasible, broken, named = done[done["feasible"]], done[~done["feasible"]], done[done["name"] != ""]

@@ -82,18 +82,21 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    titles = _titles(board, goals)
+    trained = sum(tally.values()) - tally.get("REFUSED", 0) - frame.get("reused", pd.Series()).notna().sum()
     return environment.get_template("report.html.j2").render(
         facts=facts,
         states=tally,
-        trained=sum(tally.values()) - tally.get("REFUSED", 0) - frame.get("reused", pd.Series()).notna().sum(),
+        trained=trained,
+        repeats=_repeats(frame),
         winner=candidates[0] if candidates and candidates[0]["rank"] else None,
         lead=_lead(board, goals),
         tied=_tied(board),
-        headline=EXPECTED if EXPECTED in _titles(board, goals) else goals.metric,
+        headline=EXPECTED if EXPECTED in titles else goals.metric,
         candidates=candidates,
         failures=failures(frame).to_dict("records"),
         proxy_worth=proxy_correlations(frame, goals).to_dict("records"),
-        columns=_titles(board, goals),
+        columns=titles,
         took=_took(frame),
         settings=_sections(facts.settings),
         costs=costs,
@@ -219,6 +222,12 @@ def _lead(board: pd.DataFrame, goals: Goals) -> dict[str, str] | None:
         "ahead": f"{figures}{unit} {'behind' if ahead < 0 else 'ahead of'}",
         "noise": noise,
     }
+
+
+def _repeats(frame: pd.DataFrame) -> int:
+    """Return how many trainings were of a topology that had been trained before, with another seed."""
+    keys = frame.loc[frame["curve"].map(bool), "key"].dropna()
+    return int(keys.duplicated().sum())
 
 
 def _tied(board: pd.DataFrame) -> dict[str, Any] | None:

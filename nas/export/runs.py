@@ -9,6 +9,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nas.errors import ExportError, TaskError
 from nas.export.card import ModelCard
 from nas.export.formats import FORMATS, check_formats
@@ -95,9 +97,10 @@ def _results(run: Run, number: int, rows: dict[int, Row]) -> Results:
         return Results(values, seeds)
     sign = 1 if run.space.task.direction == "maximize" else -1
     expected, half = sign * float(beliefs.mean[place]), float(beliefs.half_width[place])
-    others = (other for other, same in enumerate(scores.groups) if other != place and all(one.feasible for one in same))
-    differences = [beliefs.difference(place, other) for other in others]
-    tied = sum(abs(mean) <= width for mean, width in differences)
+    apart, width = beliefs.differences(place)
+    feasible = np.array([all(one.feasible for one in same) for same in scores.groups])
+    feasible[place] = False
+    tied = int((feasible & (abs(apart) <= width)).sum())
     return Results(values, seeds, expected, (expected - half, expected + half), tied)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nas.errors import SpaceError
+from nas.errors import SpaceError, TopologyError
 from nas.searching.repeats import Repeats, Request
 from nas.space import SearchSpace
 from nas.study.leaders import TopologyScores, TrialScore
@@ -51,15 +51,14 @@ class Controls:
     def _contestants(self, winner: TrialScore, scores: TopologyScores) -> Iterator[tuple[str, Topology]]:
         """Yield the names and topologies of what the winner is compared with."""
         if winner.key not in self._names:
-            topology = Topology.from_dict(winner.topology)
             for kind, words in OWN_CHAIN.items():
                 try:
-                    own = self.space.uniform(topology, kind)
-                except SpaceError:  # a person enqueued it, and it is no point of the space
+                    own = self.space.uniform(Topology.from_dict(winner.topology), kind)
+                except (SpaceError, TopologyError):  # another program added it, and it is no point of the space
                     break
                 if own.key != winner.key:
                     yield self._names.get(own.key, f"trial {winner.number}: {words}"), own
         ranked = sorted(zip(scores.ranks, scores.groups, strict=True), key=lambda entry: (entry[0], entry[1][0].number))
-        best = next((same[0] for _, same in ranked if same[0].key in self._names), None)
+        best = next((self._names[same[0].key] for _, same in ranked if same[0].key in self._names), None)
         if best is not None:
-            yield self._names[best.key], Topology.from_dict(best.topology)
+            yield best, self.baselines[best]

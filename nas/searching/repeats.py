@@ -6,6 +6,7 @@ import itertools
 import math
 from typing import NamedTuple
 
+from nas.errors import TopologyError
 from nas.space import SearchSpace
 from nas.study.leaders import TopologyScores, TrialScore
 from nas.topology import Topology
@@ -66,7 +67,12 @@ class Repeats:
             few = (one for one in scores.leading if self.count(one.key) < int(self.wanted)) if due else iter(())
             leader = next(few, None)
         self._last_was_repeat = leader is not None
-        return None if leader is None else self.request(Topology.from_dict(leader.topology))
+        if leader is None:
+            return None
+        try:
+            return self.request(Topology.from_dict(leader.topology))
+        except TopologyError:  # another program added a trial that cannot be trained again
+            return None
 
     def count(self, key: str) -> int:
         """Return how many evaluations of the topology with this canonical key began."""

@@ -70,7 +70,8 @@ class TrialScore:
         rank, kept = winner_rank(space, attributes), is_feasible(space, attributes)
         names = space.goals.names
         costs = tuple(loss for name, loss in zip(names, losses, strict=True) if name != space.goals.metric)
-        return cls(number, attributes[TOPOLOGY], attributes[KEY], losses, rank, kept, costs)
+        key = attributes.get(KEY, f"trial {number}")  # a trial that another program added may have neither
+        return cls(number, attributes.get(TOPOLOGY, {}), key, losses, rank, kept, costs)
 
 
 class TopologyScores:
@@ -116,11 +117,16 @@ class TopologyScores:
     @cached_property
     def expected(self) -> Expected:
         """The beliefs about the metric of each of `groups`; more is better."""
-        for key, same in self._of_key.items():
-            if key not in self._points:
-                self._points[key] = recorded_point(key, same[0].topology)
-        values = [np.array([-score.rank[1] for score in same]) for same in self._of_key.values()]
-        return expected([self._points[key] for key in self._of_key], values)
+        groups = self.groups
+        return expected(
+            lambda place: self._point(groups[place][0]),
+            [np.array([-score.rank[1] for score in same]) for same in groups],
+        )
+
+    def _point(self, score: TrialScore) -> Point:
+        if score.key not in self._points:
+            self._points[score.key] = recorded_point(score.key, score.topology)
+        return self._points[score.key]
 
     @property
     def rivals(self) -> NDArray[np.bool_]:

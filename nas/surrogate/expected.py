@@ -9,8 +9,7 @@ from merit: then what was observed is what is expected.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +38,10 @@ class Expected:
     noise       the variance of one value about what is expected
     degrees     the degrees of freedom from which `noise` is known; 0 without replicates
     mean        the posterior mean of f at each point, (n,)
-    covariance  the posterior covariance of f, (n, n); 0 without replicates
+    variance    its posterior variance, (n,); 0 without noise
+    modelled    the numbers of the points that the model holds; about the others nothing but their own values is known,
+                (m,)
+    covariance  the posterior covariance of f at these, (m, m)
     """
 
     observed: FloatArray
@@ -47,12 +49,14 @@ class Expected:
     noise: float
     degrees: int
     mean: FloatArray
+    variance: FloatArray
+    modelled: NDArray[np.intp]
     covariance: FloatArray
 
     @property
     def deviation(self) -> FloatArray:
         """The posterior standard deviation of f at each point, (n,)."""
-        return np.sqrt(np.maximum(np.diag(self.covariance), 0))
+        return np.sqrt(np.maximum(self.variance, 0))
 
     @property
     def half_width(self) -> FloatArray:
@@ -64,35 +68,41 @@ class Expected:
         """The number of the point of which most is expected."""
         return int(self.mean.argmax())
 
-    def difference(self, a: int, b: int) -> tuple[float, float]:
-        """Return the posterior mean of f(a) − f(b), and half the width of its interval of probability LEVEL."""
-        variance = self.covariance[a, a] + self.covariance[b, b] - 2 * self.covariance[a, b]
-        width = float(ndtri((1 + LEVEL) / 2)) * math.sqrt(max(variance, 0.0))
-        return float(self.mean[a] - self.mean[b]), width
+    def differences(self, point: int) -> tuple[FloatArray, FloatArray]:
+        """Return the posterior means of f(point) − f, (n,), and half the widths of their intervals, (n,)."""
+        variance = self.variance[point] + self.variance
+        for place in np.flatnonzero(self.modelled == point):
+            variance[self.modelled] -= 2 * self.covariance[place]
+        variance[point] = 0
+        width = float(ndtri((1 + LEVEL) / 2)) * np.sqrt(np.maximum(variance, 0))
+        return self.mean[point] - self.mean, width
 
     def not_separated(self) -> NDArray[np.bool_]:
         """Return which points may be as good as the best one: zero is in the interval of the difference, (n,)."""
-        differences = [self.difference(self.best, point) for point in range(len(self.mean))]
-        return np.array([difference <= width for difference, width in differences])
+        behind, width = self.differences(self.best)
+        return np.asarray(behind <= width)
 
     def gain(self, rivals: NDArray[np.bool_] | None = None, pending: Sequence[int] = ()) -> FloatArray:
         """Return how much more is expected of the then best point, once each point has one value more, (n,).
 
-        It is the knowledge gradient of correlated beliefs (Frazier, Powell and Dayanik 2009).
+        It is the knowledge gradient of correlated beliefs (Frazier, Powell and Dayanik 2009); 0 for points that are not
+        modelled, which are far behind.
 
         rivals   the sets of points of each of which the best one is wanted, (sets, n); the gain is their sum. All
                  points are one set unless given
         pending  the points of values that are on their way; they count as if they were what is expected
         """
-        covariance = self.covariance
+        covariance, means = self.covariance, self.mean[self.modelled]
         for point in pending:
-            covariance = _after(covariance, point, self.noise)
-        change = covariance / np.sqrt(np.maximum(np.diag(covariance) + self.noise, 1e-300))  # by one deviation, (n, n)
+            for place in np.flatnonzero(self.modelled == point):
+                covariance = _after(covariance, int(place), self.noise)
+        change = covariance / np.sqrt(np.maximum(np.diag(covariance) + self.noise, 1e-300))  # by one deviation, (m, m)
+        sets = np.ones((1, len(means)), bool) if rivals is None else rivals[:, self.modelled]
         gain = np.zeros(len(self.mean))
-        for own in np.ones((1, len(self.mean)), bool) if rivals is None else rivals:
-            mean, moved = self.mean[own], change[own]
+        for own in sets[sets.any(1)]:
+            mean, moved = means[own], change[own]
             then = [(mean[:, None] + by[:, None] * QUANTILES).max(0).mean() for by in moved.T]
-            gain += np.array(then) - mean.max()
+            gain[self.modelled] += np.array(then) - mean.max()
         return gain
 
     def worth_repeating(self, rivals: NDArray[np.bool_] | None = None, pending: Sequence[int] = ()) -> int | None:
@@ -104,31 +114,34 @@ class Expected:
         return chosen if gain[chosen] > SETTLED * self.noise**0.5 else None
 
 
-def expected(points: Sequence[Point], values: Sequence[FloatArray]) -> Expected:
-    """Return what is expected of points of which each has one value or more; more is better."""
+def expected(point: Callable[[int], Point], values: Sequence[FloatArray]) -> Expected:
+    """Return what is expected of points of which each has one value or more; more is better.
+
+    point   returns the point of values[i]; it is asked for those of the model alone
+    """
     pooled = replicates.pool(values)
-    n, mean = len(points), pooled.mean
+    n, mean = len(values), pooled.mean
     if n < 2 or pooled.noise == 0:
-        return Expected(mean, pooled.count, pooled.noise, pooled.degrees, mean, np.zeros((n, n)))
+        none = np.empty(0, np.intp)
+        return Expected(mean, pooled.count, pooled.noise, pooled.degrees, mean, np.zeros(n), none, np.empty((0, 0)))
     chosen = _chosen(mean)
     median = float(np.median(mean))
     lowest = median - FAR * max(float(mean.max()) - median, 1e-300)
     clipped = np.maximum(mean, lowest)
     centre, scale = clipped[chosen].mean(), clipped[chosen].std() or 1.0
-    columns = Columns()
-    columns.learn([points[i] for i in chosen])
+    points, columns = [point(i) for i in chosen.tolist()], Columns()
+    columns.learn(points)
     y, squares = (clipped[chosen] - centre) / scale, pooled.squares / scale**2
-    rows, group = columns.rows([points[i] for i in chosen]), columns.group
+    rows, group = columns.rows(points), columns.group
     if not rows.size:  # no topology can be read: their values are all that is known
         rows, group = np.zeros((len(y), 1)), np.zeros(1, np.intp)
     found = marginal(Data(rows, group, y, pooled.count[chosen], squares, pooled.degrees))
     noise = scale**2 * found.noise
-    believed, covariance = mean.copy(), np.diag(noise / pooled.count)
-    modelled = mean[chosen] >= lowest  # about the others, nothing is known but their values
-    inside = chosen[modelled]
-    believed[inside] = centre + scale * found.mean[modelled]
-    covariance[np.ix_(inside, inside)] = scale**2 * found.covariance[np.ix_(modelled, modelled)]
-    return Expected(mean, pooled.count, noise, pooled.degrees, believed, covariance)
+    known = mean[chosen] >= lowest  # what is far below counts for the model, but is not foretold by it
+    modelled, covariance = chosen[known], scale**2 * found.covariance[np.ix_(known, known)]
+    believed, variance = mean.copy(), noise / pooled.count
+    believed[modelled], variance[modelled] = centre + scale * found.mean[known], np.diag(covariance)
+    return Expected(mean, pooled.count, noise, pooled.degrees, believed, variance, modelled, covariance)
 
 
 def _chosen(mean: FloatArray) -> NDArray[np.intp]:

@@ -245,6 +245,8 @@ def test_a_lead_carries_its_interval_or_says_that_none_is_known() -> None:
     again = said(repeated())
     assert re.search(r"expected accuracy: trial \d+.* ± 0\.\d\d points ahead of", again)
     assert "within noise" in again
+    assert "44 candidates" in again
+    assert f"trainings, {len(repeated()) - 44} of them repeats: " in again
     assert re.search(r"\d+ others are not separated from it by what was measured; the smallest of them is", again)
 
 

@@ -72,3 +72,11 @@ def test_trials_by_number(run: Run) -> None:
     assert run.weights(0) is None
     (run.weights_folder / "0.safetensors").write_bytes(b"")
     assert run.weights(0) == run.weights_folder / "0.safetensors"
+
+
+def test_a_trial_that_another_program_added_can_be_the_winner(run: Run) -> None:
+    known = {names.METRICS: {"accuracy": 0.9}}
+    run.study.add_trial(create_trial(values=[0.9, 1000], user_attrs=known))
+    assert run.winner == 0
+    with pytest.raises(RunError, match=r"trial 0 of run .* has no topology"):
+        run.best()

@@ -119,7 +119,8 @@ def searched(seed: int, trials: int = 60) -> Searched:
     function, values = planted(kind, rng), dict[int, list[float]]()
 
     def found() -> Expected:
-        return expected([points[chosen] for chosen in values], [np.array(each) for each in values.values()])
+        tried = list(values)
+        return expected(lambda place: points[tried[place]], [np.array(each) for each in values.values()])
 
     for finished in range(0, trials, SLOTS):
         repeats, share = finished - len(values), finished / trials

@@ -10,19 +10,25 @@ from nas.surrogate.points import Point
 from tests.surrogate.planted import Searched, searched
 
 
-def points(n: int) -> list[Point]:
-    """Return n different points of three features."""
-    return [Point({}, i, {"op": str(i % 3), "skip": str(i // 3 % 4), "source": str(i // 12)}) for i in range(n)]
+def point(i: int) -> Point:
+    """Return the point i of three features, each another one."""
+    return Point({}, i, {"op": str(i % 3), "skip": str(i // 3 % 4), "source": str(i // 12)})
 
 
 def beliefs(mean: list[float], covariance: np.ndarray, noise: float = 1.0) -> Expected:
     """Return beliefs with this mean and covariance."""
-    return Expected(np.array(mean), np.ones(len(mean), dtype=int), noise, 9, np.array(mean), covariance)
+    n, means = len(mean), np.array(mean)
+    return Expected(means, np.ones(n, int), noise, 9, means, np.diag(covariance), np.arange(n), covariance)
+
+
+def difference(found: Expected, a: int, b: int) -> tuple[float, float]:
+    means, widths = found.differences(a)
+    return float(means[b]), float(widths[b])
 
 
 @pytest.mark.parametrize("values", [[[1.0], [3.0], [2.0]], [[1.0, 1.0], [3.0], [2.0]]], ids=["single", "equal"])
 def test_without_noise_what_was_observed_is_expected(values: list[list[float]]) -> None:
-    found = expected(points(3), [np.array(each) for each in values])
+    found = expected(point, [np.array(each) for each in values])
     np.testing.assert_array_equal(found.mean, [1, 3, 2])
     assert found.best == 1
     assert not found.half_width.any()
@@ -35,7 +41,7 @@ def test_a_lucky_value_does_not_win() -> None:
     rng = np.random.default_rng(0)
     values = [rng.normal(0, 0.5, 1) for _ in range(24)]
     values[3], values[8] = np.array([1.6]), np.array([1.4, 1.9, 0.9, 1.5, 1.3])
-    found = expected(points(24), values)
+    found = expected(point, values)
     assert found.observed.argmax() == 3
     assert found.best == 8
     assert found.mean[3] < 1.4
@@ -46,7 +52,7 @@ def test_a_lucky_value_does_not_win() -> None:
 def test_the_unit_does_not_matter() -> None:
     rng = np.random.default_rng(1)
     values = [rng.normal(i % 3, 0.3, 1 + i % 2) for i in range(20)]
-    one, other = expected(points(20), values), expected(points(20), [100 + 50 * each for each in values])
+    one, other = expected(point, values), expected(point, [100 + 50 * each for each in values])
     np.testing.assert_allclose(100 + 50 * one.mean, other.mean, rtol=1e-3)
     np.testing.assert_allclose(50 * one.half_width, other.half_width, rtol=1e-2)
 
@@ -55,7 +61,7 @@ def test_values_far_below_the_others_change_nothing() -> None:
     rng = np.random.default_rng(2)
     values = [rng.normal(i % 3, 0.3, 1 + i % 2) for i in range(20)]
     near, far = ([*values, np.array([value])] for value in (-1e2, -1e6))
-    one, other = (expected(points(21), each) for each in (near, far))
+    one, other = (expected(point, each) for each in (near, far))
     np.testing.assert_allclose(one.mean[:20], other.mean[:20])
     assert (one.mean[20], other.mean[20]) == (-1e2, -1e6)
     assert other.deviation[20] == pytest.approx(other.noise**0.5)
@@ -64,7 +70,7 @@ def test_values_far_below_the_others_change_nothing() -> None:
 def test_of_many_points_those_that_are_not_in_the_model_keep_their_values() -> None:
     rng = np.random.default_rng(3)
     values = [rng.normal(i % 3, 0.3, 1 + i % 2) for i in range(MOST + 50)]
-    found = expected(points(MOST + 50), values)
+    found = expected(point, values)
     kept = found.mean == found.observed
     assert kept.sum() == 50
     np.testing.assert_allclose(found.deviation[kept], np.sqrt(found.noise / found.count[kept]))
@@ -73,9 +79,9 @@ def test_of_many_points_those_that_are_not_in_the_model_keep_their_values() -> N
 
 def test_differences_have_the_variance_of_a_difference() -> None:
     found = beliefs([0.0, 1.0, 3.0], np.array([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 1.0]]))
-    assert found.difference(0, 1) == pytest.approx((-1, 1.96 * 0.2**0.5), rel=1e-3)
-    assert found.difference(2, 0) == pytest.approx((3, 1.96 * 2**0.5), rel=1e-3)
-    assert found.difference(1, 1) == (0, 0)
+    assert difference(found, 0, 1) == pytest.approx((-1, 1.96 * 0.2**0.5), rel=1e-3)
+    assert difference(found, 2, 0) == pytest.approx((3, 1.96 * 2**0.5), rel=1e-3)
+    assert difference(found, 1, 1) == (0, 0)
     assert found.not_separated().tolist() == [False, True, True]
 
 
