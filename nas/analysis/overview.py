@@ -38,9 +38,10 @@ COLUMNS = (
 def runs_frame(runs: Iterable[Run]) -> pd.DataFrame:
     """Return a row for each run: its settings, the states of its trials, and its best trial. The latest run is last.
 
-    Columns: run, task, started, asked (trials), finished, stopped_early, failed, running, saved (trainings
-    that a recorded result made unnecessary; a reused result does not count as finished), trial (the best one's number),
-    metric (its name), best (its value), written (the same for a person), trouble (why a run cannot be read).
+    Columns: run, task, started, asked (trials, with the baselines and other controls so far), finished, stopped_early,
+    failed, running, saved (trainings that a recorded result made unnecessary; a reused result does not count as
+    finished), trial (the best one's number), metric (its name), best (what is expected of it), written (the same for a
+    person), trouble (why a run cannot be read).
     """
     frame = pd.DataFrame([_row(run) for run in runs], columns=list(COLUMNS))
     whole = dict.fromkeys(("asked", *STATES.values(), "saved", "trial"), "Int64")
@@ -97,12 +98,13 @@ def _row(run: Run) -> dict[str, Any]:
     board, tally = leaderboard(trials, goals=goals), states(trials[trials["reused"].isna()])
     done = not board.empty and not pd.isna(board["rank"].iloc[0])
     first = board.iloc[0] if done else None
-    value = float(first[goals.metric]) if first is not None else None
+    value = float(first["expected"]) if first is not None else None
+    controls = trials["baseline"].notna() & trials["curve"].map(bool) & trials["reused"].isna()
     return {
         "run": run.name,
         "task": run.space.task.name,
         "started": run.created,
-        "asked": run.space.search.trials,
+        "asked": run.space.search.trials + int(controls.sum()),
         **{title: tally.get(state, 0) for state, title in STATES.items()},
         "saved": run.saved,
         "trial": int(first["trial"]) if first is not None else None,
