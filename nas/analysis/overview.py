@@ -12,7 +12,7 @@ from rich.text import Text
 
 from nas import units
 from nas.analysis.marks import coloured
-from nas.analysis.ranking import formats, leaderboard, leaderboard_rows, states
+from nas.analysis.ranking import formats, leaderboard, leaderboard_rows, states, trained
 from nas.errors import NasError
 from nas.study.states import ENDED, STATE_WORDS
 
@@ -99,7 +99,7 @@ def _row(run: Run) -> dict[str, Any]:
     done = not board.empty and not pd.isna(board["rank"].iloc[0])
     first = board.iloc[0] if done else None
     value = float(first["expected"]) if first is not None else None
-    controls = trials["baseline"].notna() & trials["curve"].map(bool) & trials["reused"].isna()
+    controls = trials["baseline"].notna() & trained(trials)
     return {
         "run": run.name,
         "task": run.space.task.name,

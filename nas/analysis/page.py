@@ -24,7 +24,7 @@ from nas.analysis.draw_svg import arc_svg
 from nas.analysis.figures import against, curves
 from nas.analysis.marks import LEGEND, kinds
 from nas.analysis.proxy_worth import proxy_correlations
-from nas.analysis.ranking import best, failures, formats, leaderboard, shown, states
+from nas.analysis.ranking import best, failures, formats, leaderboard, shown, states, trained
 from nas.analysis.ranking_table import TIED
 from nas.analysis.words import in_words, listed
 from nas.errors import TopologyError
@@ -83,12 +83,12 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     titles = _titles(board, goals)
-    trained = sum(tally.values()) - tally.get("REFUSED", 0) - frame.get("reused", pd.Series()).notna().sum()
+    done = trained(frame)
     return environment.get_template("report.html.j2").render(
         facts=facts,
         states=tally,
-        trained=trained,
-        repeats=_repeats(frame),
+        trained=int(done.sum()),
+        repeats=int(frame.loc[done, "key"].dropna().duplicated().sum()),
         winner=candidates[0] if candidates and candidates[0]["rank"] else None,
         lead=_lead(board, goals),
         tied=_tied(board),
@@ -222,12 +222,6 @@ def _lead(board: pd.DataFrame, goals: Goals) -> dict[str, str] | None:
         "ahead": f"{figures}{unit} {'behind' if ahead < 0 else 'ahead of'}",
         "noise": noise,
     }
-
-
-def _repeats(frame: pd.DataFrame) -> int:
-    """Return how many trainings were of a topology that had been trained before, with another seed."""
-    keys = frame.loc[frame["curve"].map(bool), "key"].dropna()
-    return int(keys.duplicated().sum())
 
 
 def _tied(board: pd.DataFrame) -> dict[str, Any] | None:

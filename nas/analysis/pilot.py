@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy import integrate, stats
 
 from nas.analysis.proxy_worth import rank_correlation
+from nas.analysis.ranking import trained
 from nas.errors import RunError
 from nas.space.objectives import ACCURACY
 
@@ -164,7 +165,7 @@ def pilot_of(run: Run, trials: int | None = None) -> Pilot:
     drawn = {trial.number for trial in run.study.get_trials(deepcopy=False) if PILOT in trial.user_attrs}
     named = frame["baseline"].fillna("") != ""
     own = frame["trial"].isin(drawn) if drawn else ~named
-    own &= frame["curve"].map(bool)
+    own &= trained(frame)
     sign = 1.0 if goals.target.direction == "maximize" else -1.0
     done = (frame["state"] == "COMPLETE") & frame[goals.metric].notna()
     groups = _groups(frame[own & done], goals.metric, sign)
@@ -279,7 +280,7 @@ def early_epochs(curves: Sequence[Sequence[dict[str, Any]]], keys: Sequence[str]
 
 def _at_a_time(frame: pd.DataFrame) -> int:
     """Return the most trials that were running at a time."""
-    known = frame[frame["curve"].map(bool)].dropna(subset=["started", "ended"])
+    known = frame[trained(frame)].dropna(subset=["started", "ended"])
     events = [(time, 1) for time in known["started"]] + [(time, -1) for time in known["ended"]]
     running = np.cumsum([change for _, change in sorted(events)])
     return max(1, int(running.max())) if len(running) else 1

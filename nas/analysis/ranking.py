@@ -74,6 +74,12 @@ def failures(run: Run | pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(named | {"reason": _text(failed["reason"])}).sort_values("trial", ignore_index=True)
 
 
+def trained(frame: pd.DataFrame) -> pd.Series[bool]:
+    """Return which trials of a frame were trained in their own run, to whatever end."""
+    ended = frame["state"].isin(["COMPLETE", "PRUNED", "FAIL"])
+    return ended & ~_refused(frame) & frame.get("reused", pd.Series(index=frame.index, dtype="object")).isna()
+
+
 def _refused(frame: pd.DataFrame) -> pd.Series[bool]:
     return (frame["state"] == "FAIL") & _text(frame["reason"]).str.startswith(OverLimits.reason)
 
