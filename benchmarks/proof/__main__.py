@@ -13,9 +13,10 @@ Conditions  A question is a space in this folder, with a limit of parameters and
 Figures     metric on the test split, mean ± half of the 95 % interval of Student's t; ahead: the mean paired difference
             by which the recommended network is better, with its interval.
 
-Everything is kept under `--root`; what was cut off goes on with the same command.
+What was cut off goes on with the same command. The networks and their trainings are kept in `--records`, and the tables
+are made of these: with another folder everything is measured anew.
 
-    python -m benchmarks.proof QUESTION … [--trials 200] [--seeds 5] [--processes 2] [--root runs/proof]
+    python -m benchmarks.proof QUESTION … [--trials 200] [--seeds 5] [--processes 2] [--root DIR] [--records DIR]
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from rich.progress import track
 from rich.table import Table
 from scipy import stats
 
-from benchmarks.proof.contestants import Contestant, contestants, resized, searched
+from benchmarks.proof.contestants import Contestant, contestants, resized
 from benchmarks.proof.trainings import Training, results
 from nas.cost import measure
 from nas.errors import TaskError
@@ -57,7 +58,8 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--processes", type=int, default=2, help="of one thread each, after the searches")
-    parser.add_argument("--root", type=Path, default=Path("runs/proof"))
+    parser.add_argument("--root", type=Path, default=Path("runs/proof"), help="of the searches")
+    parser.add_argument("--records", type=Path, default=HERE / "records", help="of the networks and their trainings")
     options = parser.parse_args()
     for question in options.questions:
         path = HERE / f"{question}.yaml"
@@ -72,10 +74,9 @@ def main() -> None:
 
 def answer(question: str, path: Path, space: SearchSpace, options: argparse.Namespace) -> None:
     """Search, train anew, and print the three tables of a question."""
-    root, console = options.root / question, Console(width=max(130, Console().width))
+    records, console = options.records / question, Console(width=max(130, Console().width))
     began = time.perf_counter()
-    runs = searched(space, root, options.trials)
-    found = contestants(runs)
+    found = contestants(space, options.root / question, records, options.trials)
     recipe = space.recipe
     size = measure(found[0].topology, recipe).params
     longer = recipe.model_copy(update={"epochs": LONGER * recipe.epochs})
@@ -88,7 +89,7 @@ def answer(question: str, path: Path, space: SearchSpace, options: argparse.Name
     for title, (networks, how) in parts.items():
         seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
         trainings = [Training(path, how, one.topology, seed) for seed, one in itertools.product(seeds, networks)]
-        ended = results(trainings, root / "trainings.jsonl", options.processes)
+        ended = results(trainings, records / "trainings.jsonl", options.processes)
         values: dict[str, dict[int, dict[str, float]]] = defaultdict(dict)
         for training, result in track(
             ended, title, len(trainings), console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import nas
 from nas.analysis import leaderboard
 from nas.cost import measure, predict
+from nas.files import write_whole
 from nas.space import SearchSpace
 from nas.study import Run
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology
 
+CONTROLS = {"random": "best of random topologies", "restarts": "best of random chains, all add"}
 BEHIND = 2  # networks behind the recommended one
 SMALLEST, LARGEST, STEPS = 0.25, 4.0, 12  # of the factor of all widths, and halvings of the interval between them
 
@@ -33,8 +37,33 @@ class Contestant:
     searched: float | None = None
 
 
-def searched(space: SearchSpace, root: Path, trials: int) -> dict[str, Run]:
-    """Search the space, and its two controls, and return the runs: those under `root` that are there go on.
+def contestants(space: SearchSpace, root: Path, records: Path, trials: int) -> list[Contestant]:
+    """Return the networks to compare, the recommended one first; one with several roles occurs once, with all names.
+
+    root     folder of the searches, which go on where they were cut off
+    records  folder of `networks.json`, which keeps what each search brought: one that it names is not run again
+    trials   trainings of each search
+    """
+    path = records / "networks.json"
+    kept: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for name, one in _searches(space).items():
+        if name not in kept:
+            run = _searched(name, one, root, trials)
+            kept[name] = [_to_dict(each) for each in (_of_search(run) if name == "search" else _of_control(run, name))]
+            write_whole(path, json.dumps(kept, indent=1))
+    return _merged(_from_dict(each) for name in _searches(space) for each in kept[name])
+
+
+def _merged(found: Iterable[Contestant]) -> list[Contestant]:
+    merged: dict[str, Contestant] = {}
+    for one in found:
+        known = merged.get(one.topology.key)
+        merged[one.topology.key] = replace(known, name=f"{known.name} = {one.name}") if known else one
+    return list(merged.values())
+
+
+def _searches(space: SearchSpace) -> dict[str, SearchSpace]:
+    """Return the space that is searched, and those of its two controls.
 
     search    as the space says
     random    as many uniformly drawn topologies
@@ -43,12 +72,11 @@ def searched(space: SearchSpace, root: Path, trials: int) -> dict[str, Run]:
     data = space.to_dict()
     drawn = {"sampler": "random", "repeats": 1, "baselines": []}
     only_add = {"skips": data["skips"] | {"kinds": ["add"]}}
-    spaces = {
+    return {
         "search": space,
         "random": SearchSpace.from_dict(data | {"search": data["search"] | drawn}),
         "restarts": SearchSpace.from_dict(data | only_add | {"search": data["search"] | drawn}),
     }
-    return {name: _searched(name, one, root, trials) for name, one in spaces.items()}
 
 
 def _searched(name: str, space: SearchSpace, root: Path, trials: int) -> Run:
@@ -62,17 +90,8 @@ def _searched(name: str, space: SearchSpace, root: Path, trials: int) -> Run:
     return run
 
 
-def contestants(runs: dict[str, Run]) -> list[Contestant]:
-    """Return the networks to compare, the recommended one first; one with several roles occurs once, with all names."""
-    found: dict[str, Contestant] = {}
-    for one in _contestants(runs):
-        known = found.get(one.topology.key)
-        found[one.topology.key] = replace(known, name=f"{known.name} = {one.name}") if known else one
-    return list(found.values())
-
-
-def _contestants(runs: dict[str, Run]) -> Iterator[Contestant]:
-    run = runs["search"]
+def _of_search(run: Run) -> Iterator[Contestant]:
+    """Yield the recommended network, those behind it, its own chain without its skips, and the baselines."""
     space, board = run.space, leaderboard(run)
     metric = space.task.metric
     values = dict(zip(board["key"], board[metric], strict=True))
@@ -86,9 +105,20 @@ def _contestants(runs: dict[str, Run]) -> Iterator[Contestant]:
     price = functools.partial(predict, recipe=space.recipe)
     for name, topology in space.baselines(price=price).items():
         yield Contestant(name, topology, values.get(topology.key))
-    for name, words in (("random", "best of random topologies"), ("restarts", "best of random chains, all add")):
-        best = leaderboard(runs[name]).iloc[0]
-        yield Contestant(words, runs[name].topology(int(best["trial"])), best[metric])
+
+
+def _of_control(run: Run, name: str) -> Iterator[Contestant]:
+    """Yield the best network of a control."""
+    best = leaderboard(run).iloc[0]
+    yield Contestant(CONTROLS[name], run.topology(int(best["trial"])), best[run.space.task.metric])
+
+
+def _to_dict(one: Contestant) -> dict[str, Any]:
+    return {"name": one.name, "topology": one.topology.to_dict(), "searched": one.searched}
+
+
+def _from_dict(data: dict[str, Any]) -> Contestant:
+    return Contestant(data["name"], Topology.from_dict(data["topology"]), data["searched"])
 
 
 def resized(topology: Topology, params: int, recipe: Recipe) -> Topology:
