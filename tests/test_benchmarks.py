@@ -15,7 +15,11 @@ import torch
 from benchmarks import bare, engine
 from benchmarks.card.__main__ import DONE, PARTS
 from benchmarks.loops import plain, resident
+from benchmarks.proof.contestants import contestants, resized
+from nas.cost import measure
+from nas.space import SearchSpace
 from nas.tasks.recipe import Recipe
+from nas.topology import references
 
 NO_CARD = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
 
@@ -67,6 +71,22 @@ def test_a_part_that_has_ended_is_not_run_again(tmp_path: Path) -> None:
     assert all(goal["reached"] for goal in whole["parts"]["equal"]["goals"])
     again, said = rehearsal(tmp_path, "--seconds", "0")
     assert (again, said) == (whole, "")
+
+
+def test_what_the_proof_has_on_record_is_not_searched_again(tmp_path: Path) -> None:
+    small, large = (references.get(name).to_dict() for name in ("resnet20", "resnet32"))
+    kept = {
+        "search": [{"name": "recommended", "topology": large, "searched": 0.9}],
+        "random": [{"name": "best of random", "topology": small, "searched": 0.8}],
+        "restarts": [{"name": "best of chains", "topology": large, "searched": 0.9}],
+    }
+    (tmp_path / "networks.json").write_text(json.dumps(kept))
+    found = contestants(SearchSpace.load("digits"), tmp_path / "no searches", tmp_path, trials=200)
+    assert [one.name for one in found] == ["recommended = best of chains", "best of random"]
+    assert [one.searched for one in found] == [0.9, 0.8]
+    equal = resized(found[0].topology, 200_000, Recipe())
+    assert 0.9 * 200_000 < measure(equal, Recipe()).params <= 200_000
+    assert not (tmp_path / "no searches").exists()
 
 
 @pytest.mark.slow
