@@ -27,6 +27,7 @@ FAR = 2  # values farther below the median than so many times the lead of the be
 QUANTILES = ndtri((np.arange(32) + 0.5) / 32)  # of N(0, 1), each as probable as another
 LEVEL = 0.95
 SETTLED = 0.01  # an improvement below this share of the noise's standard deviation settles nothing
+FEW = 4  # values of a point that are judged together: under much noise, one alone hardly ever changes the best point
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,10 @@ class Expected:
         return np.asarray(behind <= width)
 
     def gain(self, rivals: NDArray[np.bool_] | None = None, pending: Sequence[int] = ()) -> FloatArray:
-        """Return how much more is expected of the then best point, once each point has one value more, (n,).
+        """Return how much more is expected of the then best point, once each point has FEW values more, (n,).
 
-        It is the knowledge gradient of correlated beliefs (Frazier, Powell and Dayanik 2009); 0 for points that are not
-        modelled, which are far behind.
+        It is the knowledge gradient of correlated beliefs (Frazier, Powell and Dayanik 2009), of several values at once
+        (Frazier and Powell 2010); 0 for points that are not modelled, which are far behind.
 
         rivals   the sets of points of each of which the best one is wanted, (sets, n); the gain is their sum. All
                  points are one set unless given
@@ -96,7 +97,8 @@ class Expected:
         for point in pending:
             for place in np.flatnonzero(self.modelled == point):
                 covariance = _after(covariance, int(place), self.noise)
-        change = covariance / np.sqrt(np.maximum(np.diag(covariance) + self.noise, 1e-300))  # by one deviation, (m, m)
+        deviation = np.sqrt(np.maximum(np.diag(covariance) + self.noise / FEW, 1e-300))
+        change = covariance / deviation  # of all means, if the mean of the values is one deviation higher, (m, m)
         sets = np.ones((1, len(means)), bool) if rivals is None else rivals[:, self.modelled]
         gain = np.zeros(len(self.mean))
         for own in sets[sets.any(1)]:
@@ -106,7 +108,7 @@ class Expected:
         return gain
 
     def worth_repeating(self, rivals: NDArray[np.bool_] | None = None, pending: Sequence[int] = ()) -> int | None:
-        """Return the point of which another value gains most (see `gain`); None if none gains anything to speak of."""
+        """Return the point of which more values gain most (see `gain`); None if none gains anything to speak of."""
         if self.noise == 0 or len(self.mean) < 2:
             return None
         gain = self.gain(rivals, pending)
