@@ -76,6 +76,7 @@ def test_a_part_that_has_ended_is_not_run_again(tmp_path: Path) -> None:
 def test_what_the_proof_has_on_record_is_not_searched_again(tmp_path: Path) -> None:
     small, large = (references.get(name).to_dict() for name in ("resnet20", "resnet32"))
     kept = {
+        "trials": 200,
         "search": [{"name": "recommended", "topology": large, "searched": 0.9}],
         "random": [{"name": "best of random", "topology": small, "searched": 0.8}],
         "restarts": [{"name": "best of chains", "topology": large, "searched": 0.9}],
@@ -86,6 +87,8 @@ def test_what_the_proof_has_on_record_is_not_searched_again(tmp_path: Path) -> N
     assert [one.searched for one in found] == [0.9, 0.8]
     equal = resized(found[0].topology, 200_000, Recipe())
     assert 0.9 * 200_000 < measure(equal, Recipe()).params <= 200_000
+    with pytest.raises(SystemExit, match="200 trials"):  # a control of another budget is none
+        contestants(SearchSpace.load("digits"), tmp_path / "no searches", tmp_path, trials=50)
     assert not (tmp_path / "no searches").exists()
 
 

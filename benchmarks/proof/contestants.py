@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,10 +43,12 @@ def contestants(space: SearchSpace, root: Path, records: Path, trials: int) -> l
 
     root     folder of the searches, which go on where they were cut off
     records  folder of `networks.json`, which keeps what each search brought: one that it names is not run again
-    trials   trainings of each search
+    trials   trainings of each search; it ends the program if the records are of searches with another number
     """
     path = records / "networks.json"
-    kept: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"trials": trials}
+    if kept["trials"] != trials:
+        sys.exit(f"{path} is of searches of {kept['trials']} trials: give another folder with --records")
     for name, one in _searches(space).items():
         if name not in kept:
             run = _searched(name, one, root, trials)

@@ -38,7 +38,7 @@ class Repeats:
     """Knows the seeds with which each topology was evaluated, and chooses which one to evaluate again.
 
     With `repeats: n` it is a leader with fewer than n evaluations, for every second proposal of the second half of the
-    search. With `repeats: auto` it is the topology of which another value promises most for the recommendation
+    search. With `repeats: auto` it is the topology of which more values promise most for the recommendation
     (nas.surrogate.expected), or with several objectives for those along the front, as long as it promises anything:
     none where the seed does not matter.
 

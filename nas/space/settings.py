@@ -177,7 +177,7 @@ class SearchSettings(Section):
     prefilter       the choice of one among several proposals by a proxy; None trains every proposal
     repeats         the number of results that each leader should have: in the second half of the trials every second
                     one evaluates a leader again with another seed. With auto, trials go to the topologies of which
-                    another result promises most for the recommendation, more of them towards the end, and none where
+                    more results promise most for the recommendation, more of them towards the end, and none where
                     the seed does not matter. Topologies are ranked by what is expected of them, given all results
     pilot           the first trials, which tell noise from differences (`nas pilot`); with auto, a tenth of the trials
                     of a search of 200 or more with `repeats: auto`; None for no pilot
