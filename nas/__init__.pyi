@@ -3,6 +3,7 @@ from .errors import NasError as NasError
 from .export import export_code as export_code
 from .network import build as build
 from .sampling import TopologySampler as TopologySampler
+from .searching import confirm as confirm
 from .searching import search as search
 from .space import SearchSpace as SearchSpace
 from .study import Run as Run

@@ -1,3 +1,6 @@
+from .confirmed import confirmed_of as confirmed_of
+from .confirmed_text import confirmed_frame as confirmed_frame
+from .confirmed_text import confirmed_table as confirmed_table
 from .draw_svg import arc_svg as arc_svg
 from .draw_text import arc_text as arc_text
 from .page import report as report

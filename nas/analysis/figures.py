@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -18,6 +18,10 @@ from nas.analysis.ranking import formats, unit_of
 from nas.space import Goals
 from nas.space.quantities import Unit
 from nas.study.pareto import pareto_front
+
+if TYPE_CHECKING:
+    from nas.analysis.confirmed import Confirmed, ConfirmedNetwork
+    from nas.analysis.paired import Figure as Interval
 
 LOG_FROM = 4  # the largest cost over the smallest from which on an axis is logarithmic
 
@@ -78,6 +82,49 @@ def curves(frame: pd.DataFrame, board: pd.DataFrame, goals: Goals) -> Figure:
         data.append(_line(*_curve(by_trial[best], goals.metric), title, "accent", 3))
     axis = {"title": _title(goals.metric), "tickformat": _tickformat(board, goals)}
     return _figure([line for line in data if line["x"]], {"title": _title("epoch")}, axis)
+
+
+def leads(found: Confirmed) -> Figure:
+    """Return the plot of a confirmation: how far every network is ahead of the best baseline, with its interval.
+
+    The axis is that of the candidates; a baseline that is far outside is named with its figure and not drawn.
+    """
+    rows = [one for one in found.networks if one.ahead is not None and one.ahead.figure.n]
+    figures = {one.network.name: one.ahead.figure for one in rows if one.ahead is not None}
+    scale, near = 100 if found.is_share else 1, _near(rows, figures)
+    labels = {
+        name: _text(name if name in near else f"{name} ({scale * figure.mean:+.4g}, outside)")
+        for name, figure in figures.items()
+    }
+    data = []
+    for title, is_baseline, colour in (("candidates", False, "accent"), ("baselines", True, "warm")):
+        names = [one.network.name for one in rows if one.network.baseline == is_baseline]
+        widths = [figures[name].half_width if name in near and figures[name].n > 1 else 0.0 for name in names]
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": title,
+                "x": [scale * figures[name].mean if name in near else None for name in names],
+                "y": [labels[name] for name in names],
+                "error_x": {"type": "data", "array": [scale * width for width in widths], "color": colour, "width": 4},
+                "marker": {"color": colour, "size": 9},
+            }
+        )
+    title = f"ahead of the best baseline, {'points' if found.is_share else found.target.name}"
+    x = {"title": _title(title), "zeroline": True, "zerolinecolor": "ink"}
+    figure = _figure(data, x, {"categoryorder": "array", "categoryarray": [*labels.values()][::-1]})
+    figure["layout"]["height"] = 110 + 30 * len(rows)
+    return figure
+
+
+def _near(rows: Sequence[ConfirmedNetwork], figures: Mapping[str, Interval]) -> set[str]:
+    """Return the candidates, and the baselines that are not much further from 0 than a candidate's interval reaches."""
+    candidates = {one.network.name for one in rows if not one.network.baseline}
+    reach = max((abs(figures[name].mean) + figures[name].half_width for name in candidates), default=math.inf)
+    if math.isnan(reach):
+        return set(figures)
+    return candidates | {name for name, figure in figures.items() if abs(figure.mean) <= 2 * reach}
 
 
 def _figure(data: list[Figure], x: Figure, y: Figure) -> Figure:

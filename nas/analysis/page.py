@@ -20,8 +20,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from nas import units
+from nas.analysis.confirmed import Confirmed, confirmed_of
+from nas.analysis.confirmed_text import COLUMNS as CONFIRMED
+from nas.analysis.confirmed_text import confirmed_cells, confirmed_legend
 from nas.analysis.draw_svg import arc_svg
-from nas.analysis.figures import against, curves
+from nas.analysis.figures import against, curves, leads
 from nas.analysis.marks import LEGEND, kinds
 from nas.analysis.proxy_worth import proxy_correlations
 from nas.analysis.ranking import best, failures, formats, leaderboard, shown, states, trained
@@ -48,6 +51,7 @@ class Facts:
     size      the number of topologies in the space
     saved     trainings that a recorded result made unnecessary
     settings  the resolved configuration (run.yaml)
+    confirmed what the last confirmation tells; None if there is none
     """
 
     name: str
@@ -56,6 +60,7 @@ class Facts:
     size: int | None = None
     saved: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
+    confirmed: Confirmed | None = None
 
 
 def report(run: Run) -> Path:
@@ -63,7 +68,7 @@ def report(run: Run) -> Path:
     space, config = run.space, run.config
     settings = {key: value for key, value in config.items() if key not in ("storage", "space")}  # a URL has passwords
     settings |= config["space"]
-    facts = Facts(run.name, space.task.name, space.goals, space.size(), saved=run.saved, settings=settings)
+    facts = Facts(run.name, space.task.name, space.goals, space.size(), run.saved, settings, confirmed_of(run))
     return write_whole(run.path / "report.html", page(run.frame(), facts))
 
 
@@ -79,6 +84,8 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
         if name != goals.metric and (name in goals.names or objective.in_every_report)
     ]
     plots = {cost: against(board, goals, cost) for cost in costs} | {"curves": curves(frame, board, goals)}
+    if facts.confirmed is not None and facts.confirmed.baseline is not None:
+        plots["confirmed"] = leads(facts.confirmed)
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -93,6 +100,7 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
         lead=_lead(board, goals),
         tied=_tied(board),
         headline=EXPECTED if EXPECTED in titles else goals.metric,
+        confirmed=None if facts.confirmed is None else _confirmed(facts.confirmed),
         candidates=candidates,
         failures=failures(frame).to_dict("records"),
         proxy_worth=proxy_correlations(frame, goals).to_dict("records"),
@@ -137,6 +145,15 @@ def _candidates(board: pd.DataFrame, frame: pd.DataFrame, goals: Goals) -> list[
         | (_portrait(topologies[row["trial"]]) if row["name"] or not number else {"svg": "", "words": ""})
         for number, row in enumerate(board.astype(dict.fromkeys(shows, "float64")).to_dict("records"))
     ]
+
+
+def _confirmed(found: Confirmed) -> dict[str, Any]:
+    """Return what the page says of a confirmation: sentences, and a table."""
+    cells = zip(found.networks, confirmed_cells(found), strict=True)
+    rows = [{"name": one.network.name, "baseline": one.network.baseline, "cells": row} for one, row in cells]
+    first, *others = found.verdict()
+    legend = ". ".join(confirmed_legend(found))
+    return {"first": first, "others": others, "rows": rows, "columns": CONFIRMED, "legend": legend}
 
 
 def _titles(board: pd.DataFrame, goals: Goals) -> dict[str, str]:

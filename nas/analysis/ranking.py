@@ -12,13 +12,15 @@ from nas.analysis.marks import marks
 from nas.errors import OverLimits, RunError, TopologyError, expected
 from nas.space import Goals, Objective
 from nas.space.quantities import UNITS, Unit
-from nas.study.pareto import pareto_rank
+from nas.study.pareto import distances_to_ideal, pareto_rank
 from nas.study.states import REFUSED, STATE_WORDS
 from nas.topology import Topology
 from nas.units import Show
 
 if TYPE_CHECKING:
     from nas.study import Run
+
+KNEE = "knee"  # a way to sort: the members of the front by their distance to the best value of every objective
 
 
 def leaderboard(
@@ -34,10 +36,10 @@ def leaderboard(
     of the metric. `expected` is what all results tell of the metric (nas.surrogate.expected), by which candidates are
     ranked, and half_width half of its 95 % interval; `behind` is how much worse it is than that of the best candidate,
     with behind_half_width, and `tied` says that the two are not separated. Without repeats `expected` is the metric,
-    and no interval is known. `by` is one of `goals.columns` (the metric is the default) or `pareto`; ties go to fewer
-    parameters, then to the earlier trial. Only COMPLETE trials have a rank; baselines beyond `top` and baselines that
-    did not finish follow the ranked rows. `goals` are needed where a frame is given. Raises RunError for an unknown
-    `by`.
+    and no interval is known. `by` is one of `goals.columns` (the metric is the default), `pareto`, or `knee` (the
+    members of the front by their distance to the best value of every objective); ties go to fewer parameters, then to
+    the earlier trial. Only COMPLETE trials have a rank; baselines beyond `top` and baselines that did not finish follow
+    the ranked rows. `goals` are needed where a frame is given. Raises RunError for an unknown `by`.
     """
     frame = _frame_of(run)
     if goals is None:
@@ -169,18 +171,22 @@ def _whose(board: pd.DataFrame) -> pd.Series[str]:
 
 
 def _ranked(board: pd.DataFrame, goals: Goals, by: str) -> pd.DataFrame:
-    columns = (*goals.columns, "pareto")
+    columns = (*goals.columns, "pareto", KNEE)
     if by not in columns:
         raise RunError(expected("--by", by, columns))
     points = board.assign(**{goals.metric: board["expected"]})[goals.names].astype("float64").where(board["feasible"])
     fronts = pd.Series(pareto_rank(points, goals.directions), board.index, dtype="Int64")
     board = board.assign(pareto=fronts.where(fronts > 0))
+    if by == KNEE:
+        on_front = fronts == 1
+        far = pd.Series(distances_to_ideal(points[on_front], goals.directions), board.index[on_front])
+        board = board.assign(**{KNEE: far.reindex(board.index)})
     keys = dict.fromkeys(["feasible", "expected" if by == goals.metric else by, "expected", "params", "trial"])
     falling = {"feasible"} | {name for name, row in goals.columns.items() if row.direction == "maximize"}
     falling |= {"expected"} if goals.target.direction == "maximize" else set()
     rising = [key not in falling for key in keys]
     board = board.sort_values([*keys], ascending=rising, na_position="last", ignore_index=True)
-    return board.assign(rank=pd.array(range(1, len(board) + 1), dtype="Int64"))
+    return board.drop(columns=KNEE, errors="ignore").assign(rank=pd.array(range(1, len(board) + 1), dtype="Int64"))
 
 
 def _text(column: pd.Series[Any]) -> pd.Series[str]:

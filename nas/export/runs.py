@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nas.analysis.confirmed import Confirmed, confirmed_of
 from nas.errors import ExportError, TaskError
 from nas.export.card import ModelCard
 from nas.export.formats import FORMATS, check_formats
 from nas.export.write import Weights, export_topology
 from nas.space import Goals
+from nas.study.confirmation import Confirmation
 from nas.study.pareto import pareto_rank
 from nas.study.states import STATE_WORDS
 
@@ -31,19 +33,23 @@ NEIGHBOURS = 2  # to each side
 def export_run(
     run: Run, number: int | None = None, path: Path | str | None = None, *, formats: Iterable[str] = ()
 ) -> Path:
-    """Write the best trial of a run (or trial `number`) as network.py, weights and card.md, and return their folder.
+    """Write the best network of a run (or trial `number`) as network.py, weights and card.md, and return their folder.
+
+    The best is that of the last confirmation (nas.analysis.confirmed), or the winner of the search where nothing was
+    confirmed.
 
     The folder is <run>/best, or <run>/trial-<number>, unless `path` names another. The weights are written if the run
     kept them, as it does for its leaders. formats: see `export_code`. Raises RunError if there is no such trial, and
     ExportError if no trial was trained to the end or if the file would not compute the network.
     """
-    chosen = run.winner if number is None else number
+    confirmed = confirmed_of(run) if number is None else None
+    chosen = number if number is not None else run.winner if confirmed is None else confirmed.best.network.trial
     if chosen is None:
         raise ExportError(f"run {run.name!r} has no trial that was trained to the end, so there is nothing to export")
     own = run.path / ("best" if number is None else f"trial-{number}")
     folder = Path(path) if path is not None else own
-    topology, weights = run.topology(chosen), _weights(run, chosen)
-    card, others = card_of(run, chosen), check_formats(formats)
+    topology, weights = run.topology(chosen), _weights(run, chosen, confirmed)
+    card, others = card_of(run, chosen, confirmed), check_formats(formats)
     export_topology(topology, folder, weights=weights, title=card.title, formats=others, card=card)
     if folder == own:
         stale = {f"network.{name}" for name in FORMATS if name not in others}
@@ -52,18 +58,18 @@ def export_run(
     return folder
 
 
-def card_of(run: Run, number: int) -> ModelCard:
-    """Return the card of a trial, from the record of the run."""
+def card_of(run: Run, number: int, confirmed: Confirmed | None = None) -> ModelCard:
+    """Return the card of a trial, from the record of the run, and from that of the confirmation whose best it is."""
     rows, task = _rows(run), run.space.task
     row, results = rows[number], _results(run, number, rows)
     columns = _columns(run.space.goals)
     return ModelCard(
         title=f"{run.name}, trial {number}",
-        facts=dict(_facts(run, row, results, task)),
-        notes=tuple(_notes(run, row, results, rows)),
+        facts=dict(_facts(run, row, results, task)) | dict(_confirmed_facts(confirmed)),
+        notes=tuple(_notes(run, row, results, rows) if confirmed is None else _confirmed_notes(run, confirmed)),
         columns=tuple(run.space.goals.columns[name].title for name in columns),
         neighbours=tuple(_neighbours(run, number, rows, columns)),
-        recipe=run.space.recipe,
+        recipe=run.space.recipe if confirmed is None else confirmed.plan.recipe,
     )
 
 
@@ -116,11 +122,11 @@ def _rows(run: Run) -> dict[int, Row]:
     return {row[0]: dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False)}
 
 
-def _weights(run: Run, number: int) -> Weights | None:
+def _weights(run: Run, number: int, confirmed: Confirmed | None) -> Weights | None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = run.weights(number)
+    path = run.weights(number) if confirmed is None else Confirmation(run).weights_of(confirmed.best.trial)
     try:
         return None if path is None else load_file(path)
     except (SafetensorError, OSError) as error:
@@ -154,6 +160,28 @@ def _facts(run: Run, row: Row, results: Results, task: Task) -> Iterator[tuple[s
     yield "searched with", ", ".join(f"{name} {version}" for name, version in run.config.get("versions", {}).items())
     if run.config.get("commit"):
         yield "commit", str(run.config["commit"])
+
+
+def _confirmed_facts(confirmed: Confirmed | None) -> Iterator[tuple[str, str]]:
+    """Yield what a confirmation adds to the facts of its best network, or says in their place."""
+    if confirmed is None:
+        return
+    best, plan, metric = confirmed.best, confirmed.plan, confirmed.target.name
+    for split, figure in (("validation", best.validation), ("test", best.test)):
+        if figure is not None:
+            spread = f" (95% interval {figure.low:.4f} to {figure.high:.4f})" if figure.n > 1 else ""
+            yield f"confirmed {split} {metric}", f"{figure.mean:.4f}, the mean of {figure.n} trainings{spread}"
+    yield "confirmed with", f"seeds {', '.join(map(str, plan.seeds))}; {plan.recipe.epochs} epochs; on {plan.train_on}"
+
+
+def _confirmed_notes(run: Run, confirmed: Confirmed) -> Iterator[str]:
+    yield from confirmed.verdict()
+    yield from run.space.task.notes
+    if Confirmation(run).weights_of(confirmed.best.trial) is None:
+        yield "No weights of it were kept: the network is untrained."
+    else:
+        chosen = "best training by validation" if confirmed.plan.train_on == "train" else "first training"
+        yield f"The weights are those of its {chosen} in the confirmation, trial {confirmed.best.trial} there."
 
 
 def _measured(results: Results, task: Task, splits: Splits | None) -> str:

@@ -1,1 +1,2 @@
+from .confirmation import confirm as confirm
 from .driver import search as search

@@ -32,6 +32,7 @@ class Candidate:
     repeat         how many evaluations of its topology, with other seeds, began before this one
     reused         a result of another run, which makes the training needless
     slots          slots of a device that it takes while it is trained (nas.searching.packing)
+    more           further user attributes of its trial
     handle         its trial in the run's study
     """
 
@@ -49,6 +50,7 @@ class Candidate:
     repeat: int = 0
     reused: ReusableTrial | None = None
     slots: int = 1
+    more: Mapping[str, Any] = field(default_factory=dict)
     handle: Future[TrialHandle] = field(default_factory=Future)
 
     @property
@@ -74,7 +76,7 @@ class Candidate:
             REPEAT: self.repeat,
             PILOT: self.pilot,
         }
-        return known | {name: value for name, value in optional.items() if value}
+        return known | {name: value for name, value in optional.items() if value} | dict(self.more)
 
     def trial(self, state: TrialState) -> FrozenTrial:
         """Return the trial with which the study records it before training."""

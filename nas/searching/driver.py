@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import sys
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import RunError, SpaceError
 from nas.searching import environment
 from nas.searching.machine import ray_machine
+from nas.searching.quiet import quiet_libraries
 from nas.searching.slots import ResourceRequest
 from nas.searching.stop_reasons import INTERRUPTED, interrupts, stop_reason
 from nas.space import SearchSpace
@@ -87,7 +86,7 @@ def search(
     request = ResourceRequest(slots, gpus_per_trial, gpu_memory)
     if (space is None) == (resume is None):
         raise RunError("a search takes a space, or a run to resume: one of the two")
-    with _quiet_libraries():
+    with quiet_libraries():
         _check_baselines(baselines or {}, space or Run.open(resume, root).space)
         if space is not None:
             space = _with_precision(_changed(space, changes))
@@ -194,7 +193,7 @@ def _run_session(
             searcher = SessionSearcher(session, machine, settings.timeout, reason)
             with display:
                 run_tune(searcher, evaluate)
-                display.ending = _ending(searcher, run)
+                display.ending = _ending(searcher, session.exhausted, run)
                 run.interrupted = searcher.stopped == INTERRUPTED
     finally:
         session.close()
@@ -202,12 +201,12 @@ def _run_session(
         raise searcher.error from None
 
 
-def _ending(searcher: SessionSearcher, run: Run) -> str:
+def _ending(searcher: SessionSearcher, exhausted: str | None, run: Run) -> str:
     """Return why the search is over, and how to go on if it is not."""
     if searcher.error is not None:
         return "stopped by an error"
     if searcher.stopped is None:
-        return searcher.session.exhausted or "all trials are finished"
+        return exhausted or "all trials are finished"
     return f"{searcher.stopped}; nas search --resume {run.name} goes on"
 
 
@@ -235,19 +234,3 @@ def _make_evaluator(task: Task, recipe: Recipe, *, with_latency: bool, device: s
     from nas.training.evaluate import Evaluator
 
     return Evaluator(task, recipe, device=device, threads=threads, with_latency=with_latency)
-
-
-@contextlib.contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """Silence the log of Optuna and the warnings of Optuna and Ray, which would break the display."""
-    import optuna
-
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=FutureWarning, module=r"(ray|optuna)\.")
-        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        try:
-            yield
-        finally:
-            optuna.logging.set_verbosity(level)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import ray
+from optuna.trial import FrozenTrial
 from ray.exceptions import RayError
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
@@ -21,14 +22,38 @@ from nas.errors import OutOfMemory, RunError, TimedOut
 from nas.searching.callbacks import NotPickled
 from nas.searching.candidate import Candidate
 from nas.searching.compat import actor_of, crash_of
+from nas.searching.observer import SearchObserver
 from nas.searching.outcome import TrialOutcome
 from nas.searching.packing import Placements
-from nas.searching.session import Session
 from nas.searching.slots import Machine
 from nas.searching.trainable import CandidateTrainable
+from nas.space import SearchSpace
 
 PATIENCE_S = 0.02  # seconds for which Tune waits for a proposal while other candidates are trained
 WEIGHTS_S = 300  # seconds for the weights of a leader to arrive
+
+
+class TrainingSession(Protocol):
+    """Decides what is trained, and records it: nas.searching.session.Session, or that of a confirmation.
+
+    space      how candidates are trained
+    observers  receive the events
+    """
+
+    space: SearchSpace
+    observers: Sequence[SearchObserver]
+
+    @property
+    def past(self) -> Sequence[FrozenTrial]:
+        """The trials of earlier sessions."""
+
+    def ask(self, patience: float | None = None) -> Candidate | None:
+        """Return the next candidate to train; None if there is none within so many seconds."""
+
+    def tell(
+        self, candidate: Candidate, outcome: TrialOutcome, weights: Callable[[], bytes | None] = lambda: None
+    ) -> None:
+        """Record how the training of a candidate ended; `weights` returns those of the trained network."""
 
 
 @dataclass(eq=False)
@@ -66,7 +91,7 @@ class SessionSearcher(NotPickled, Searcher):
 
     def __init__(
         self,
-        session: Session,
+        session: TrainingSession,
         machine: Machine,
         timeout: float | None = None,
         stop_reason: Callable[[], str | None] = lambda: None,

@@ -87,6 +87,19 @@ def _ranks_of_distinct(points: NDArray[np.float64], fronts: int) -> NDArray[np.i
     return ranks
 
 
+def distances_to_ideal(values: ArrayLike, directions: Sequence[str]) -> NDArray[np.float64]:
+    """Return how far each point of a front is from the best value of every objective, as (n,).
+
+    values  (n, m), each objective scaled to the range that it has among these points; one without a range does not
+            count. The smallest distance is that of the knee of the front (compromise programming, Zeleny 1973).
+    """
+    losses = np.asarray(values, dtype=np.float64).reshape(-1, len(directions)) * [SIGNS[one] for one in directions]
+    if not len(losses):
+        return np.empty(0)
+    low, span = losses.min(axis=0), np.ptp(losses, axis=0)
+    return np.asarray(np.linalg.norm((losses - low) / np.where(span > 0, span, 1.0), axis=1))
+
+
 def pareto_front(x: ArrayLike, y: ArrayLike, directions: Sequence[str]) -> NDArray[np.int64]:
     """Return the indices of the points on the front of two objectives, sorted by x: the staircase of a plot.
 

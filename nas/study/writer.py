@@ -11,7 +11,8 @@ import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, NamedTuple, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import sqlalchemy
 from optuna.distributions import BaseDistribution
@@ -20,8 +21,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.errors import RunError
 from nas.files import write_whole
-from nas.study import Run, compat
+from nas.study import compat
 from nas.study.worker import Worker
+
+if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
 
 T = TypeVar("T")
 
@@ -40,15 +44,31 @@ def resolved(handle: TrialHandle) -> Future[TrialHandle]:
     return future
 
 
+class Record(Protocol):
+    """A study with a folder of weights: a Run, or its Confirmation."""
+
+    @property
+    def storage(self) -> RDBStorage:
+        """The storage that holds the study."""
+
+    @property
+    def study_name(self) -> str:
+        """The name of the study."""
+
+    @property
+    def weights_folder(self) -> Path:
+        """The folder of the weights, which exists."""
+
+
 class StudyWriter:
-    """Writes the trials of a run. Only `claim`, `requeue`, `flush` and `close` wait for the storage.
+    """Writes the trials of a record. Only `claim`, `requeue`, `flush` and `close` wait for the storage.
 
     If the storage fails, a later call raises a RunError.
     """
 
-    def __init__(self, run: Run) -> None:
-        self.run, self.storage = run, run.storage
-        self._study = self.storage.get_study_id_from_name(run.study_name)
+    def __init__(self, record: Record) -> None:
+        self.record, self.storage = record, record.storage
+        self._study = self.storage.get_study_id_from_name(record.study_name)
         self._worker = Worker("study-writer")
 
     def trials(self, *states: TrialState) -> dict[TrialHandle, FrozenTrial]:
@@ -132,10 +152,10 @@ class StudyWriter:
         self.storage.set_trial_state_values(handle.result().id, state, values)
 
     def _keep_weights(self, handle: Future[TrialHandle], weights: bytes) -> None:
-        write_whole(self.run.weights_folder / f"{handle.result().number}.safetensors", weights)
+        write_whole(self.record.weights_folder / f"{handle.result().number}.safetensors", weights)
 
     def _drop_weights(self, leaders: set[int]) -> None:
-        for path in self.run.weights_folder.glob("*.safetensors"):
+        for path in self.record.weights_folder.glob("*.safetensors"):
             if path.stem.isdecimal() and int(path.stem) not in leaders:
                 path.unlink(missing_ok=True)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+Read = Callable[[int], tuple[Array, Array]]  # place → one image, and its target
+TEST = "test_"  # before the names of what is measured on the test split
 UNLABELLED = -100  # the target of a pixel or token that has no class; loss and metrics leave it out
 
 
@@ -34,7 +39,7 @@ class Stream:
     Loader workers call `read`; the device computes (pixel / 255 − mean) / deviation, for each channel.
     """
 
-    read: Callable[[int], tuple[Array, Array]]
+    read: Read
     samples: int
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
@@ -52,3 +57,17 @@ class Splits:
     train: Split | Stream
     validation: Split | Stream
     test: Split | Stream
+
+
+def joined(left: Split | Stream, right: Split | Stream) -> Split | Stream:
+    """Return the samples of two splits of one data set as one, those of `left` first."""
+    if isinstance(left, Stream) and isinstance(right, Stream):
+        read = functools.partial(_read_joined, left.read, left.samples, right.read)
+        return dataclasses.replace(left, read=read, samples=left.samples + right.samples)
+    assert isinstance(left, Split)
+    assert isinstance(right, Split)
+    return Split(np.concatenate((left.inputs, right.inputs)), np.concatenate((left.targets, right.targets)))
+
+
+def _read_joined(left: Read, samples: int, right: Read, place: int) -> tuple[Array, Array]:
+    return left(place) if place < samples else right(place - samples)

@@ -1,0 +1,98 @@
+"""`nas confirm`: train the leaders of a run again with new seeds, and test them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, cast
+
+import typer
+
+from nas.cli.printing import console, print_frame, print_json, say
+from nas.cli.root import AsCsv, AsJson, RunName, app
+from nas.errors import NasError
+
+
+@app.command(rich_help_panel="Analyse")
+def confirm(
+    run: RunName = None,
+    top: Annotated[int, typer.Option(min=1, help="Leaders to confirm; baselines come besides.")] = 5,
+    by: Annotated[
+        str | None,
+        typer.Option(help="Choose the leaders by the metric, by a cost (params, memory …), by pareto or by knee."),
+    ] = None,
+    trial: Annotated[
+        list[int] | None, typer.Option(min=0, help="Confirm this trial instead of the leaders; may be repeated.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each network.")] = 5,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Change the training recipe: epochs=100; may be repeated."),
+    ] = None,
+    train_on: Annotated[str, typer.Option(metavar="SPLITS", help="train, or train+validation.")] = "train",
+    time: Annotated[str | None, typer.Option(help="Stop after this time: 90s, 30m, 2h, 1h30m.")] = None,
+    slots: Annotated[int | None, typer.Option(min=1, help="Trainings at a time.")] = None,
+    gpus_per_trial: Annotated[
+        str | None, typer.Option(metavar="auto|NUMBER", help="Share of a GPU for each training. Default: one GPU.")
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster to run on: auto, or HOST:PORT.")] = None,
+    csv: AsCsv = False,
+    json: AsJson = False,
+) -> None:
+    """Train the leaders and the baselines again with new seeds, the same for all, and compare them on the test split.
+
+    Says which network to choose, how far it is ahead of the best baseline, and how sure that is. Writes confirm.json,
+    and best/ is then the confirmed network. A training that has ended is not done again: the same command goes on after
+    Ctrl-C, and more seeds are added to those there are.
+
+    Examples: [bold]nas confirm --top 5 --seeds 5[/bold], [bold]nas confirm digits-1 --recipe epochs=30 --seeds 3[/bold]
+    """
+    from nas.analysis import confirmed_frame, confirmed_table, report
+    from nas.export import export_run
+    from nas.searching.confirmation import confirm as run_confirm
+    from nas.study import Run
+
+    if train_on not in ("train", "train+validation"):
+        raise NasError(f"--train-on must be train or train+validation, but got {train_on!r}")
+    opened = Run.open(run)
+    found = run_confirm(
+        opened,
+        top=top,
+        by=by,
+        trials=trial or (),
+        seeds=seeds,
+        recipe=_changes(recipe or []),
+        train_on=cast(Literal["train", "train+validation"], train_on),
+        time=time,
+        slots=slots,
+        gpus_per_trial=gpus_per_trial,
+        address=address,
+    )
+    if found is None:
+        raise typer.Exit(130)
+    if json:
+        print_json({"run": opened.name, **found.to_dict()})
+    elif not print_frame(confirmed_frame(found), csv, json=False):
+        screen = console()
+        screen.print(confirmed_table(found))
+        for sentence in found.verdict():
+            screen.print(sentence, highlight=False)
+    say(f"report   {report(opened)}")
+    say(f"best     {export_run(opened)}")
+    if not found.complete:
+        say("the same command goes on from here")
+        raise typer.Exit(130)
+
+
+def _changes(words: list[str]) -> dict[str, object]:
+    """Return key → value of each KEY=VALUE. Raises NasError for another form."""
+    import yaml
+
+    changes: dict[str, object] = {}
+    for word in words:
+        key, sign, value = word.partition("=")
+        try:
+            changes[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            sign = ""
+        if not sign or not key.strip():
+            raise NasError(f"--recipe must be KEY=VALUE, such as epochs=100, but got {word!r}")
+    return changes

@@ -1,0 +1,109 @@
+"""The session of a confirmation: the trainings of its plan, one after the other. Does not import Ray."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from optuna.trial import FrozenTrial, TrialState
+
+from nas.cost import predict
+from nas.searching.candidate import Candidate
+from nas.searching.observer import SearchObserver
+from nas.searching.outcome import TrialOutcome, final_state, objective_values
+from nas.space import SearchSpace
+from nas.study.attributes import CURVE, KEY, MEASURED, METRICS, REASON, SEED
+from nas.study.confirmation import RECIPE, TRAIN_ON, Confirmation, Network, Plan, TrainingId
+from nas.study.writer import StudyWriter, resolved
+from nas.topology import Topology
+
+
+class ConfirmSession:
+    """Asks for the trainings of a plan that have not ended, every network once before any network again.
+
+    space      that of the run, with the recipe of the plan
+    observers  receive the events
+    left       the trainings that nobody was asked for yet
+    total      how many trainings the plan has; `ended` of them had ended before
+    """
+
+    past: Sequence[FrozenTrial] = ()
+
+    def __init__(self, confirmation: Confirmation, space: SearchSpace, plan: Plan) -> None:
+        self.space, self.plan, self.confirmation = space, plan, confirmation
+        self.observers: Sequence[SearchObserver] = ()
+        ended = confirmation.trials()
+        every = [(network, seed) for seed, network in itertools.product(plan.seeds, plan.networks)]
+        self.left = deque((network, seed) for network, seed in every if plan.identify(network, seed) not in ended)
+        self.total, self.ended = len(every), len(every) - len(self.left)
+        self.writer = StudyWriter(confirmation)
+        self.writer.requeue(list(self.writer.trials(TrialState.RUNNING)))
+        waiting = self.writer.trials(TrialState.WAITING).items()
+        self._waiting = {TrainingId.of(trial.user_attrs): handle for handle, trial in waiting}
+        self._running: list[Candidate] = []
+        self._topologies: dict[str, Topology] = {}
+        self._kept: dict[str, tuple[float, int]] = {}  # key → the loss and the number of the trial with the weights
+        for trial in (ended.get(plan.identify(network, seed)) for network, seed in every):
+            if trial is not None and trial.state == TrialState.COMPLETE:
+                self._leads(trial.user_attrs[KEY], trial.user_attrs[SEED], trial.values[0], trial.number)
+
+    def ask(self, patience: float | None = None) -> Candidate | None:
+        """Return the next training; its trial is RUNNING in the study. None if none is left."""
+        while self.left:
+            network, seed = self.left.popleft()
+            candidate = self._candidate(network, seed)
+            handle = self._waiting.get(self.plan.identify(network, seed))
+            if handle is None:
+                candidate.handle = self.writer.add(candidate.trial(TrialState.RUNNING))
+            elif self.writer.claim(handle):
+                candidate.handle = resolved(handle)
+            else:
+                continue  # another process trains it
+            self._running.append(candidate)
+            return candidate
+        return None
+
+    def tell(
+        self, candidate: Candidate, outcome: TrialOutcome, weights: Callable[[], bytes | None] = lambda: None
+    ) -> None:
+        """Record how a training ended; its weights are kept if it is the best of its network on validation."""
+        self._running.remove(candidate)
+        state, reason = final_state(outcome, self.space, candidate.predicted)
+        attributes = {CURVE: list(outcome.curve), MEASURED: dict(outcome.measured)}
+        attributes |= {METRICS: outcome.metrics} if reason is None else {REASON: reason}
+        values = None
+        if state == TrialState.COMPLETE:
+            values = objective_values(outcome, self.space, candidate.predicted)
+            leads = self._leads(candidate.topology.key, candidate.seed, values[0], candidate.number)
+            if leads and (content := weights()) is not None:
+                self.writer.keep_weights(candidate.handle, content)
+        self.writer.finish(candidate.handle, state, attributes, values)
+        self.writer.drop_weights({number for _, number in self._kept.values()})
+        for observer in self.observers:
+            observer.ended(candidate, state.name, reason, outcome)
+
+    def close(self) -> None:
+        """Set the trials of running trainings to WAITING, and wait until all is written."""
+        self.writer.requeue([candidate.handle.result() for candidate in self._running])
+        self._running.clear()
+        self.writer.close()
+
+    def _candidate(self, network: Network, seed: int) -> Candidate:
+        topology = self._topologies.setdefault(network.key, self.confirmation.run.topology(network.trial))
+        return Candidate(
+            topology,
+            seed,
+            predicted=predict(topology, self.plan.recipe),
+            baseline=network.name,
+            more={RECIPE: self.plan.recipe.model_dump(mode="json"), TRAIN_ON: self.plan.train_on},
+        )
+
+    def _leads(self, key: str, seed: int, value: float, number: int) -> bool:
+        """Return whether a trial is the best of its network so far, or the first if validation was trained on."""
+        loss = self.space.goals.target.loss(value) if self.plan.train_on == "train" else float(seed)
+        if loss >= self._kept.get(key, (math.inf, 0))[0]:
+            return False
+        self._kept[key] = loss, number
+        return True

@@ -1,0 +1,178 @@
+"""The function `confirm`: the leaders of a run and its baselines, trained again with new seeds, and tested."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nas.errors import RunError
+from nas.searching import environment
+from nas.searching.machine import ray_machine
+from nas.searching.quiet import quiet_libraries
+from nas.searching.slots import ResourceRequest
+from nas.searching.stop_reasons import interrupts, stop_reason
+from nas.space import SearchSpace
+from nas.study import Run
+from nas.study.confirmation import Confirmation, Network, Plan, TrainOn
+from nas.tasks import Task
+from nas.tasks.recipe import Recipe
+
+if TYPE_CHECKING:
+    from nas.analysis.confirmed import Confirmed
+    from nas.searching.trainable import CandidateEvaluator, MakeEvaluator
+
+NEW_SEEDS = 1000  # after the seed of the search: no topology is evaluated with so many seeds
+
+
+def confirm(
+    run: Run,
+    *,
+    top: int = 5,
+    by: str | None = None,
+    trials: Sequence[int] = (),
+    seeds: int = 5,
+    recipe: Mapping[str, Any] | None = None,
+    train_on: TrainOn = "train",
+    time: float | str | None = None,
+    slots: int | None = None,
+    gpus_per_trial: float | str | None = None,
+    gpu_memory: int | str | None = None,
+    address: str | None = None,
+    evaluate: MakeEvaluator | None = None,
+    quiet: bool = False,
+) -> Confirmed | None:
+    """Train networks of a run from scratch with new seeds, the same for all, test them, and return what they tell.
+
+    The networks are the leaders of the run and every baseline and control that finished. A training that has ended is
+    never done again; so the same call goes on where it was stopped. Only here is the test split read: once for each
+    training, at its end.
+
+    top, by   how many leaders, and by which column of the leaderboard: the metric is the default; `pareto` or `knee`
+              (the members of the Pareto front by their distance to the best value of every objective)
+    trials    the numbers of trials to confirm instead of the leaders
+    seeds     trainings of each network
+    recipe    changes of the recipe of the run: {"epochs": 100}
+    train_on  "train", or "train+validation": then the search's order stands, since validation chooses nothing any more
+    time, slots, gpus_per_trial, gpu_memory, address, evaluate, quiet: see nas.search
+
+    Writes confirm.json into the folder of the run. After Ctrl-C, or when the time is up, the result tells of what there
+    is, and is not complete; None if no training has ended. Raises RunError or SpaceError.
+    """
+    from nas.analysis.confirmed import confirmed_of, write_confirmed
+
+    environment.prepare()
+    request = ResourceRequest(slots, gpus_per_trial, gpu_memory)
+    with quiet_libraries(), run.lock():
+        space = confirming_space(run, recipe or {}, time)
+        first = run.space.search.seed + NEW_SEEDS
+        plan = Plan(
+            networks=networks_of(run, top, by, trials),
+            seeds=tuple(range(first, first + seeds)),
+            recipe=space.recipe,
+            train_on=train_on,
+        )
+        confirmation = Confirmation(run)
+        confirmation.begin(plan)
+        _train(confirmation, space, plan, request, address, evaluate, quiet)
+        found = confirmed_of(run)
+        if found is not None:
+            write_confirmed(run, found)
+    return found
+
+
+def networks_of(run: Run, top: int, by: str | None, trials: Sequence[int] = ()) -> tuple[Network, ...]:
+    """Return the networks to confirm: the leaders or these trials, then the baselines. Raises RunError."""
+    from nas.analysis.ranking import leaderboard
+
+    board = leaderboard(run, by=by)
+    board = board[board["state"] == "COMPLETE"]
+    named = board["name"] != ""
+    if trials:
+        keys = {run.trial(number).user_attrs.get("key") for number in trials}
+        chosen = board["key"].isin(keys)
+        if chosen.sum() < len(keys):
+            raise RunError(f"trials {', '.join(map(str, trials))}: only trials that finished can be confirmed")
+    else:
+        chosen = ~named & ((~named).cumsum() <= top)
+    if not (chosen | named).any():
+        raise RunError(f"run {run.name!r} has no trial that was trained to the end: there is nothing to confirm")
+    metric = run.space.task.metric
+    return tuple(
+        Network(
+            name=row["name"] or f"trial {row['trial']}",
+            trial=row["trial"],
+            key=row["key"],
+            baseline=row["name"] != "",
+            searched=row[metric],
+            expected=row["expected"],
+            params=row["params"],
+        )
+        for row in board[chosen | named].to_dict("records")
+    )
+
+
+def confirming_space(run: Run, recipe: Mapping[str, Any], time: float | str | None = None) -> SearchSpace:
+    """Return the space of a run with another recipe, in which every training goes to its end."""
+    data = run.space.to_dict()
+    search: dict[str, Any] = {"objectives": ["accuracy"], "early_stopping": "none", "constraints": {}, "time": time}
+    return SearchSpace.from_dict(data | {"train": data["train"] | dict(recipe), "search": data["search"] | search})
+
+
+def _train(
+    confirmation: Confirmation,
+    space: SearchSpace,
+    plan: Plan,
+    request: ResourceRequest,
+    address: str | None,
+    evaluate: MakeEvaluator | None,
+    quiet: bool,
+) -> None:
+    """Do the trainings of the plan that have not ended, until the search is stopped."""
+    from nas.searching.confirm_session import ConfirmSession
+    from nas.searching.searcher import SessionSearcher
+    from nas.searching.training_bar import TrainingBar
+    from nas.searching.tuning import run_tune
+
+    session = ConfirmSession(confirmation, space, plan)
+    try:
+        if not session.left:
+            return
+        own = evaluate is None and space.task.results is None
+        evaluate = evaluate or _evaluation(space, plan.train_on)
+        load = space.task.load if own else None
+        with interrupts() as interrupted, ray_machine(address, request, len(session.left), load) as machine:
+            stream = None if quiet else sys.stderr
+            bar = TrainingBar(confirmation.study_name, space.task.metric, session.total, session.ended, stream)
+            session.observers = (bar,)
+            reason = stop_reason(space.search.time, interrupted)
+            searcher = SessionSearcher(session, machine, space.search.timeout, reason)
+            with bar:
+                run_tune(searcher, evaluate)
+    finally:
+        session.close()
+    if searcher.error is not None:
+        raise searcher.error from None
+
+
+def _evaluation(space: SearchSpace, train_on: TrainOn) -> MakeEvaluator:
+    """Return what makes the evaluators: those that test, or for a table or a function of results those of the search.
+
+    Raises RunError if there is nothing to train on.
+    """
+    if space.task.results is None:
+        return functools.partial(_make_tested, space.task, space.recipe, train_on == "train+validation")
+    if train_on != "train":
+        source = space.task.results[0]
+        raise RunError(f"train_on={train_on}: the results of task {space.task.name} come from a {source}")
+    from nas import results
+
+    return results.evaluator(space.task, space.recipe)
+
+
+def _make_tested(task: Task, recipe: Recipe, with_validation: bool, *, device: str, threads: int) -> CandidateEvaluator:
+    """Make the evaluator that trains and tests. Called in the process of a slot."""
+    from nas.training.tested import TestedEvaluator
+
+    return TestedEvaluator(task, recipe, with_validation, device=device, threads=threads)
