@@ -56,8 +56,9 @@ class Network(BaseModel):
 
 
 class Plan(BaseModel):
-    """The trainings that a call of `confirm` asks for: every network from every seed; the order of the networks is that of the search.
+    """The trainings that a call of `confirm` asks for: every network from every seed.
 
+    networks  in the order of the search, the best first
     train_on  what weights are trained on
     """
 
