@@ -87,7 +87,8 @@ def networks_of(run: Run, top: int, by: str | None, trials: Sequence[int] = ()) 
     from nas.analysis.ranking import leaderboard
 
     board = leaderboard(run, by=by)
-    board = board[board["state"] == "COMPLETE"]
+    known = (board["key"] != "") & board["params"].notna()  # a trial that another program added may have neither
+    board = board[(board["state"] == "COMPLETE") & known & board["expected"].notna()]
     named = board["name"] != ""
     if trials:
         keys = {run.trial(number).user_attrs.get("key") for number in trials}
