@@ -75,7 +75,7 @@ def confirmed_legend(found: Confirmed) -> list[str]:
     if found.baseline is not None:
         name, on = found.networks[found.baseline].network.name, "test" if found.on_test else "validation"
         lines.append(f"ahead: of {name}, the best baseline, on {on}, seed by seed")
-    return [*lines, f"{TIED} not separated from the first"]
+    return [*lines, f"{TIED} not separated from the first, corrected for how many are compared"]
 
 
 def _of(holder: Figure | Difference | None, part: str) -> float:
