@@ -104,6 +104,8 @@ class Confirmed:
 
     def _lead(self) -> list[str]:
         best, name, on = self.best, self.best.network.name, "on the test split" if self.on_test else "on validation"
+        if best.trial is None:
+            return ["No training came to its end: nothing is confirmed."]
         if self.baseline is None:
             return [f"{name} is the best of those that were confirmed, and there is no baseline beside it."]
         baseline = self.networks[self.baseline]
@@ -196,8 +198,7 @@ def confirmed_of(run: Run) -> Confirmed | None:
         validation = np.array([number_at(one.get(METRICS), metric) for one in known])
         test = np.array([number_at(one.get(MEASURED), TEST + metric) for one in known])
         table[network.key] = {"validation": validation, "test": test}
-        chosen = validation if plan.train_on == "train" else -np.arange(len(trials)) * target.loss(-1.0)
-        place = _best_of(np.where(np.isnan(validation), np.nan, chosen), target)
+        place = _kept(validation, plan, target)
         found.append(
             ConfirmedNetwork(
                 network,
@@ -212,10 +213,14 @@ def confirmed_of(run: Run) -> Confirmed | None:
     return _compared(found, table, plan, count, target)
 
 
-def _best_of(values: Floats, target: Objective) -> int | None:
-    """Return the place of the best value; None if there is none."""
-    losses = np.array([target.loss(value) for value in values])
-    return None if np.isnan(losses).all() else int(np.nanargmin(losses))
+def _kept(validation: Floats, plan: Plan, target: Objective) -> int | None:
+    """Return the place of the training whose weights were kept: the best on validation, or if that was trained on the
+    first; None if none ended well.
+    """
+    ended = np.flatnonzero(np.isfinite(validation))
+    if not len(ended) or plan.train_on != "train":
+        return next(map(int, ended), None)
+    return int(min(ended, key=lambda place: target.loss(float(validation[place]))))
 
 
 def _compared(

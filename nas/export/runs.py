@@ -43,6 +43,7 @@ def export_run(
     ExportError if no trial was trained to the end or if the file would not compute the network.
     """
     confirmed = confirmed_of(run) if number is None else None
+    confirmed = None if confirmed is None or confirmed.best.trial is None else confirmed
     chosen = number if number is not None else run.winner if confirmed is None else confirmed.best.network.trial
     if chosen is None:
         raise ExportError(f"run {run.name!r} has no trial that was trained to the end, so there is nothing to export")

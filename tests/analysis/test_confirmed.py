@@ -112,6 +112,14 @@ def test_failures_and_what_is_left_are_said(tmp_path: Path) -> None:
     assert found.networks[-1] == plain
 
 
+def test_where_everything_failed_nothing_is_confirmed(tmp_path: Path) -> None:
+    run, found = told(tmp_path, lambda name, seed: "diverged")
+    assert found.verdict()[0] == "No training came to its end: nothing is confirmed."
+    assert confirmed_table(found).row_count == 5
+    report(run)
+    assert export_run(run).joinpath("card.md").read_text().startswith("# mine, trial 1\n")  # as the search has it
+
+
 def test_one_seed_tells_no_interval(tmp_path: Path) -> None:
     _, found = told(tmp_path, noisy(AHEAD), seeds=1)
     assert "more seeds are needed" in found.verdict()[0]
