@@ -222,3 +222,16 @@ def test_equal_results_of_two_seeds_tell_no_interval() -> None:
     text = printed(leaderboard(pd.concat([frame(), again], ignore_index=True), goals=GOALS), 120)
     assert "over n seeds" in text
     assert "expected" not in text
+
+
+def test_by_knee_the_front_comes_first_the_balanced_one_ahead() -> None:
+    """Of three on the front: the middle one gives up little of one objective for much of the other."""
+    figures = [(0.99, 1000), (0.97, 300), (0.60, 100), (0.59, 900)]
+    rows = [
+        trial(number, chain([None] * (number + 1)), accuracy=accuracy, params=params)
+        for number, (accuracy, params) in enumerate(figures)
+    ]
+    board = leaderboard(pd.DataFrame(rows), goals=goals("accuracy", "params"), by="knee")
+    assert board["trial"].tolist() == [1, 0, 2, 3]  # the ends are equally far: more accuracy first
+    assert board["pareto"].tolist() == [1, 1, 1, 2]
+    assert "knee" not in board

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.study.pareto import pareto_front, pareto_rank
+from nas.study.pareto import distances_to_ideal, pareto_front, pareto_rank
 
 NUMBERS = st.one_of(st.integers(-4, 4).map(float), st.sampled_from([math.inf, -math.inf, math.nan]))
 
@@ -74,3 +74,12 @@ def test_ten_thousand_points_take_seconds_at_most() -> None:
 def test_front_is_a_staircase() -> None:
     x, y = [3.0, 1.0, 2.0, 2.5], [0.9, 0.5, 0.7, 0.6]
     assert pareto_front(x, y, ["minimize", "maximize"]).tolist() == [1, 2, 0]
+
+
+def test_the_knee_is_nearest_to_the_best_of_every_objective() -> None:
+    front = [[0.99, 1000.0], [0.97, 300.0], [0.60, 100.0]]
+    distances = distances_to_ideal(front, ["maximize", "minimize"])
+    assert distances == pytest.approx([1.0, math.hypot(0.02 / 0.39, 200 / 900), 1.0])
+    assert distances_to_ideal([[0.5, 3.0]], ["maximize", "minimize"]).tolist() == [0.0]
+    assert distances_to_ideal([], ["maximize"]).tolist() == []
+    assert distances_to_ideal([[0.5, 3.0], [0.4, 3.0]], ["maximize", "minimize"]).tolist() == [0.0, 1.0]
