@@ -79,8 +79,8 @@ OBJECTIVES: dict[str, Objective] = {
 RESERVED = frozenset(
     (
         *("trial", "state", "reason", "baseline", "key", "line", "epochs", "seed", "started", "ended", "reused"),
-        *("curve", "topology", "proxies", "rank", "name", "skips", "pareto", "knee", "feasible", "seeds", "sd", "epoch"),
-        *("expected", "half_width", "behind", "behind_half_width", "tied"),
+        *("curve", "topology", "proxies", "rank", "name", "skips", "pareto", "knee", "feasible", "seeds", "sd"),
+        *("epoch", "expected", "half_width", "behind", "behind_half_width", "tied"),
     )
 )
 
