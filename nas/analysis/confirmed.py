@@ -146,14 +146,16 @@ class Confirmed:
         one = self.best
         if one.validation is None or math.isnan(one.validation.half_width):
             return []
+        searched = self.show(one.network.searched)
         found = f"{self.show(one.validation.mean)} ± {self.show_amount(one.validation.half_width)}"
-        return [f"On validation the search saw {self.show(one.network.searched)} of it, confirmed are {found}."]
+        return [f"On validation it had {searched} in the search, and has {found} with new seeds."]
 
     def _smaller(self) -> list[str]:
         if self.smallest == 0:
             return []
         one = self.networks[self.smallest]
-        return [f"The smallest within noise of it is {one.network.name}, with {self._size(one, self.best)}."]
+        near = f"within one standard error of {self.best.network.name}"
+        return [f"The smallest network {near} is {one.network.name}, with {self._size(one, self.best)}."]
 
     def _caution(self) -> list[str]:
         failed = [f"{one.network.name} ({one.failed})" for one in self.networks if one.failed]

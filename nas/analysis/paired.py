@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 LEVEL = 0.95
 Floats = NDArray[np.float64]
@@ -81,6 +80,8 @@ def figure_of(values: Floats) -> Figure:
 
 def differences(rows: Sequence[Floats]) -> list[Difference]:
     """Return each row of paired differences with its p value, corrected by Holm's method for how many there are."""
+    from statsmodels.stats.multitest import multipletests  # late: a report without a confirmation does not need it
+
     found = [Difference(figure_of(row), _p_value(row)) for row in rows]
     tested = [place for place, one in enumerate(found) if not math.isnan(one.p)]
     if tested:

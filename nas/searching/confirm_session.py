@@ -25,7 +25,7 @@ class ConfirmSession:
 
     space      that of the run, with the recipe of the plan
     observers  receive the events
-    left       the trainings that nobody was asked for yet
+    left       the trainings that were not asked for yet
     total      how many trainings the plan has; `ended` of them had ended before
     """
 

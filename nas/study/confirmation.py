@@ -134,9 +134,14 @@ class Confirmation:
             return None
 
     def begin(self, plan: Plan) -> None:
-        """Write the plan of a call, and create the study if there is none."""
+        """Write the plan of a call, and create the study if there is none.
+
+        Raises RunError if another search has a study of that name, which may be in a storage that many runs share.
+        """
         import optuna
 
+        if self.study is not None and PLAN not in self.study.user_attrs and self.study.get_trials(deepcopy=False):
+            raise RunError(f"the storage holds a study {self.study_name!r} that is no confirmation: rename that run")
         self.weights_folder.mkdir(exist_ok=True)
         study = optuna.create_study(
             study_name=self.study_name,

@@ -11,6 +11,7 @@ from nas.study import Run
 from nas.study.confirmation import PLAN, Confirmation, Network, Plan, TrainingId
 from nas.tasks.recipe import Recipe
 from tests.helpers import scripted
+from tests.helpers.runs import finished
 
 NETWORK = Network(name="trial 1", trial=1, key="ab", baseline=False, searched=0.9, expected=0.88, params=1000)
 WANTED = Plan(networks=(NETWORK,), seeds=(1000, 1001), recipe=Recipe(epochs=2))
@@ -40,6 +41,15 @@ def test_a_study_of_someone_else_is_one_clear_line(tmp_path: Path) -> None:
     confirmation.study.set_user_attr(PLAN, {"networks": "none", "seeds": [1]})
     with pytest.raises(RunError, match=r"'mine\.confirm' is no confirmation"):
         _ = Confirmation(Run.open("mine", tmp_path)).plan
+
+
+def test_the_study_of_another_search_is_left_alone(tmp_path: Path) -> None:
+    run = Run.create(scripted.space(), "mine", tmp_path)
+    other = Run.create(scripted.space(), "mine.confirm", tmp_path, run.storage_url)
+    finished(other, 0.9, 100, "none", "none", "none", "none")
+    with pytest.raises(RunError, match=r"holds a study 'mine\.confirm' that is no confirmation"):
+        Confirmation(run).begin(WANTED)
+    assert len(other.study.get_trials()) == 1
 
 
 def test_trainings_are_told_apart_by_the_way_they_were_trained() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
 from nas.cli.printing import console, print_frame, print_json, say
 from nas.cli.root import AsCsv, AsJson, RunName, app
 from nas.errors import NasError
+
+if TYPE_CHECKING:
+    from nas.analysis.confirmed import Confirmed
+    from nas.study import Run
 
 
 @app.command(rich_help_panel="Analyse")
@@ -45,8 +49,6 @@ def confirm(
 
     Examples: [bold]nas confirm --top 5 --seeds 5[/bold], [bold]nas confirm digits-1 --recipe epochs=30 --seeds 3[/bold]
     """
-    from nas.analysis import confirmed_frame, confirmed_table, report
-    from nas.export import export_run
     from nas.searching.confirmation import confirm as run_confirm
     from nas.study import Run
 
@@ -66,20 +68,27 @@ def confirm(
         gpus_per_trial=gpus_per_trial,
         address=address,
     )
-    if found is None:
+    if found is not None:
+        _tell(opened, found, csv, json)
+    if found is None or not found.complete:
+        say("the same command goes on from here")
         raise typer.Exit(130)
+
+
+def _tell(run: Run, found: Confirmed, csv: bool, json: bool) -> None:
+    """Print what was found, write the report and export the confirmed network."""
+    from nas.analysis import confirmed_frame, confirmed_table, report
+    from nas.export import export_run
+
     if json:
-        print_json({"run": opened.name, **found.to_dict()})
+        print_json({"run": run.name, **found.to_dict()})
     elif not print_frame(confirmed_frame(found), csv, json=False):
         screen = console()
         screen.print(confirmed_table(found))
         for sentence in found.verdict():
             screen.print(sentence, highlight=False)
-    say(f"report   {report(opened)}")
-    say(f"best     {export_run(opened)}")
-    if not found.complete:
-        say("the same command goes on from here")
-        raise typer.Exit(130)
+    say(f"report   {report(run)}")
+    say(f"best     {export_run(run)}")
 
 
 def _changes(words: list[str]) -> dict[str, object]:

@@ -14,7 +14,7 @@ from nas.cli.root import AsCsv, AsJson, RunName, app
 def rank(
     run: RunName = None,
     by: Annotated[
-        str | None, typer.Option(help="Sort by the metric, by a cost (params, memory …) by pareto or by knee.")
+        str | None, typer.Option(help="Sort by the metric, by a cost (params, memory …), by pareto or by knee.")
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Rows to show; baselines are always shown.")] = 20,
     csv: AsCsv = False,
