@@ -56,6 +56,12 @@ def share(value: float) -> str:
 
 
 @or_dash
+def points(value: float) -> str:
+    """Return a difference of shares in hundredths: 0.0123 is 1.23."""
+    return f"{100 * value:.2f}"
+
+
+@or_dash
 def number(value: float) -> str:
     """Return a number with four significant digits: 0.9722, 93.13, 1.235e+04."""
     return f"{value:.4g}"

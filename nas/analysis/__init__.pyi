@@ -3,6 +3,8 @@ from .confirmed_text import confirmed_frame as confirmed_frame
 from .confirmed_text import confirmed_table as confirmed_table
 from .draw_svg import arc_svg as arc_svg
 from .draw_text import arc_text as arc_text
+from .effects import effects_of as effects_of
+from .effects_text import effects_tables as effects_tables
 from .page import report as report
 from .pilot import pilot_of as pilot_of
 from .pilot_text import pilot_table as pilot_table

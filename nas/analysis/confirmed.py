@@ -20,6 +20,7 @@ from nas import units
 from nas.analysis.paired import Difference, Figure, Floats, differences, figure_of
 from nas.files import write_whole
 from nas.space import Objective
+from nas.space.quantities import UNITS, Unit
 from nas.study.attributes import MEASURED, METRICS, number_at
 from nas.study.confirmation import Confirmation, Network, Plan
 from nas.study.writer import as_json
@@ -131,7 +132,7 @@ class Confirmed:
         """Return ("1.1 ± 0.4 points better than", "on the test split (5 paired seeds)")."""
         lead = ahead.figure
         amount = f"{self.show_amount(abs(lead.mean))} ± {self.show_amount(lead.half_width)}"
-        word = f"{' points' if self.is_share else ''} {'better' if lead.mean >= 0 else 'worse'} than"
+        word = f"{self.unit.word} {'better' if lead.mean >= 0 else 'worse'} than"
         return amount + word, f"{on} ({lead.n} paired seeds)"
 
     @staticmethod
@@ -164,6 +165,11 @@ class Confirmed:
         return words + ([f"{missing} trainings are still to be done."] if missing else [])
 
     @property
+    def unit(self) -> Unit:
+        """The unit of the metric."""
+        return UNITS["share"] if self.is_share else self.target.unit_format
+
+    @property
     def is_share(self) -> bool:
         """Whether the metric is a share of 0 … 1, which is shown in percent."""
         means = [figure.mean for one in self.networks for figure in (one.validation, one.test) if figure and figure.n]
@@ -175,8 +181,8 @@ class Confirmed:
         return units.share(value) if self.is_share else units.metric(value)
 
     def show_amount(self, value: float | None) -> str:
-        """Return a difference of values of the metric: of shares, in hundredths."""
-        return units.number(value) if value is None or not self.is_share else f"{100 * value:.2f}"
+        """Return how large a difference of the metric is."""
+        return self.unit.amount(value)
 
 
 def confirmed_of(run: Run) -> Confirmed | None:

@@ -93,4 +93,4 @@ def _difference(difference: Difference | None, found: Confirmed) -> str:
         return units.MISSING
     figure = difference.figure
     width = f" ± {found.show_amount(figure.half_width)}" if figure.n > 1 else ""
-    return f"{'+' if figure.mean >= 0 else '−'}{found.show_amount(abs(figure.mean))}{width}"
+    return f"{found.unit.signed(figure.mean)}{width}"

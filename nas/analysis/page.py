@@ -27,7 +27,7 @@ from nas.analysis.draw_svg import arc_svg
 from nas.analysis.figures import against, curves, leads
 from nas.analysis.marks import LEGEND, kinds
 from nas.analysis.proxy_worth import proxy_correlations
-from nas.analysis.ranking import best, failures, formats, leaderboard, shown, states, trained
+from nas.analysis.ranking import best, failures, formats, leaderboard, shown, states, trained, unit_of
 from nas.analysis.ranking_table import TIED
 from nas.analysis.words import in_words, listed
 from nas.errors import TopologyError
@@ -223,20 +223,18 @@ def _lead(board: pd.DataFrame, goals: Goals) -> dict[str, str] | None:
     others = done[(done["name"] == "") != (done["name"].head(1) == "").all()]
     if others.empty:
         return None
-    show, other = formats(board, goals)[goals.metric], others.iloc[0]
-    scale, unit = (100, " points") if show is units.share else (1, "")
-    ahead, half = scale * float(other["behind"]), scale * float(other["behind_half_width"])
-    write = "{:.2f}".format if unit else units.number
-    figures, noise = write(abs(ahead)), ""
+    unit, other = unit_of(board, goals, goals.metric), others.iloc[0]
+    ahead, half = float(other["behind"]), float(other["behind_half_width"])
+    figures, noise = unit.amount(ahead), ""
     if not math.isnan(half):
-        figures, noise = f"{figures} ± {write(half)}", "within noise" if abs(ahead) <= half else ""
+        figures, noise = f"{figures} ± {unit.amount(half)}", "within noise" if abs(ahead) <= half else ""
     elif done["seeds"].max() == 1:
         noise = "single trainings: how much of that is noise is not known"
     return {
         "name": (other["name"] or f"trial {other['trial']}")
         + ("" if other["feasible"] else ", which breaks a constraint"),
-        "metric": show(other["expected"]),
-        "ahead": f"{figures}{unit} {'behind' if ahead < 0 else 'ahead of'}",
+        "metric": unit.show(other["expected"]),
+        "ahead": f"{figures}{unit.word} {'behind' if ahead < 0 else 'ahead of'}",
         "noise": noise,
     }
 

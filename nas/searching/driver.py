@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from nas.errors import RunError, SpaceError
 from nas.searching import environment
 from nas.searching.machine import ray_machine
-from nas.searching.quiet import quiet_libraries
 from nas.searching.slots import ResourceRequest
 from nas.searching.stop_reasons import INTERRUPTED, interrupts, stop_reason
 from nas.space import SearchSpace
 from nas.study import Run
 from nas.study.folder import ROOT
+from nas.study.quiet import quiet_libraries
 from nas.tasks import Task
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology

@@ -96,6 +96,8 @@ class Unit:
     ticks   the format of the ticks of an axis, in the notation of d3; if empty, plotly chooses it
     suffix  follows the number at each tick
     binary  whether the ticks of an axis stand at powers of two
+    of_difference  writes how large a difference is; as `show` does, unless given
+    word    follows that number in a sentence
     """
 
     read: Callable[[object], int | float]
@@ -104,11 +106,24 @@ class Unit:
     ticks: str = "~s"
     suffix: str = ""
     binary: bool = False
+    of_difference: Show | None = None
+    word: str = ""
+
+    def amount(self, difference: float | None) -> str:
+        """Return how large a difference is, without its sign."""
+        return (self.of_difference or self.show)(None if difference is None else abs(difference))
+
+    def signed(self, difference: float | None) -> str:
+        """Return a difference with its sign: +1.23, −40."""
+        if difference is None or not math.isfinite(difference):
+            return units.MISSING
+        return f"{'+' if difference >= 0 else '−'}{self.amount(difference)}"
 
 
 UNITS: dict[str, Unit] = {
     "": Unit(number, units.number, units.metric, ticks=""),
-    "share": Unit(number, units.share, units.metric, ticks="~%"),  # 0 … 1, shown in percent
+    # 0 … 1, shown in percent
+    "share": Unit(number, units.share, units.metric, ticks="~%", of_difference=units.points, word=" points"),
     "count": Unit(count, units.count, units.whole),
     "bytes": Unit(memory, units.memory, units.mebibytes, binary=True),
     "s": Unit(duration, units.duration, units.duration, suffix="s"),

@@ -1,0 +1,295 @@
+"""What each decision of a space is worth, from all topologies of a run that were trained.
+
+An effect is the difference that a value of a decision makes to an objective, compared with the reference value (`none`
+for a skip), on average over the topologies that were trained, all other decisions being equal. nas.analysis.additive
+says how it is estimated. Two topologies that differ in one decision alone are a matched pair; its difference is seen
+without any model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from nas.analysis.additive import LEVEL, Additive, Estimates, Floats, explained
+from nas.analysis.factors import Column, Factors, columns_of, count_design, design, factors_of, is_skip, place_of, twins
+from nas.analysis.paired import figure_of
+from nas.analysis.ranking import unit_of
+from nas.errors import RunError, expected
+from nas.space import Objective, SearchSpace
+from nas.space.objectives import Direction
+from nas.space.quantities import Unit
+from nas.study.quiet import quiet_libraries
+from nas.study.writer import as_json
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+    from nas.study import Run
+
+FEWEST = 12  # topologies
+FEWEST_TOGETHER = 8  # topologies with both values of a pair of decisions
+SUREST = 100  # pairs that are told of
+ABSENT = "–"  # the value of a decision that was not to be made
+TOGETHER = ("decision", "value", "other", "other_value", "topologies")
+STEPS = ("all but blocks", "how many", "where")
+TOP = 3  # effects that a sentence names
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What decisions are worth for one objective.
+
+    objective   its row; effects are in its unit, and larger values are better or worse as it says
+    unit        how its values are written
+    topologies  how many the effects are estimated from
+    left_out    topologies that are no points of the space
+    drawn       whether all topologies were drawn uniformly
+    steps       what of the variance is explained out of sample: a row for each of STEPS with share, low, high, and what
+                it adds to the rows above: adds, adds_low, adds_high
+    counts      what one more block of each kind is worth: what, blocks, effect, low, high, p, separated
+    cells       what each value of each decision is worth: decision, value, reference, topologies, effect, low, high, p,
+                separated, pairs, matched, matched_low, matched_high
+    pairs       how much more two values are worth together than on their own: decision, value, other, other_value,
+                topologies, effect, low, high, p, separated; the SUREST
+    importances  how much each decision matters for being among the best (PED-ANOVA, Watanabe et al. 2023): decision,
+                 importance; they sum to 1
+
+    `separated` is whether the effect is not 0: of cells and counts at a false discovery rate of 5 % (Benjamini &
+    Hochberg 1995), of pairs corrected by Holm's method.
+    """
+
+    objective: Objective
+    unit: Unit
+    topologies: int
+    left_out: int
+    drawn: bool
+    steps: pd.DataFrame
+    counts: pd.DataFrame
+    cells: pd.DataFrame
+    pairs: pd.DataFrame
+    importances: pd.DataFrame
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as plain data for JSON; a number that is not known is None."""
+        about: dict[str, Any]
+        tables = {name: getattr(self, name).to_dict("records") for name in TABLES}
+        about = {"objective": self.objective.name, "direction": self.objective.direction}
+        about |= {"topologies": self.topologies, "left_out": self.left_out, "verdict": self.verdict()}
+        known: dict[str, Any] = as_json(about | tables)
+        return known
+
+    def verdict(self) -> list[str]:
+        """Return in plain sentences what decides, and what is worth most."""
+        return [self._explained(), *self._counts(), *self._skips(), *self._together(), *self._caution()]
+
+    def _explained(self) -> str:
+        count, where = (self.steps[self.steps["step"] == step].iloc[0] for step in STEPS[1:])
+        return (
+            f"Of the variance of {self.objective.title} over {self.topologies} topologies, how many blocks have each "
+            f"kind of skip or op explains {_percent(count['adds'])}, and where they are {_percent(where['adds'])} more "
+            f"({_range(count, 'adds')} and {_range(where, 'adds')}, out of sample)."
+        )
+
+    def _counts(self) -> list[str]:
+        sure = self.counts[self.counts["separated"]]
+        top = sure.reindex(sure["effect"].abs().sort_values(ascending=False).index).head(TOP)
+        named = [f"{row['what']} ({self.show(row)})" for row in rows_of(top)]
+        return [f"One more block changes {self.objective.title}: {', '.join(named)}."] if named else []
+
+    def _skips(self) -> list[str]:
+        skips = self.cells[self.cells["decision"].map(is_skip)]
+        sure = skips[skips["separated"]]
+        if skips.empty:
+            return []
+        if sure.empty:
+            return [f"No skip of any block is separated from {skips['reference'].iloc[0]} yet."]
+        sign = 1 if self.objective.direction == "maximize" else -1
+        gain = sign * sure["effect"]
+        words = []
+        for word, some in (("Worth most", sure[gain > 0]), ("Harmful", sure[gain < 0])):
+            top = some.reindex(some["effect"].abs().sort_values(ascending=False).index).head(TOP)
+            if len(top):
+                named = [f"{row['value']} at {_place(row['decision'])} ({self.show(row)})" for row in rows_of(top)]
+                words.append(f"{word}, compared with {top['reference'].iloc[0]}: {', '.join(named)}.")
+        return words
+
+    def _together(self) -> list[str]:
+        return [
+            f"{row['value']} at {_place(row['decision'])} and {row['other_value']} at {_place(row['other'])} change "
+            f"{self.objective.title} by {self.show(row)} more together than each on its own."
+            for row in rows_of(self.pairs[self.pairs["separated"]].head(TOP))
+        ]
+
+    def _caution(self) -> list[str]:
+        if self.drawn:
+            return []
+        return [
+            "A search chose these topologies: effects hold for topologies like those, and are uncertain where it tried "
+            "little."
+        ]
+
+    def show(self, row: Any) -> str:
+        """Return an effect with half of its interval: +1.20 ± 0.30 points."""
+        return f"{self.unit.signed(row['effect'])} ± {self.unit.amount((row['high'] - row['low']) / 2)}{self.unit.word}"
+
+
+TABLES = ("steps", "counts", "cells", "pairs", "importances")
+
+
+def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table as mappings."""
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _place(decision: str) -> str:
+    """Return a place in words: block 3."""
+    return f"block {int(place_of(decision).removeprefix('block'))}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * max(share, 0):.0f} %"
+
+
+def _range(row: Any, name: str) -> str:
+    return f"{100 * row[f'{name}_low']:.0f} to {100 * row[f'{name}_high']:.0f} %"
+
+
+def effects_of(run: Run, objective: str | None = None, most: int | None = None) -> Effects:
+    """Return the effects on an objective, the metric of the task unless given.
+
+    most  the number of topologies from which they are estimated, evenly spaced over the trials; all unless given
+
+    Raises RunError for an unknown objective, and for fewer than FEWEST topologies that were trained to the end.
+    """
+    from nas.study.attributes import PILOT
+
+    goals = run.space.goals
+    name = objective or goals.metric
+    if name not in goals.columns:
+        raise RunError(expected("--objective", name, goals.columns))
+    trials = run.study.get_trials(deepcopy=False)
+    drawn = all(PILOT in trial.user_attrs for trial in trials) or run.space.search.sampler == "random"
+    return effects(run.frame(), run.space, goals.columns[name], most=most, drawn=drawn)
+
+
+def effects(
+    frame: pd.DataFrame, space: SearchSpace, objective: Objective, *, most: int | None = None, drawn: bool = False
+) -> Effects:
+    """Return the effects on an objective of the trials in a frame (see `Run.frame`), as `effects_of` does."""
+    done = frame[(frame["state"] == "COMPLETE") & pd.to_numeric(frame[objective.name]).notna()]
+    same = done.groupby(done["key"].where(done["key"].notna(), done["trial"].astype("str")), sort=False)
+    values = same[objective.name].mean().astype("float64")
+    records = same["topology"].first()
+    if most is not None and len(records) > most:
+        chosen = np.unique(np.linspace(0, len(records) - 1, most).astype(int))
+        values, records = values.iloc[chosen], records.iloc[chosen]
+    found = [factors_of(space, record) for record in records]
+    rows = [row for row in found if row is not None]
+    y = values[[row is not None for row in found]].to_numpy(float)
+    if len(rows) < FEWEST:
+        raise RunError(f"effects need at least {FEWEST} topologies that were trained to the end, but got {len(rows)}")
+    columns = columns_of([row.values for row in rows])
+    x = design([row.values for row in rows], columns)
+    of_block = np.array([bool(column.place) for column in columns], bool)
+    names, counts = count_design(rows)
+    return Effects(
+        objective=objective,
+        unit=unit_of(done, space.goals, objective.name),
+        topologies=len(rows),
+        left_out=len(found) - len(rows),
+        drawn=drawn,
+        steps=_steps([x[:, ~of_block], counts, x[:, of_block]], y),
+        counts=_counts(names, x[:, ~of_block], counts, y),
+        cells=_cells(columns, x, y, rows),
+        pairs=_pairs(columns, x, y),
+        importances=_importances(rows, y, objective.direction),
+    )
+
+
+def _steps(parts: Sequence[Floats], y: Floats) -> pd.DataFrame:
+    shares, adds = explained(parts, y)
+    rows = [
+        {"step": step, **share._asdict(), "adds": add.value, "adds_low": add.low, "adds_high": add.high}
+        for step, share, add in zip(STEPS, shares, adds, strict=True)
+    ]
+    return pd.DataFrame(rows).rename(columns={"value": "share"})
+
+
+def _counts(names: Sequence[str], others: Floats, counts: Floats, y: Floats) -> pd.DataFrame:
+    estimates = Additive(np.hstack([others, counts]), y).effects()
+    own = Estimates(*(part[others.shape[1] :] for part in estimates))
+    return _separated(_table({"what": list(names), "blocks": counts.sum(0).astype(int)}, own), "fdr_bh")
+
+
+def _cells(columns: Sequence[Column], x: Floats, y: Floats, rows: Sequence[Factors]) -> pd.DataFrame:
+    about = {name: [getattr(column, name) for column in columns] for name in Column._fields}
+    table = _separated(_table(about | {"topologies": x.sum(0).astype(int)}, Additive(x, y).effects()), "fdr_bh")
+    matched = []
+    for _, pairs in twins(rows, columns):
+        figure = figure_of(np.array([y[one] - y[other] for one, other in pairs]))
+        matched.append((figure.n, figure.mean, figure.low, figure.high))
+    names = ["pairs", "matched", "matched_low", "matched_high"]
+    return table.join(pd.DataFrame(matched, columns=names, index=table.index))
+
+
+def _pairs(columns: Sequence[Column], x: Floats, y: Floats) -> pd.DataFrame:
+    """Return the interactions of the skips or ops of two blocks, each added alone to the additive model."""
+    model = Additive(x, y)
+    of_block = [number for number, column in enumerate(columns) if column.place and column.what in ("skip", "op")]
+    tables = [_table({name: [] for name in TOGETHER}, Estimates(*np.empty((4, 0))))]
+    for one in of_block:
+        others = [number for number in of_block if columns[number].place > columns[one].place]
+        together = x[:, [one]] * x[:, others]
+        often = together.sum(0) >= FEWEST_TOGETHER
+        second = [columns[number] for number, enough in zip(others, often, strict=True) if enough]
+        about = {
+            "decision": columns[one].decision,
+            "value": columns[one].value,
+            "other": [column.decision for column in second],
+            "other_value": [column.value for column in second],
+            "topologies": together[:, often].sum(0).astype(int),
+        }
+        tables.append(_table(about, model.besides(together[:, often])))
+    table = pd.concat(tables, ignore_index=True).dropna(subset="p")
+    return _separated(table, "holm").sort_values("p", ignore_index=True).head(SUREST)
+
+
+def _table(about: dict[str, Any], estimates: Estimates) -> pd.DataFrame:
+    return pd.DataFrame(about | estimates._asdict())
+
+
+def _separated(table: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Return the table with `separated`: which p values are small, corrected for how many there are by the method."""
+    from statsmodels.stats.multitest import multipletests
+
+    known = table["p"].notna()
+    found = pd.Series(False, index=table.index)
+    if known.any():
+        found[known] = multipletests(table.loc[known, "p"].to_numpy("float64"), 1 - LEVEL, method)[0]
+    return table.assign(separated=found)
+
+
+def _importances(rows: Sequence[Factors], y: Floats, direction: Direction) -> pd.DataFrame:
+    """Return how much each decision matters for being among the best tenth, by Optuna's PED-ANOVA."""
+    import optuna
+
+    names = list(dict.fromkeys(name for row in rows for name in row.values))
+    choices = {name: tuple(dict.fromkeys(row.values.get(name, ABSENT) for row in rows)) for name in names}
+    distributions: dict[str, BaseDistribution] = {
+        name: optuna.distributions.CategoricalDistribution(values)
+        for name, values in choices.items()
+        if len(values) > 1
+    }
+    with quiet_libraries():
+        study = optuna.study.create_study(storage=optuna.storages.InMemoryStorage(), direction=direction)
+    for row, value in zip(rows, y, strict=True):
+        params = {name: row.values.get(name, ABSENT) for name in distributions}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=float(value)))
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    found = optuna.importance.get_param_importances(study, evaluator=evaluator) if distributions else {}
+    return pd.DataFrame({"decision": list(found), "importance": list(found.values())})
