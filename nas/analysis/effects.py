@@ -190,7 +190,7 @@ def effects(
         values, records = values.iloc[chosen], records.iloc[chosen]
     found = [factors_of(space, record) for record in records]
     rows = [row for row in found if row is not None]
-    y = values[[row is not None for row in found]].to_numpy(float)
+    y = np.asarray(values[[row is not None for row in found]], float)
     if len(rows) < FEWEST:
         raise RunError(f"effects need at least {FEWEST} topologies that were trained to the end, but got {len(rows)}")
     columns = columns_of([row.values for row in rows])
