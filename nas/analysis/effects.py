@@ -16,25 +16,33 @@ import numpy as np
 import pandas as pd
 
 from nas.analysis.additive import LEVEL, Additive, Estimates, Floats, explained
-from nas.analysis.factors import Column, Factors, columns_of, count_design, design, factors_of, is_skip, place_of, twins
+from nas.analysis.factors import (
+    MAIN,
+    Column,
+    Factors,
+    columns_of,
+    count_design,
+    design,
+    factors_of,
+    is_skip,
+    number_of,
+    twins,
+)
 from nas.analysis.paired import figure_of
 from nas.analysis.ranking import unit_of
 from nas.errors import RunError, expected
 from nas.space import Objective, SearchSpace
-from nas.space.objectives import Direction
 from nas.space.quantities import Unit
-from nas.study.quiet import quiet_libraries
+from nas.study.importances import importances
 from nas.study.writer import as_json
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-
     from nas.study import Run
 
 FEWEST = 12  # topologies
 FEWEST_TOGETHER = 8  # topologies with both values of a pair of decisions
 SUREST = 100  # pairs that are told of
-ABSENT = "–"  # the value of a decision that was not to be made
+IMPORTANCES = ("decision", "importance")
 TOGETHER = ("decision", "value", "other", "other_value", "topologies")
 STEPS = ("all but blocks", "how many", "where")
 TOP = 3  # effects that a sentence names
@@ -42,7 +50,7 @@ TOP = 3  # effects that a sentence names
 
 @dataclass(frozen=True)
 class Effects:
-    """What decisions are worth for one objective.
+    """The effects of decisions on one objective.
 
     objective   its row; effects are in its unit, and larger values are better or worse as it says
     unit        how its values are written
@@ -133,6 +141,11 @@ class Effects:
             "little."
         ]
 
+    @property
+    def measure(self) -> str:
+        """The objective, and what its differences are written in: `accuracy in points`."""
+        return f"{self.objective.title} in{self.unit.word}" if self.unit.word else self.objective.title
+
     def show(self, row: Any) -> str:
         """Return an effect with half of its interval: +1.20 ± 0.30 points."""
         return f"{self.unit.signed(row['effect'])} ± {self.unit.amount((row['high'] - row['low']) / 2)}{self.unit.word}"
@@ -148,7 +161,7 @@ def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _place(decision: str) -> str:
     """Return a place in words: block 3."""
-    return f"block {int(place_of(decision).removeprefix('block'))}"
+    return f"block {number_of(decision)}"
 
 
 def _percent(share: float) -> str:
@@ -193,8 +206,9 @@ def effects(
     y = np.asarray(values[[row is not None for row in found]], float)
     if len(rows) < FEWEST:
         raise RunError(f"effects need at least {FEWEST} topologies that were trained to the end, but got {len(rows)}")
-    columns = columns_of([row.values for row in rows])
-    x = design([row.values for row in rows], columns)
+    decided = [row.values for row in rows]
+    columns = columns_of(decided)
+    x = design(decided, columns)
     of_block = np.array([bool(column.place) for column in columns], bool)
     names, counts = count_design(rows)
     return Effects(
@@ -207,7 +221,7 @@ def effects(
         counts=_counts(names, x[:, ~of_block], counts, y),
         cells=_cells(columns, x, y, rows),
         pairs=_pairs(columns, x, y),
-        importances=_importances(rows, y, objective.direction),
+        importances=pd.DataFrame([*importances(decided, y.tolist(), objective.direction).items()], columns=IMPORTANCES),
     )
 
 
@@ -240,7 +254,7 @@ def _cells(columns: Sequence[Column], x: Floats, y: Floats, rows: Sequence[Facto
 def _pairs(columns: Sequence[Column], x: Floats, y: Floats) -> pd.DataFrame:
     """Return the interactions of the skips or ops of two blocks, each added alone to the additive model."""
     model = Additive(x, y)
-    of_block = [number for number, column in enumerate(columns) if column.place and column.what in ("skip", "op")]
+    of_block = [number for number, column in enumerate(columns) if column.place and column.what in MAIN]
     tables = [_table({name: [] for name in TOGETHER}, Estimates(*np.empty((4, 0))))]
     for one in of_block:
         others = [number for number in of_block if columns[number].place > columns[one].place]
@@ -272,24 +286,3 @@ def _separated(table: pd.DataFrame, method: str) -> pd.DataFrame:
     if known.any():
         found[known] = multipletests(table.loc[known, "p"].to_numpy("float64"), 1 - LEVEL, method)[0]
     return table.assign(separated=found)
-
-
-def _importances(rows: Sequence[Factors], y: Floats, direction: Direction) -> pd.DataFrame:
-    """Return how much each decision matters for being among the best tenth, by Optuna's PED-ANOVA."""
-    import optuna
-
-    names = list(dict.fromkeys(name for row in rows for name in row.values))
-    choices = {name: tuple(dict.fromkeys(row.values.get(name, ABSENT) for row in rows)) for name in names}
-    distributions: dict[str, BaseDistribution] = {
-        name: optuna.distributions.CategoricalDistribution(values)
-        for name, values in choices.items()
-        if len(values) > 1
-    }
-    with quiet_libraries():
-        study = optuna.study.create_study(storage=optuna.storages.InMemoryStorage(), direction=direction)
-    for row, value in zip(rows, y, strict=True):
-        params = {name: row.values.get(name, ABSENT) for name in distributions}
-        study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=float(value)))
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-    found = optuna.importance.get_param_importances(study, evaluator=evaluator) if distributions else {}
-    return pd.DataFrame({"decision": list(found), "importance": list(found.values())})

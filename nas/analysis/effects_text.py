@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from rich import box
@@ -12,42 +12,64 @@ from rich.text import Text
 
 from nas import units
 from nas.analysis.effects import Effects, rows_of
-from nas.analysis.factors import place_of, what_of
+from nas.analysis.factors import number_of, place_of, what_of
 
 WIDE = 14  # characters of an effect with its interval, and the gap after it
 FEW = 5  # pairs that are shown
 
 
+class Matrix(NamedTuple):
+    """The effects of the values of one decision in each block.
+
+    what       the decision: `skip`, `op` …
+    reference  the value that the others are compared with
+    values     the other values
+    rows       for each block its number, and value → row of Effects.cells
+    """
+
+    what: str
+    reference: str
+    values: list[str]
+    rows: list[tuple[str, dict[str, dict[str, Any]]]]
+
+
+def matrices(found: Effects) -> Iterator[Matrix]:
+    """Yield a matrix for each decision about blocks, that about skips first."""
+    cells = found.cells[found.cells["decision"].map(place_of) != ""]
+    whats = cells["decision"].map(what_of)
+    for what in sorted(set(whats), key=lambda name: (name != "skip", name)):
+        own = cells[whats == what]
+        values = sorted(set(own["value"]), key=lambda value: (value.startswith("long"), value))
+        rows = [
+            (str(number_of(str(decision))), {row["value"]: row for row in rows_of(some)})
+            for decision, some in own.groupby("decision", sort=True)
+        ]
+        yield Matrix(what, own["reference"].mode().iloc[0], values, rows)
+
+
 def effects_tables(found: Effects, width: int = 100) -> Iterator[Table]:
     """Yield the tables of what is worth what: one more block of a kind, each block, the other decisions, pairs."""
     yield _counts(found)
-    of_block = found.cells["decision"].map(place_of) != ""
-    what = found.cells["decision"].map(what_of)
-    for name in dict.fromkeys(what[of_block]):
-        yield by_block(found, found.cells[what == name], width)
-    if (~of_block).any():
-        yield _others(found, found.cells[~of_block])
+    for matrix in matrices(found):
+        yield _by_block(found, matrix, width)
+    others = found.cells[found.cells["decision"].map(place_of) == ""]
+    if len(others):
+        yield _others(found, others)
     if found.pairs["separated"].any():
         yield _pairs(found)
 
 
-def by_block(found: Effects, cells: pd.DataFrame, width: int) -> Table:
+def _by_block(found: Effects, matrix: Matrix, width: int) -> Table:
     """Return a row for each block and a column for each value; intervals where there is room for them."""
-    values = sorted(set(cells["value"]), key=lambda value: (value.startswith("long"), value))
-    reference = cells["reference"].mode().iloc[0]
-    table = _new(f"{what_of(cells['decision'].iloc[0])} of each block, compared with {reference}", "block", *values)
-    intervals = width >= 8 + WIDE * len(values)
-    for decision, some in cells.groupby("decision", sort=True):
-        known = {row["value"]: row for row in rows_of(some)}
-        name = str(int(place_of(str(decision)).removeprefix("block")))
-        table.add_row(name, *(_effect(found, known.get(value), intervals) for value in values))
+    table = _new(f"{matrix.what} of each block, compared with {matrix.reference}", "block", *matrix.values)
+    intervals = width >= 8 + WIDE * len(matrix.values)
+    for number, known in matrix.rows:
+        table.add_row(number, *(_effect(found, known.get(value), intervals) for value in matrix.values))
     return table
 
 
 def _counts(found: Effects) -> Table:
-    table = _new(
-        f"one more block, {found.objective.title}{found.unit.word and f' in{found.unit.word}'}", "", "blocks", "effect"
-    )
+    table = _new(f"one more block, {found.measure}", "", "blocks", "effect")
     for row in rows_of(found.counts):
         table.add_row(row["what"], units.count(row["blocks"]), _effect(found, row))
     return table
@@ -70,7 +92,14 @@ def _pairs(found: Effects) -> Table:
 
 
 def _new(title: str, first: str, *others: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title=title, title_justify="left")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        title=title,
+        title_justify="left",
+        min_width=len(title),
+    )
     table.add_column(first, overflow="fold")
     for name in others:
         table.add_column(name, justify="right", no_wrap=True)

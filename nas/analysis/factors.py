@@ -18,6 +18,7 @@ from nas.topology import Topology
 Floats = NDArray[np.float64]
 
 NO_SKIP = "none"
+MAIN = ("skip", "op")  # the decisions about a block that are more than a detail of another
 BLOCK = re.compile(r"block\d+")
 
 
@@ -50,7 +51,7 @@ class Column(NamedTuple):
 
     @property
     def what(self) -> str:
-        """What the decision is about, the same for all blocks."""
+        """The subject of the decision, the same for all blocks."""
         return what_of(self.decision)
 
 
@@ -63,6 +64,11 @@ def place_of(decision: str) -> str:
 def what_of(decision: str) -> str:
     """Return what a decision is about, the same for all blocks: `skip`, `op`, `concat.growth`, `stage1.width`."""
     return decision.partition(".")[2] if place_of(decision) else decision
+
+
+def number_of(decision: str) -> int:
+    """Return the number of the place of the block that a decision is about."""
+    return int(place_of(decision).removeprefix("block"))
 
 
 def is_skip(decision: str) -> bool:

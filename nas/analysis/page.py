@@ -7,6 +7,7 @@ anything and to run any other script, so that a name, reason or setting in a stu
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import math
@@ -24,13 +25,16 @@ from nas.analysis.confirmed import Confirmed, confirmed_of
 from nas.analysis.confirmed_text import COLUMNS as CONFIRMED
 from nas.analysis.confirmed_text import confirmed_cells, confirmed_legend
 from nas.analysis.draw_svg import arc_svg
+from nas.analysis.effects import Effects, effects_of
+from nas.analysis.effects_text import Matrix, matrices
+from nas.analysis.factors import MAIN
 from nas.analysis.figures import against, curves, leads
 from nas.analysis.marks import LEGEND, kinds
 from nas.analysis.proxy_worth import proxy_correlations
 from nas.analysis.ranking import best, failures, formats, leaderboard, shown, states, trained, unit_of
 from nas.analysis.ranking_table import TIED
 from nas.analysis.words import in_words, listed
-from nas.errors import TopologyError
+from nas.errors import RunError, TopologyError
 from nas.files import write_whole
 from nas.space import Goals
 from nas.study.states import STATE_WORDS
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     from nas.study import Run
 
 HERE = Path(__file__).parent
+MOST = 1000  # topologies from which effects are estimated
 SEEDS, EXPECTED = "seeds", "expected"  # columns of the leaderboard, and their titles
 
 
@@ -52,6 +57,7 @@ class Facts:
     saved     trainings that a recorded result made unnecessary
     settings  the resolved configuration (run.yaml)
     confirmed what the last confirmation tells; None if there is none
+    effects   what the decisions are worth for the metric; None if too few topologies were trained
     """
 
     name: str
@@ -61,6 +67,7 @@ class Facts:
     saved: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
     confirmed: Confirmed | None = None
+    effects: Effects | None = None
 
 
 def report(run: Run) -> Path:
@@ -68,7 +75,10 @@ def report(run: Run) -> Path:
     space, config = run.space, run.config
     settings = {key: value for key, value in config.items() if key not in ("storage", "space")}  # a URL has passwords
     settings |= config["space"]
-    facts = Facts(run.name, space.task.name, space.goals, space.size(), run.saved, settings, confirmed_of(run))
+    effects = None
+    with contextlib.suppress(RunError):
+        effects = effects_of(run, most=MOST)
+    facts = Facts(run.name, space.task.name, space.goals, space.size(), run.saved, settings, confirmed_of(run), effects)
     return write_whole(run.path / "report.html", page(run.frame(), facts))
 
 
@@ -101,6 +111,7 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
         tied=_tied(board),
         headline=EXPECTED if EXPECTED in titles else goals.metric,
         confirmed=None if facts.confirmed is None else _confirmed(facts.confirmed),
+        effects=None if facts.effects is None else _effects(facts.effects),
         candidates=candidates,
         failures=failures(frame).to_dict("records"),
         proxy_worth=proxy_correlations(frame, goals).to_dict("records"),
@@ -154,6 +165,31 @@ def _confirmed(found: Confirmed) -> dict[str, Any]:
     first, *others = found.verdict()
     legend = ". ".join(confirmed_legend(found))
     return {"first": first, "others": others, "rows": rows, "columns": CONFIRMED, "legend": legend}
+
+
+def _effects(found: Effects) -> dict[str, Any]:
+    """Return what the page says of effects: sentences, and a matrix of blocks for each decision about them."""
+    main = [matrix for matrix in matrices(found) if matrix.what in MAIN]
+    known = [matrix._asdict() | {"rows": _matrix_rows(found, matrix)} for matrix in main]
+    return {"sentences": found.verdict(), "matrices": known, "measure": found.measure}
+
+
+def _matrix_rows(found: Effects, matrix: Matrix) -> list[dict[str, Any]]:
+    """Return the blocks of a matrix with a cell for each value; `share` is the size of an effect, of the largest."""
+    sign = 1 if found.objective.direction == "maximize" else -1
+    largest = max((abs(row["effect"]) for _, known in matrix.rows for row in known.values()), default=0) or 1.0
+
+    def cell(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        if row is None:
+            return None
+        told = f"{found.show(row)} over {row['topologies']} topologies"
+        better, share = sign * row["effect"] > 0, round(abs(row["effect"]) / largest, 3)
+        text = found.unit.signed(row["effect"])
+        return {"text": text, "told": told, "better": better, "share": share, "sure": row["separated"]}
+
+    return [
+        {"block": number, "cells": [cell(known.get(value)) for value in matrix.values]} for number, known in matrix.rows
+    ]
 
 
 def _titles(board: pd.DataFrame, goals: Goals) -> dict[str, str]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nas.analysis.paired import differences, figure_of
+from tests.helpers.published import nas_bench_macro, needs_table
 
 
 def test_an_interval_is_that_of_the_textbook() -> None:
@@ -64,3 +65,17 @@ def test_one_false_claim_in_twenty_families(monkeypatch: pytest.MonkeyPatch) -> 
     rng = np.random.default_rng(2)
     named = [any(one.separated for one in differences(list(rng.normal(0, 1, (5, 6))))) for _ in range(400)]
     assert np.mean(named) < 0.05 + 2 * math.sqrt(0.05 * 0.95 / 400)
+
+
+@needs_table
+def test_intervals_of_published_trainings_hold_their_mean() -> None:
+    _, accuracies = nas_bench_macro()
+    means = accuracies.mean(1)
+    noise = (accuracies - means[:, None]) * math.sqrt(3 / 2)  # about the mean of three, its spread is too small
+    rng, inside = np.random.default_rng(1), []
+    for _ in range(500):
+        network = rng.integers(len(means))
+        five = means[network] + rng.choice(noise.ravel(), 5)
+        figure = figure_of(five)
+        inside.append(figure.low <= means[network] <= figure.high)
+    assert 0.93 <= np.mean(inside) <= 0.97, np.mean(inside)
