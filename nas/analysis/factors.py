@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from nas.errors import SpaceError, TopologyError
 from nas.space import SearchSpace
+from nas.space.skips import KINDS
 from nas.topology import Topology
+from nas.topology.geometry import Scalar
 
 Floats = NDArray[np.float64]
 
@@ -27,14 +29,14 @@ class Factors(NamedTuple):
 
     values  decision → its value, as text. The skip of a block is one decision: none, add …, `long`, or `long add` where
             the space leaves the join of a long skip open; its source is not part of it.
-    exact   the same with everything that was decided, so that two topologies are equal if theirs are
+    exact   the same with all details of each, so that two topologies are equal if theirs are
     counts  how many blocks have each value of each decision about blocks, and long skips by their span: `skip add`,
             `skip long concat over 3–4`
     """
 
-    values: Mapping[str, str]
-    exact: Mapping[str, str]
-    counts: Mapping[str, int]
+    values: dict[str, str]
+    exact: dict[str, str]
+    counts: dict[str, int]
 
 
 class Column(NamedTuple):
@@ -86,22 +88,24 @@ def factors_of(space: SearchSpace, record: object) -> Factors | None:
     values: dict[str, str] = {}
     exact: dict[str, list[str]] = {}
     for name, value in params.items():
-        place, _, what = name.partition(".")
-        last = what.rpartition(".")[2]
-        if not place_of(name):
-            values[name] = str(value)
-            exact[name] = [str(value)]
-            continue
-        if last == "skip":
+        place, detail = place_of(name), name.rpartition(".")[2]
+        about = _whole(name, params)
+        exact.setdefault(about, []).append(f"{name}={value}")
+        if place and detail == "skip":
             join = params.get(f"{place}.join")
-            name = f"{place}.skip"
-            values[name] = f"long {join}" if value == "long" and join is not None else str(value)
-        elif last not in ("join", "source"):
+            values[about] = f"long {join}" if value == "long" and join is not None else str(value)
+        elif not place or detail not in ("join", "source"):
             values[name] = str(value)
-        about = name if last not in ("join", "source") else f"{place}.skip"
-        exact.setdefault(about, []).append(f"{last}={value}")
     counts = Counter(f"{name.partition('.')[2]} {value}" for name, value in values.items() if place_of(name))
     return Factors(values, {name: " ".join(parts) for name, parts in exact.items()}, _with_spans(counts, topology))
+
+
+def _whole(name: str, params: Mapping[str, Scalar]) -> str:
+    """Return the decision of which a parameter is a detail: the skip or op of its block, or the parameter itself."""
+    place, what = place_of(name), what_of(name)
+    if place and (what.rpartition(".")[2] in ("skip", "join", "source") or what.partition(".")[0] in KINDS):
+        return f"{place}.skip"
+    return f"{place}.op" if place and f"{place}.op" in params else name
 
 
 def _with_spans(counts: Counter[str], topology: Topology) -> dict[str, int]:

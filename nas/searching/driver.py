@@ -39,6 +39,7 @@ def search(
     gpu_memory: int | str | None = None,
     sampler: str | None = None,
     seed: int | None = None,
+    pairs: float | None = None,
     baselines: Mapping[str, Topology] | None = None,
     reuse: Sequence[str | Path] = (),
     storage: str | None = None,
@@ -66,6 +67,7 @@ def search(
     gpu_memory      with "auto": bytes of each GPU that this search may use, or a text such as 24GiB; by default all
     sampler         a name in nas.sampling.named.SAMPLERS; the default is that of the space
     seed            of the sampler and of every candidate; the default is that of the space
+    pairs           the share of the trials that are one-block changes of the leaders; the default is that of the space
     baselines       name → topology, tried first besides those of the space; they need not be points of the space
     reuse           names or folders of runs of the same task and recipe: a topology that one of them has finished
                     gets that result and is not trained; for this session alone
@@ -81,7 +83,7 @@ def search(
     Raises RunError, SpaceError or TaskError.
     """
     environment.prepare()
-    changes = {"trials": trials, "sampler": sampler, "time": time, "seed": seed}
+    changes = {"trials": trials, "sampler": sampler, "time": time, "seed": seed, "pairs": pairs}
     changes = {name: value for name, value in changes.items() if value is not None}
     request = ResourceRequest(slots, gpus_per_trial, gpu_memory)
     if (space is None) == (resume is None):

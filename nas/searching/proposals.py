@@ -21,7 +21,7 @@ from nas.searching.repeats import Request
 from nas.searching.sampler_study import SamplerStudy, limit_excess
 from nas.space import SearchSpace
 from nas.study import compat
-from nas.study.attributes import BASELINE, CURVE, KEY, PILOT, PREDICTED, REPEAT, SEED, TOPOLOGY
+from nas.study.attributes import BASELINE, CURVE, KEY, PAIR, PILOT, PREDICTED, REPEAT, SEED, TOPOLOGY
 from nas.study.writer import TrialHandle, resolved
 from nas.topology import Topology
 
@@ -83,11 +83,19 @@ class Proposer:
 
     def requested(self, request: Request) -> Candidate:
         """Return the candidate of a request."""
-        topology, seed, earlier, baseline, pilot = request
+        topology, seed, earlier, baseline, pilot, pair = request
         sampler_trial = None
         with contextlib.suppress(SpaceError):  # a baseline may be no point of the space
             sampler_trial, _ = self.sampler_study.suggest(self.space.encode(topology))
-        made = Candidate(topology, seed, baseline=baseline, sampler_trial=sampler_trial, repeat=earlier, pilot=pilot)
+        made = Candidate(
+            topology,
+            seed,
+            baseline=baseline,
+            sampler_trial=sampler_trial,
+            pilot=pilot,
+            repeat=earlier,
+            more={} if pair is None else {PAIR: pair},
+        )
         made = self._priced(made)
         return made if earlier else self._chosen(made)
 

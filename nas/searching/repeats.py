@@ -25,6 +25,7 @@ class Request(NamedTuple):
     earlier   how many evaluations of it began before
     baseline  its name, if it is evaluated as a baseline
     pilot     whether it is one of the pilot (nas.searching.pilot)
+    pair      the number of the trial from which it differs in one decision (nas.searching.pairs)
     """
 
     topology: Topology
@@ -32,6 +33,7 @@ class Request(NamedTuple):
     earlier: int
     baseline: str | None = None
     pilot: bool = False
+    pair: int | None = None
 
 
 class Repeats:

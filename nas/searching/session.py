@@ -23,13 +23,27 @@ from nas.searching.candidate import Candidate, PredictCost
 from nas.searching.controls import Controls
 from nas.searching.observer import SearchObserver
 from nas.searching.outcome import FinalState, TrialOutcome, final_state, objective_values
+from nas.searching.pairs import Pairs
 from nas.searching.pilot import PilotPhase, resolved
 from nas.searching.prefetch import Prefetcher
 from nas.searching.proposals import Proposer
 from nas.searching.repeats import Repeats
 from nas.searching.waiting import WaitingTrials, enqueue_baselines
 from nas.study import Run
-from nas.study.attributes import BASELINE, CURVE, KEY, MEASURED, METRICS, PILOT, REASON, REUSED, SEED, TOPOLOGY, counts
+from nas.study.attributes import (
+    BASELINE,
+    CURVE,
+    KEY,
+    MEASURED,
+    METRICS,
+    PAIR,
+    PILOT,
+    REASON,
+    REUSED,
+    SEED,
+    TOPOLOGY,
+    counts,
+)
 from nas.study.leaders import TopologyScores, TrialScore
 from nas.study.reuse import ReusableTrial, reusable_trials
 from nas.study.writer import StudyWriter
@@ -72,6 +86,7 @@ class Session:
         self.running: list[Candidate] = []
         self.scores = TopologyScores()
         self.repeats = Repeats(self.space, seeded)
+        self.pairs = Pairs(self.space, self.repeats)
         self.controls = Controls(self.space, self.repeats)
         self.only_pilot = only_pilot
         self.writer = StudyWriter(run)
@@ -109,7 +124,8 @@ class Session:
             return
         counted = sum(candidate.baseline is None for candidate in self.running)
         if self.exhausted is None and self.finished + counted < self.trials:
-            self._prefetcher.start(self.repeats.choose(self.finished, self.trials, self.scores))
+            so_far = self.finished, self.trials, self.scores
+            self._prefetcher.start(self.pairs.choose(*so_far) or self.repeats.choose(*so_far))
         elif not counted:
             self._prefetcher.start(self.controls.choose(self.scores), suggest=False)
 
@@ -167,6 +183,7 @@ class Session:
     def _recall_past(self) -> None:
         """Take the seeds and the scores of the trials of earlier sessions."""
         for trial in self.past:
+            self.pairs.began(trial.user_attrs.get(TOPOLOGY), trial.user_attrs.get(PAIR))
             if {KEY, SEED} <= trial.user_attrs.keys():
                 self.repeats.began(trial.user_attrs[KEY], trial.user_attrs[SEED])
             if trial.user_attrs.keys() & {BASELINE, PILOT}:
@@ -190,6 +207,7 @@ class Session:
 
     def _began(self, candidate: Candidate) -> None:
         self.repeats.began(candidate.topology.key, candidate.seed)
+        self.pairs.began(candidate.topology.to_dict(), candidate.more.get(PAIR))
         self._note_role(candidate.topology, candidate.baseline, candidate.pilot and candidate.refusal is None)
 
     def _note_role(self, topology: Topology, baseline: str | None, pilot: bool) -> None:

@@ -181,6 +181,8 @@ class SearchSettings(Section):
                     the seed does not matter. Topologies are ranked by what is expected of them, given all results
     pilot           the first trials, which tell noise from differences (`nas pilot`); with auto, a tenth of the trials
                     of a search of 200 or more with `repeats: auto`; None for no pilot
+    pairs           the share of the trials that are leaders with the skip of one block changed, trained with the same
+                    seed: they tell what that skip is worth (`nas effects`)
     timeout         the time in seconds after which the training of a candidate has failed; None is no limit
     seed            the seed of the sampler and of every candidate
     """
@@ -196,6 +198,7 @@ class SearchSettings(Section):
     prefilter: Prefilter | None = None
     repeats: Annotated[int, Field(ge=1, le=100)] | Literal["auto"] = "auto"
     pilot: PilotSettings | Literal["auto"] | None = "auto"
+    pairs: float = Field(default=0.0, ge=0, le=1)
     timeout: Seconds | None = None
     seed: int = Field(default=0, ge=0, lt=2**32)
 

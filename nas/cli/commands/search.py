@@ -51,6 +51,10 @@ def search(
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="topology, tpe, gp, nsga2, qmc, random or exhaustive.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the sampler and of every candidate.")] = None,
+    pairs: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of the trials that change one block of a leader, for nas effects."),
+    ] = None,
     baseline: Annotated[
         list[str] | None,
         typer.Option(
@@ -102,6 +106,7 @@ def search(
         gpu_memory=gpu_memory,
         sampler=sampler,
         seed=seed,
+        pairs=pairs,
         baselines=baselines_named(baseline or [], loaded or Run.open(resume).space),
         reuse=reuse or (),
         storage=storage,
