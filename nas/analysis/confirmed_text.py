@@ -18,7 +18,7 @@ COLUMNS = ("params", "searched", "validation", "test", "ahead", "")
 def confirmed_frame(found: Confirmed) -> pd.DataFrame:
     """Return a row for each network, the best first.
 
-    Columns: network, trial (of the search), key, baseline, params, searched, expected, n, failed; of validation and of
+    Columns: network, key, params, trial (of the search), baseline, searched, expected, n, failed; of validation and of
     test each its mean, sd, low and high; of ahead (of the best baseline) and behind (the best network) each the mean,
     low, high, p and p_holm.
     """

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import RunError
 from nas.searching import environment
-from nas.searching.machine import ray_machine
+from nas.searching.retraining import retrain, retraining_space
 from nas.searching.slots import ResourceRequest
-from nas.searching.stop_reasons import interrupts, stop_reason
 from nas.space import SearchSpace
 from nas.study import Run
-from nas.study.confirmation import Confirmation, Network, Plan, TrainOn
+from nas.study.confirmation import Confirmation, Network, Plan
 from nas.study.quiet import quiet_libraries
+from nas.study.retraining import TrainOn
 from nas.tasks import Task
 from nas.tasks.recipe import Recipe
 
@@ -65,7 +64,7 @@ def confirm(
     environment.prepare()
     request = ResourceRequest(slots, gpus_per_trial, gpu_memory)
     with quiet_libraries(), run.lock():
-        space = confirming_space(run, recipe or {}, time)
+        space = retraining_space(run, recipe or {}, time)
         first = run.space.search.seed + NEW_SEEDS
         plan = Plan(
             networks=networks_of(run, top, by, trials),
@@ -73,9 +72,9 @@ def confirm(
             recipe=space.recipe,
             train_on=train_on,
         )
-        confirmation = Confirmation(run)
-        confirmation.begin(plan)
-        _train(confirmation, space, plan, request, address, evaluate, quiet)
+        own = evaluate is None and space.task.results is None
+        evaluate = evaluate or _evaluation(space, plan.train_on)
+        retrain(Confirmation(run), space, plan, evaluate, request, address, load=own, quiet=quiet)
         found = confirmed_of(run)
         if found is not None:
             write_confirmed(run, found)
@@ -112,49 +111,6 @@ def networks_of(run: Run, top: int, by: str | None, trials: Sequence[int] = ()) 
         )
         for row in board[chosen | named].to_dict("records")
     )
-
-
-def confirming_space(run: Run, recipe: Mapping[str, Any], time: float | str | None = None) -> SearchSpace:
-    """Return the space of a run with another recipe, in which every training goes to its end."""
-    data = run.space.to_dict()
-    search: dict[str, Any] = {"objectives": ["accuracy"], "early_stopping": "none", "constraints": {}, "time": time}
-    return SearchSpace.from_dict(data | {"train": data["train"] | dict(recipe), "search": data["search"] | search})
-
-
-def _train(
-    confirmation: Confirmation,
-    space: SearchSpace,
-    plan: Plan,
-    request: ResourceRequest,
-    address: str | None,
-    evaluate: MakeEvaluator | None,
-    quiet: bool,
-) -> None:
-    """Do the trainings of the plan that have not ended, until the search is stopped."""
-    from nas.searching.confirm_session import ConfirmSession
-    from nas.searching.searcher import SessionSearcher
-    from nas.searching.training_bar import TrainingBar
-    from nas.searching.tuning import run_tune
-
-    session = ConfirmSession(confirmation, space, plan)
-    try:
-        if not session.left:
-            return
-        own = evaluate is None and space.task.results is None
-        evaluate = evaluate or _evaluation(space, plan.train_on)
-        load = space.task.load if own else None
-        with interrupts() as interrupted, ray_machine(address, request, len(session.left), load) as machine:
-            stream = None if quiet else sys.stderr
-            bar = TrainingBar(confirmation.study_name, space.task.metric, session.total, session.ended, stream)
-            session.observers = (bar,)
-            reason = stop_reason(space.search.time, interrupted)
-            searcher = SessionSearcher(session, machine, space.search.timeout, reason)
-            with bar:
-                run_tune(searcher, evaluate)
-    finally:
-        session.close()
-    if searcher.error is not None:
-        raise searcher.error from None
 
 
 def _evaluation(space: SearchSpace, train_on: TrainOn) -> MakeEvaluator:

@@ -45,7 +45,7 @@ def resolved(handle: TrialHandle) -> Future[TrialHandle]:
 
 
 class Record(Protocol):
-    """A study with a folder of weights: a Run, or its Confirmation."""
+    """A study with a folder of weights: a Run, or a Retraining of it."""
 
     @property
     def storage(self) -> RDBStorage:

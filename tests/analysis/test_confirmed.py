@@ -14,7 +14,7 @@ from nas.analysis.confirmed_text import confirmed_frame, confirmed_table
 from nas.analysis.figures import leads
 from nas.analysis.page import report
 from nas.export.runs import export_run
-from nas.study.confirmation import TrainOn
+from nas.study.retraining import TrainOn
 from tests.helpers.confirmations import Result, confirmed, noisy, plan_of, searched
 
 AHEAD = {"trial 1": 0.90, "trial 2": 0.93, "trial 3": 0.85, "resnet": 0.88, "plain": 0.60}

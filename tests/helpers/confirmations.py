@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.searching.confirm_session import ConfirmSession
-from nas.searching.confirmation import confirming_space, networks_of
+from nas.searching.confirmation import networks_of
 from nas.searching.outcome import TrialOutcome
+from nas.searching.retrain_session import RetrainSession
+from nas.searching.retraining import retraining_space
 from nas.study import Run
 from nas.study.attributes import BASELINE
-from nas.study.confirmation import Confirmation, Plan, TrainOn
+from nas.study.confirmation import Confirmation, Plan
+from nas.study.retraining import TrainOn
 from nas.tasks.recipe import Recipe
 from tests.helpers import runs, scripted
 
@@ -45,7 +47,7 @@ def confirmed(
     """Train up to `count` of what is left of a plan, and return the names and seeds."""
     confirmation = Confirmation(run)
     confirmation.begin(plan)
-    session = ConfirmSession(confirmation, confirming_space(run, {"epochs": plan.recipe.epochs}), plan)
+    session = RetrainSession(confirmation, retraining_space(run, {"epochs": plan.recipe.epochs}), plan)
     done: list[tuple[str, int]] = []
     while len(done) < count and (candidate := session.ask()) is not None:
         name = str(candidate.baseline)

@@ -8,7 +8,8 @@ import pytest
 
 from nas.errors import RunError
 from nas.study import Run
-from nas.study.confirmation import PLAN, Confirmation, Network, Plan, TrainingId
+from nas.study.confirmation import Confirmation, Network, Plan
+from nas.study.retraining import PLAN, TrainingId
 from nas.tasks.recipe import Recipe
 from tests.helpers import scripted
 from tests.helpers.runs import finished
@@ -39,7 +40,7 @@ def test_a_study_of_someone_else_is_one_clear_line(tmp_path: Path) -> None:
     confirmation.begin(WANTED)
     assert confirmation.study is not None
     confirmation.study.set_user_attr(PLAN, {"networks": "none", "seeds": [1]})
-    with pytest.raises(RunError, match=r"'mine\.confirm' is no confirmation"):
+    with pytest.raises(RunError, match=r"'mine\.confirm' holds no plan"):
         _ = Confirmation(Run.open("mine", tmp_path)).plan
 
 
@@ -47,7 +48,7 @@ def test_the_study_of_another_search_is_left_alone(tmp_path: Path) -> None:
     run = Run.create(scripted.space(), "mine", tmp_path)
     other = Run.create(scripted.space(), "mine.confirm", tmp_path, run.storage_url)
     finished(other, 0.9, 100, "none", "none", "none", "none")
-    with pytest.raises(RunError, match=r"holds a study 'mine\.confirm' that is no confirmation"):
+    with pytest.raises(RunError, match=r"holds a study 'mine\.confirm' of another search"):
         Confirmation(run).begin(WANTED)
     assert len(other.study.get_trials()) == 1
 

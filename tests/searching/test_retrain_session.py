@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nas.errors import RunError
-from nas.searching.confirm_session import ConfirmSession
 from nas.searching.confirmation import networks_of
+from nas.searching.retrain_session import RetrainSession
 from nas.study import Run
 from nas.study.attributes import MEASURED, METRICS, REASON
 from nas.study.confirmation import Confirmation
@@ -59,7 +59,7 @@ def test_a_training_that_was_cut_off_is_done_again_in_its_trial(tmp_path: Path) 
     confirmation = Confirmation(run)
     plan = plan_of(run, seeds=1)
     confirmation.begin(plan)
-    session = ConfirmSession(confirmation, run.space, plan)
+    session = RetrainSession(confirmation, run.space, plan)
     cut = session.ask()
     assert cut is not None
     session.writer.close()  # as if the process had been killed

@@ -1,4 +1,4 @@
-"""The session of a confirmation: the trainings of its plan, one after the other. Does not import Ray."""
+"""The session of a retraining: the trainings of its plan, one after the other. Does not import Ray."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from nas.searching.observer import SearchObserver
 from nas.searching.outcome import TrialOutcome, final_state, objective_values
 from nas.space import SearchSpace
 from nas.study.attributes import CURVE, KEY, MEASURED, METRICS, REASON, SEED
-from nas.study.confirmation import RECIPE, TRAIN_ON, Confirmation, Network, Plan, TrainingId
+from nas.study.retraining import RECIPE, TRAIN_ON, Network, Plan, Retraining, TrainingId
 from nas.study.writer import StudyWriter, resolved
 from nas.topology import Topology
 
 
-class ConfirmSession:
+class RetrainSession:
     """Asks for the trainings of a plan that have not ended, every network once before any network again.
 
     space      that of the run, with the recipe of the plan
@@ -31,14 +31,14 @@ class ConfirmSession:
 
     past: Sequence[FrozenTrial] = ()
 
-    def __init__(self, confirmation: Confirmation, space: SearchSpace, plan: Plan) -> None:
-        self.space, self.plan, self.confirmation = space, plan, confirmation
+    def __init__(self, retraining: Retraining, space: SearchSpace, plan: Plan) -> None:
+        self.space, self.plan, self.retraining = space, plan, retraining
         self.observers: Sequence[SearchObserver] = ()
-        ended = confirmation.trials()
+        ended = retraining.trials()
         every = [(network, seed) for seed, network in itertools.product(plan.seeds, plan.networks)]
         self.left = deque((network, seed) for network, seed in every if plan.identify(network, seed) not in ended)
         self.total, self.ended = len(every), len(every) - len(self.left)
-        self.writer = StudyWriter(confirmation)
+        self.writer = StudyWriter(retraining)
         self.writer.requeue(list(self.writer.trials(TrialState.RUNNING)))
         waiting = self.writer.trials(TrialState.WAITING).items()
         self._waiting = {TrainingId.of(trial.user_attrs): handle for handle, trial in waiting}
@@ -91,7 +91,7 @@ class ConfirmSession:
         self.writer.close()
 
     def _candidate(self, network: Network, seed: int) -> Candidate:
-        topology = self._topologies.setdefault(network.key, self.confirmation.run.topology(network.trial))
+        topology = self._topologies.setdefault(network.key, self.retraining.topology(network))
         return Candidate(
             topology,
             seed,
