@@ -1,3 +1,6 @@
+from .ablated import ablated_of as ablated_of
+from .ablated_text import ablated_frame as ablated_frame
+from .ablated_text import ablated_table as ablated_table
 from .confirmed import confirmed_of as confirmed_of
 from .confirmed_text import confirmed_frame as confirmed_frame
 from .confirmed_text import confirmed_table as confirmed_table

@@ -21,15 +21,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from nas import units
+from nas.analysis.ablated import Ablated, ablated_of
 from nas.analysis.confirmed import Confirmed, confirmed_of
-from nas.analysis.confirmed_text import COLUMNS as CONFIRMED
-from nas.analysis.confirmed_text import confirmed_cells, confirmed_legend
 from nas.analysis.draw_svg import arc_svg
 from nas.analysis.effects import Effects, effects_of
-from nas.analysis.effects_text import Matrix, matrices
-from nas.analysis.factors import MAIN
 from nas.analysis.figures import against, curves, leads
 from nas.analysis.marks import LEGEND, kinds
+from nas.analysis.page_sections import ablated_section, confirmed_section, effects_section
 from nas.analysis.proxy_worth import proxy_correlations
 from nas.analysis.ranking import best, failures, formats, leaderboard, shown, states, trained, unit_of
 from nas.analysis.ranking_table import TIED
@@ -58,6 +56,7 @@ class Facts:
     settings  the resolved configuration (run.yaml)
     confirmed what the last confirmation tells; None if there is none
     effects   what the decisions are worth for the metric; None if too few topologies were trained
+    ablated   what the last ablation tells; None if there is none
     """
 
     name: str
@@ -68,6 +67,7 @@ class Facts:
     settings: Mapping[str, Any] = field(default_factory=dict)
     confirmed: Confirmed | None = None
     effects: Effects | None = None
+    ablated: Ablated | None = None
 
 
 def report(run: Run) -> Path:
@@ -78,7 +78,8 @@ def report(run: Run) -> Path:
     effects = None
     with contextlib.suppress(RunError):
         effects = effects_of(run, most=MOST)
-    facts = Facts(run.name, space.task.name, space.goals, space.size(), run.saved, settings, confirmed_of(run), effects)
+    about = (run.name, space.task.name, space.goals, space.size(), run.saved, settings)
+    facts = Facts(*about, confirmed=confirmed_of(run), effects=effects, ablated=ablated_of(run))
     return write_whole(run.path / "report.html", page(run.frame(), facts))
 
 
@@ -110,8 +111,9 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
         lead=_lead(board, goals),
         tied=_tied(board),
         headline=EXPECTED if EXPECTED in titles else goals.metric,
-        confirmed=None if facts.confirmed is None else _confirmed(facts.confirmed),
-        effects=None if facts.effects is None else _effects(facts.effects),
+        confirmed=None if facts.confirmed is None else confirmed_section(facts.confirmed),
+        effects=None if facts.effects is None else effects_section(facts.effects),
+        ablated=None if facts.ablated is None else ablated_section(facts.ablated),
         candidates=candidates,
         failures=failures(frame).to_dict("records"),
         proxy_worth=proxy_correlations(frame, goals).to_dict("records"),
@@ -155,40 +157,6 @@ def _candidates(board: pd.DataFrame, frame: pd.DataFrame, goals: Goals) -> list[
         }
         | (_portrait(topologies[row["trial"]]) if row["name"] or not number else {"svg": "", "words": ""})
         for number, row in enumerate(board.astype(dict.fromkeys(shows, "float64")).to_dict("records"))
-    ]
-
-
-def _confirmed(found: Confirmed) -> dict[str, Any]:
-    """Return what the page says of a confirmation: sentences, and a table."""
-    cells = zip(found.networks, confirmed_cells(found), strict=True)
-    rows = [{"name": one.network.name, "baseline": one.network.baseline, "cells": row} for one, row in cells]
-    first, *others = found.verdict()
-    legend = ". ".join(confirmed_legend(found))
-    return {"first": first, "others": others, "rows": rows, "columns": CONFIRMED, "legend": legend}
-
-
-def _effects(found: Effects) -> dict[str, Any]:
-    """Return what the page says of effects: sentences, and a matrix of blocks for each decision about them."""
-    main = [matrix for matrix in matrices(found) if matrix.what in MAIN]
-    known = [matrix._asdict() | {"rows": _matrix_rows(found, matrix)} for matrix in main]
-    return {"sentences": found.verdict(), "matrices": known, "measure": found.measure}
-
-
-def _matrix_rows(found: Effects, matrix: Matrix) -> list[dict[str, Any]]:
-    """Return the blocks of a matrix with a cell for each value; `share` is the size of an effect, of the largest."""
-    sign = 1 if found.objective.direction == "maximize" else -1
-    largest = max((abs(row["effect"]) for _, known in matrix.rows for row in known.values()), default=0) or 1.0
-
-    def cell(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
-        if row is None:
-            return None
-        told = f"{found.show(row)} over {row['topologies']} topologies"
-        better, share = sign * row["effect"] > 0, round(abs(row["effect"]) / largest, 3)
-        text = found.unit.signed(row["effect"])
-        return {"text": text, "told": told, "better": better, "share": share, "sure": row["separated"]}
-
-    return [
-        {"block": number, "cells": [cell(known.get(value)) for value in matrix.values]} for number, known in matrix.rows
     ]
 
 

@@ -1,4 +1,4 @@
-"""Resolve the words of the command line: topology files, references, trials of a run (RUN/12), baselines."""
+"""Resolve the words of the command line: topology files, references, trials of a run (RUN/12), baselines, settings."""
 
 from __future__ import annotations
 
@@ -69,3 +69,19 @@ def _baselines(word: str, space: SearchSpace) -> dict[str, Topology]:
         return {path.resolve().parent.name if path.name == "network.py" else path.stem: read_topology(path)}
     except NasError as error:
         raise NasError(f"--baseline: {error}") from None
+
+
+def changes(words: list[str]) -> dict[str, object]:
+    """Return key → value of each KEY=VALUE. Raises NasError for another form."""
+    import yaml
+
+    found: dict[str, object] = {}
+    for word in words:
+        key, sign, value = word.partition("=")
+        try:
+            found[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            sign = ""
+        if not sign or not key.strip():
+            raise NasError(f"--recipe must be KEY=VALUE, such as epochs=100, but got {word!r}")
+    return found

@@ -74,7 +74,16 @@ def confirm(
         )
         own = evaluate is None and space.task.results is None
         evaluate = evaluate or _evaluation(space, plan.train_on)
-        retrain(Confirmation(run), space, plan, evaluate, request, address, load=own, quiet=quiet)
+        retrain(
+            Confirmation(run),
+            space,
+            plan,
+            evaluate=evaluate,
+            request=request,
+            address=address,
+            load=own,
+            quiet=quiet,
+        )
         found = confirmed_of(run)
         if found is not None:
             write_confirmed(run, found)

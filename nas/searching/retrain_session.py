@@ -77,10 +77,11 @@ class RetrainSession:
         if state == TrialState.COMPLETE:
             values = objective_values(outcome, self.space, candidate.predicted)
             leads = self._leads(candidate.topology.key, candidate.seed, values[0], candidate.number)
-            if leads and (content := weights()) is not None:
+            if leads and self.retraining.keeps_weights and (content := weights()) is not None:
                 self.writer.keep_weights(candidate.handle, content)
         self.writer.finish(candidate.handle, state, attributes, values)
-        self.writer.drop_weights({number for _, number in self._kept.values()})
+        if self.retraining.keeps_weights:
+            self.writer.drop_weights({number for _, number in self._kept.values()})
         for observer in self.observers:
             observer.ended(candidate, state.name, reason, outcome)
 

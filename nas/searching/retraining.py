@@ -28,10 +28,10 @@ def retrain(
     retraining: Retraining,
     space: SearchSpace,
     plan: Plan,
+    *,
     evaluate: MakeEvaluator,
     request: ResourceRequest,
     address: str | None,
-    *,
     load: bool,
     quiet: bool,
 ) -> None:

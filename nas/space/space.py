@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -13,9 +13,10 @@ from pydantic import ValidationError
 
 from nas import tasks
 from nas.errors import SpaceError, TaskError, TopologyError, expected
-from nas.space import points
+from nas.space import changes, points
 from nas.space.baselines import EACH, Family, Price
 from nas.space.chain import Chain, Ends
+from nas.space.changes import SkipChange
 from nas.space.check import check
 from nas.space.decisions import Choice, Decision, drive, explore
 from nas.space.document import Document, read
@@ -178,6 +179,27 @@ class SearchSpace:
         params = self.encode(topology)
         ends = self._chain.uniform(kind, lambda decision: params.get(decision.name, decision.values[0]))
         return self._topology(*ends)
+
+    def skip_changes(self, topology: Topology) -> list[SkipChange]:
+        """Return all changes of the skip of one block that has one: to `none`, and to each other short kind.
+
+        Raises SpaceError where the topology is no point of the space.
+        """
+        found = changes.skip_changes(self._chain, self.encode(topology))
+        return [SkipChange(place, before, after, self._topology(*ends)) for place, before, after, ends in found]
+
+    def without(self, topology: Topology, places: Collection[str]) -> Topology:
+        """Return the topology without the skips of the blocks in these places: block03.
+
+        Raises SpaceError where it is no point of the space, or where a block must have a skip.
+        """
+        for place in sorted(places):
+            topology = next(
+                change.topology
+                for change in self.skip_changes(topology)
+                if (change.place, change.after) == (place, "none")
+            )
+        return topology
 
     def to_dict(self) -> dict[str, Any]:
         """Return the space as plain data with all defaults written out; `from_dict` reads it back."""

@@ -90,10 +90,12 @@ AnyPlan = TypeVar("AnyPlan", bound=Plan)
 class Retraining:
     """The second study of a run, NAME.purpose, with a folder of weights; each purpose has a class of its own.
 
-    purpose  what it is for, in one word
+    purpose        what it is for, in one word
+    keeps_weights  whether the weights of each network's best training are kept
     """
 
     purpose: ClassVar[str]
+    keeps_weights: ClassVar[bool] = True
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -114,7 +116,7 @@ class Retraining:
 
     @property
     def weights_folder(self) -> Path:
-        """The folder of the weights of each network's best training, which may not exist yet."""
+        """The folder of the weights, which may not exist."""
         return self.run.path / self.purpose
 
     def weights_of(self, number: int | None) -> Path | None:
@@ -141,7 +143,8 @@ class Retraining:
 
         if self.study is not None and PLAN not in self.study.user_attrs and self.study.get_trials(deepcopy=False):
             raise RunError(f"the storage holds a study {self.study_name!r} of another search: rename that run")
-        self.weights_folder.mkdir(exist_ok=True)
+        if self.keeps_weights:
+            self.weights_folder.mkdir(exist_ok=True)
         study = optuna.create_study(
             study_name=self.study_name,
             storage=self.storage,

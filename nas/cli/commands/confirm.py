@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
+from nas.cli.naming import changes
 from nas.cli.printing import console, print_frame, print_json, say
 from nas.cli.root import AsCsv, AsJson, RunName, app
 from nas.errors import NasError
@@ -61,7 +62,7 @@ def confirm(
         by=by,
         trials=trial or (),
         seeds=seeds,
-        recipe=_changes(recipe or []),
+        recipe=changes(recipe or []),
         train_on=cast(Literal["train", "train+validation"], train_on),
         time=time,
         slots=slots,
@@ -89,19 +90,3 @@ def _tell(run: Run, found: Confirmed, csv: bool, json: bool) -> None:
             screen.print(sentence, highlight=False)
     say(f"report   {report(run)}")
     say(f"best     {export_run(run)}")
-
-
-def _changes(words: list[str]) -> dict[str, object]:
-    """Return key → value of each KEY=VALUE. Raises NasError for another form."""
-    import yaml
-
-    changes: dict[str, object] = {}
-    for word in words:
-        key, sign, value = word.partition("=")
-        try:
-            changes[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            sign = ""
-        if not sign or not key.strip():
-            raise NasError(f"--recipe must be KEY=VALUE, such as epochs=100, but got {word!r}")
-    return changes

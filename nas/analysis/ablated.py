@@ -1,0 +1,217 @@
+"""The findings of an ablation: what each skip of a network is worth to it, by removing and by replacing it.
+
+What a skip is worth is how much better the whole network is than the changed one, seed by seed (nas.analysis.paired).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nas.analysis.paired import Difference, Figure, Floats, differences, figure_of
+from nas.analysis.words import listed
+from nas.files import write_whole
+from nas.space import Objective
+from nas.space.quantities import UNITS, Unit
+from nas.study.ablation import LESION, Ablation, Plan, Variant
+from nas.study.attributes import MEASURED, METRICS, number_at
+from nas.study.writer import as_json
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from nas.study import Run
+
+NEEDED, NOTHING, HARMFUL = "needed", "does nothing", "harmful"
+BETTER, ALIKE, WORSE = "better than it", "no difference", "worse than it"
+UNKNOWN = "more seeds needed"
+
+
+@dataclass(frozen=True)
+class Part:
+    """The findings on one change of a skip.
+
+    value      the metric of the changed network, trained
+    retrained  how much better the whole network is than the changed one, both trained from scratch
+    lesioned   how much better it is than itself after the change, without further training; None if its weights do not
+               fit
+    failed     how many trainings of the changed network failed
+    """
+
+    variant: Variant
+    value: Figure
+    retrained: Difference
+    lesioned: Difference | None
+    failed: int
+
+    @property
+    def removes(self) -> bool:
+        """Whether the skip is removed, and not replaced."""
+        return self.variant.after in ("none", "")
+
+    @property
+    def word(self) -> str:
+        """The finding in a word: of a removed skip whether it is needed, else how it compares with the other kind."""
+        needed, alike, harmful = (NEEDED, NOTHING, HARMFUL) if self.removes else (BETTER, ALIKE, WORSE)
+        if self.retrained.separated:
+            return needed if self.retrained.figure.mean > 0 else harmful
+        return alike if self.retrained.tied else UNKNOWN
+
+
+@dataclass(frozen=True)
+class Ablated:
+    """The findings of an ablation.
+
+    target  the metric
+    plan    what was asked for
+    ended   how many trainings have ended
+    whole   the metric of the whole network
+    parts   its changes, block by block
+    simplified  that of all skips that do nothing, which are removed together; None before it is known, and without any
+    """
+
+    target: Objective
+    plan: Plan
+    ended: int
+    whole: Figure
+    parts: tuple[Part, ...]
+    simplified: Part | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every training of the plan has ended."""
+        return self.ended == len(self.plan.networks) * len(self.plan.seeds)
+
+    @property
+    def rows(self) -> list[Part]:
+        """The changes, and behind them the simplified network where it is none of them."""
+        alone = self.simplified is not None and not self.simplified.variant.place
+        return [*self.parts, *([self.simplified] if alone and self.simplified is not None else [])]
+
+    @property
+    def needless(self) -> list[str]:
+        """The places whose skips do nothing, or harm."""
+        return [part.variant.place for part in self.parts if part.removes and part.word in (NOTHING, HARMFUL)]
+
+    @property
+    def unit(self) -> Unit:
+        """The unit of the metric."""
+        means = [figure.mean for figure in (self.whole, *(part.value for part in self.parts)) if figure.n]
+        rate = self.target.direction == "maximize" and not self.target.unit and all(0 <= mean <= 1 for mean in means)
+        return UNITS["share"] if rate else self.target.unit_format
+
+    def verdict(self) -> list[str]:
+        """Return in plain sentences which skips are needed, which do nothing, and which another kind would improve."""
+        name, seeds = self.plan.whole.name, len(self.plan.seeds)
+        words = [f"{name} has {self.show(self.whole)} {self.target.title} on validation ({seeds} new seeds)."]
+        removed = [part for part in self.parts if part.removes]
+        for word, said in ((NEEDED, "needed"), (HARMFUL, "harmful"), (NOTHING, "not seen to do anything")):
+            places = [_number(part) for part in removed if part.word == word]
+            if places:
+                verb, noun = ("is", "The skip of block") if len(places) == 1 else ("are", "The skips of blocks")
+                words.append(f"{noun} {listed(places)} {verb} {said}.")
+        for part in self.parts:
+            if part.word == WORSE:
+                gain = self.unit.amount(part.retrained.figure.mean) + self.unit.word
+                words.append(f"{part.variant.after} around block {_number(part)} would be {gain} better.")
+        if self.simplified is not None and self.simplified.value.n:
+            words.append(f"Without {'these' if len(self.needless) > 1 else 'it'}, {self._without(self.simplified)}.")
+        missing = len(self.plan.networks) * seeds - self.ended
+        return words + ([f"{missing} trainings are still to be done."] if missing else [])
+
+    def _without(self, one: Part) -> str:
+        lead = one.retrained.figure
+        change = f"{self.unit.amount(lead.mean)} ± {self.unit.amount(lead.half_width)}{self.unit.word}"
+        sure = "" if one.retrained.separated else ", within noise"
+        return (
+            f"{self.plan.whole.name} is {change} {'worse' if lead.mean >= 0 else 'better'}{sure}, and has "
+            f"{one.variant.params:,} parameters instead of {self.plan.whole.params:,}"
+        )
+
+    def show(self, figure: Figure) -> str:
+        """Return a figure with half of its interval."""
+        width = f" ± {self.unit.amount(figure.half_width)}" if figure.n > 1 else ""
+        return f"{self.unit.show(figure.mean)}{width}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as plain data for JSON; a number that is not known is None."""
+        about = {"metric": self.target.name, "direction": self.target.direction, "complete": self.complete}
+        about |= {"network": self.plan.whole.name, "key": self.plan.whole.key, "params": self.plan.whole.params}
+        about |= {"verdict": self.verdict(), "needless": self.needless, "whole": dataclasses.asdict(self.whole)}
+        about |= self.plan.model_dump(mode="json", exclude={"networks"})
+        parts = [
+            part.variant.model_dump(exclude={"topology", "name"})
+            | {"word": part.word, "failed": part.failed}
+            | {name: _as_dict(getattr(part, name)) for name in ("value", "retrained", "lesioned")}
+            for part in self.rows
+        ]
+        known: dict[str, Any] = as_json(about | {"parts": parts})
+        return known
+
+
+def ablated_of(run: Run) -> Ablated | None:
+    """Return what the last ablation of a run tells; None if nothing was ablated, or nothing has ended yet.
+
+    Raises RunError if its study is damaged.
+    """
+    ablation = Ablation(run)
+    plan = ablation.plan
+    if plan is None:
+        return None
+    ended, target = ablation.trials(), run.space.goals.target
+    trials = {one.key: [ended.get(plan.identify(one, seed)) for seed in plan.seeds] for one in plan.networks}
+    count = sum(trial is not None for of_one in trials.values() for trial in of_one)
+    if not count:
+        return None
+    changed = [one for one in plan.networks if one.place]
+    parts = _parts(changed, plan, trials, target)
+    alone = [one for one in plan.networks if one.key == plan.simplified]
+    simplified = _parts(alone, plan, trials, target)  # it was not chosen among many: its p value is its own
+    whole = figure_of(_numbers(trials[plan.whole.key], METRICS, target.name))
+    return Ablated(target, plan, count, whole, tuple(parts), next(iter(simplified), None))
+
+
+def _parts(
+    changed: Sequence[Variant], plan: Plan, trials: Mapping[str, Sequence[FrozenTrial | None]], target: Objective
+) -> list[Part]:
+    """Return the findings on changes, with p values that are corrected for how many they are."""
+    sign = 1.0 if target.direction == "maximize" else -1.0
+    values = {one.key: _numbers(trials[one.key], METRICS, target.name) for one in (plan.whole, *changed)}
+    whole = values[plan.whole.key]
+    retrained = differences([sign * (whole - values[one.key]) for one in changed])
+    after = [_numbers(trials[plan.whole.key], MEASURED, f"{LESION}{one.key}") for one in changed]
+    lesioned = differences([sign * (whole - row) for row in after])
+    return [
+        Part(
+            one,
+            figure_of(values[one.key]),
+            of_training,
+            None if np.isnan(row).all() else of_lesion,
+            sum(trial is not None and trial.state.name == "FAIL" for trial in trials[one.key]),
+        )
+        for one, of_training, of_lesion, row in zip(changed, retrained, lesioned, after, strict=True)
+    ]
+
+
+def write_ablated(run: Run, found: Ablated) -> None:
+    """Write ablate.json into the folder of the run."""
+    write_whole(run.path / "ablate.json", json.dumps(found.to_dict(), indent=2, ensure_ascii=False) + "\n")
+
+
+def _numbers(trials: Sequence[FrozenTrial | None], attribute: str, name: str) -> Floats:
+    """Return a number of each trial; NaN where it has not ended well."""
+    known = [trial.user_attrs if trial and trial.state.name == "COMPLETE" else {} for trial in trials]
+    return np.array([number_at(one.get(attribute), name) for one in known])
+
+
+def _number(part: Part) -> str:
+    return str(int(part.variant.place.removeprefix("block")))
+
+
+def _as_dict(holder: Figure | Difference | None) -> dict[str, Any] | None:
+    return None if holder is None else dataclasses.asdict(holder)

@@ -1,0 +1,146 @@
+"""`nas ablate`: which skips of a network are needed?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nas.cli.naming import changes, topology_named, trial_named
+from nas.cli.printing import console, print_frame, print_json, say
+from nas.cli.root import AsCsv, AsJson, app
+from nas.errors import NasError
+
+if TYPE_CHECKING:
+    from nas.analysis.ablated import Ablated
+    from nas.study import Run
+    from nas.topology import Topology
+
+
+@app.command(rich_help_panel="Analyse")
+def ablate(
+    what: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN|RUN/TRIAL|NETWORK]", help="A run (its winner), a trial, a reference or a file."),
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="The task, for a reference or a file.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each network.")] = 5,
+    replace: Annotated[bool, typer.Option(help="Replace skips by other kinds, too.")] = True,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Change the training recipe: epochs=100; may be repeated."),
+    ] = None,
+    enqueue: Annotated[
+        bool, typer.Option("--enqueue", help="Let the search train the simplified network next.")
+    ] = False,
+    name: Annotated[str | None, typer.Option(help="Name of the run, for a reference or a file.")] = None,
+    time: Annotated[str | None, typer.Option(help="Stop after this time: 90s, 30m, 2h, 1h30m.")] = None,
+    slots: Annotated[int | None, typer.Option(min=1, help="Trainings at a time.")] = None,
+    gpus_per_trial: Annotated[
+        str | None, typer.Option(metavar="auto|NUMBER", help="Share of a GPU for each training. Default: one GPU.")
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster to run on: auto, or HOST:PORT.")] = None,
+    csv: AsCsv = False,
+    json: AsJson = False,
+) -> None:
+    """Say which skips of a network are needed: train it without each of them, and with other kinds in their place.
+
+    Every change is trained from scratch with the same seeds as the whole network, and made in the trained network too,
+    where its weights fit. Proposes the network without what does nothing. Writes ablate.json. A training that has ended
+    is not done again: the same command goes on after Ctrl-C.
+
+    Examples: [bold]nas ablate[/bold], [bold]nas ablate digits-1/12 --seeds 5 --no-replace[/bold], [bold]nas ablate
+    resnet20 --task digits[/bold]
+    """
+    from nas.searching.ablation import ablate as run_ablation
+
+    run, topology, called = _found(what, task, name)
+    found = run_ablation(
+        run,
+        topology,
+        name=called,
+        replace=replace,
+        seeds=seeds,
+        recipe=changes(recipe or []),
+        time=time,
+        slots=slots,
+        gpus_per_trial=gpus_per_trial,
+        address=address,
+    )
+    if found is not None:
+        _tell(run, found, csv, json, enqueue)
+    if found is None or not found.complete:
+        say("the same command goes on from here")
+        raise typer.Exit(130)
+
+
+def _found(what: str | None, task: str | None, name: str | None) -> tuple[Run, Topology | None, str]:
+    """Return the run, the network in it (None for its winner), and what the network is called."""
+    from nas.study import Run
+
+    if what is not None and (trial := trial_named(what)) is not None:
+        run, number = trial
+        return run, run.topology(number), f"trial {number}"
+    topology = None if what is None else topology_named(what)
+    if topology is None or what is None:
+        for option, value in (("--task", task), ("--name", name)):
+            if value is not None:
+                raise NasError(f"{option} is for a reference or a file: a run has its own")
+        return Run.open(what), None, ""
+    if task is None:
+        raise NasError(f"{what} needs a task: --task digits, say")
+    return _run_of(what, task, name)
+
+
+def _run_of(what: str, task: str, name: str | None) -> tuple[Run, Topology, str]:
+    """Return the run in which a network without a search is ablated: a new one, or that of the same call before."""
+    from pathlib import Path
+
+    from nas import tasks
+    from nas.errors import RunError
+    from nas.export import read_topology
+    from nas.space.around import space_around
+    from nas.study import Run
+    from nas.study.folder import ROOT
+    from nas.study.quiet import quiet_libraries
+    from nas.topology import references
+
+    known = tasks.get(task)
+    is_reference = references.known(what)
+    topology = references.get(what, input=known.input, outputs=known.outputs) if is_reference else read_topology(what)
+    called = what if is_reference else Path(what).stem
+    space = space_around(topology, task)
+    name = name or f"{called}-on-{known.name}-ablated"
+    if not (ROOT / name / "run.yaml").is_file():
+        with quiet_libraries():
+            return Run.create(space, name), topology, called
+    run = Run.open(name)
+    if run.space.to_dict() != space.to_dict():
+        raise RunError(f"run {name!r} is of another network or task: give another --name")
+    return run, topology, called
+
+
+def _tell(run: Run, found: Ablated, csv: bool, json: bool, enqueue: bool) -> None:
+    """Print what was found, propose the simplified network, and write the report."""
+    from nas.analysis import ablated_frame, ablated_table, report
+    from nas.cost import predict
+    from nas.searching.ablation import enqueue as enqueue_topology
+    from nas.topology import Topology
+    from nas.units import count, memory
+
+    if json:
+        print_json({"run": run.name, **found.to_dict()})
+    elif not print_frame(ablated_frame(found), csv, json=False):
+        screen = console()
+        screen.print(ablated_table(found, screen.width))
+        for sentence in found.verdict():
+            screen.print(sentence, highlight=False)
+    say(f"report   {report(run)}")
+    if found.simplified is not None:
+        smaller = Topology.from_dict(found.simplified.variant.topology)
+        cost = predict(smaller, found.plan.recipe)
+        say(f"without what does nothing: {smaller.describe()}")
+        say(f"         {count(cost['params'])} params, {memory(cost['memory'])} in training")
+        if enqueue:
+            enqueue_topology(run, smaller)
+            say(f"nas search --resume {run.name} trains it next")

@@ -1,0 +1,77 @@
+"""Changes of the skip of one block, and the space around one network."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from nas import tasks
+from nas.errors import SpaceError
+from nas.space import SearchSpace
+from nas.space.around import space_around
+from nas.topology import references
+from tests.surrogate.planted import Drawn
+
+DIGITS = SearchSpace.load("digits")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_change_differs_in_the_skip_of_one_block(seed: int) -> None:
+    topology = DIGITS.sample(Drawn(random.Random(seed)))
+    before = DIGITS.encode(topology)
+    with_skip = [name for name, value in before.items() if name.endswith(".skip") and value != "none"]
+    changes = DIGITS.skip_changes(topology)
+    assert len(changes) == sum(3 + (before[name] == "long") for name in with_skip)
+    for place, kind, new, changed in changes:
+        after = DIGITS.encode(changed)
+        assert (before[f"{place}.skip"], after[f"{place}.skip"]) == (kind, new)
+        same = {name for name in before if not name.startswith(place)}
+        assert {name: before[name] for name in same} == {name: after[name] for name in same}
+        assert new != "long"
+
+
+def test_skips_are_removed_together() -> None:
+    topology = references.get("resnet20", input=(1, 8, 8), outputs=10)
+    space = space_around(topology, "digits")
+    assert space.without(topology, []) == topology
+    left = space.without(topology, ["block02", "block09"])
+    assert [number for number, block in enumerate(left.blocks, 1) if block.skip is None] == [2, 9]
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("resnet20", "digits"),
+        ("densenet_40_12", "digits"),
+        ("highway", "digits"),
+        ("unet", "digit_scenes"),
+        ("gpt2", "pydoc"),
+        ("plain56", "digits"),
+    ],
+)
+def test_the_space_around_a_network_holds_it(name: str, task: str) -> None:
+    known = tasks.get(task)
+    topology = references.get(name, input=known.input, outputs=known.outputs)
+    space = space_around(topology, task)
+    assert space.sample(_Encoded(space.encode(topology))).key == topology.key
+    skips = sum(block.skip is not None for block in topology.blocks)
+    assert len({change.place for change in space.skip_changes(topology)}) == skips
+
+
+def test_a_task_that_does_not_fit_is_one_clear_line() -> None:
+    with pytest.raises(SpaceError, match="does not hold"):
+        space_around(references.get("resnet20"), "digits")
+
+
+class _Encoded:
+    """A trial that decides as these parameters do."""
+
+    def __init__(self, params: dict[str, object]) -> None:
+        self.params = params
+
+    def suggest_categorical(self, name: str, choices: object) -> object:
+        return self.params[name]
+
+    def suggest_int(self, name: str, low: int, high: int) -> object:
+        return self.params[name]
