@@ -73,8 +73,9 @@ def ablated_legend(found: Ablated) -> list[str]:
     name, seeds = found.plan.whole.name, len(found.plan.seeds)
     return [
         f"after it: {found.target.title} of the changed network; mean ± half of the 95 % interval over {seeds} seeds",
-        f"retrained, lesioned: how much better {name} is, trained from scratch with and without the change, or changed",
-        "when it was trained; seed by seed. The word is corrected for how many changes are compared (Holm)",
+        f"retrained: how much better {name} is than the changed network, seed by seed; lesioned: than itself, changed "
+        "after training",
+        "the word is corrected for how many changes are compared (Holm)",
     ]
 
 

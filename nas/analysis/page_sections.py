@@ -53,7 +53,7 @@ def _matrix_rows(found: Effects, matrix: Matrix) -> list[dict[str, Any]]:
 def ablated_section(found: Ablated) -> dict[str, Any]:
     """Return what the page says of an ablation: sentences, and a table."""
     rows = [ablated_cells(found, part) for part in found.rows]
-    legend = " ".join(ablated_legend(found))
+    legend = ". ".join(ablated_legend(found))
     return {
         "sentences": found.verdict(),
         "rows": rows,
