@@ -98,9 +98,9 @@ class Effects:
     def _explained(self) -> str:
         count, where = (self.steps[self.steps["step"] == step].iloc[0] for step in STEPS[1:])
         return (
-            f"Of the variance of {self.objective.title} over {self.topologies} topologies, how many blocks have each "
-            f"kind of skip or op explains {_percent(count['adds'])}, and where they are {_percent(where['adds'])} more "
-            f"({_range(count, 'adds')} and {_range(where, 'adds')}, out of sample)."
+            f"How many blocks have each kind of skip or op explains {_explained(count)} of the variance of "
+            f"{self.objective.title} over {self.topologies} topologies, and where they are {_explained(where)} more, "
+            "out of sample."
         )
 
     def _counts(self) -> list[str]:
@@ -164,12 +164,10 @@ def _place(decision: str) -> str:
     return f"block {number_of(decision)}"
 
 
-def _percent(share: float) -> str:
-    return f"{100 * max(share, 0):.0f} %"
-
-
-def _range(row: Any, name: str) -> str:
-    return f"{100 * row[f'{name}_low']:.0f} to {100 * row[f'{name}_high']:.0f} %"
+def _explained(step: Any) -> str:
+    """Return what a step adds, with its interval: `31 % (22 to 40)`, or `nothing`."""
+    low, value, high = (100 * step[name] for name in ("adds_low", "adds", "adds_high"))
+    return f"{value:.0f} % ({max(low, 0):.0f} to {high:.0f})" if value >= 0.5 else "nothing"
 
 
 def effects_of(run: Run, objective: str | None = None, most: int | None = None) -> Effects:

@@ -32,8 +32,9 @@ def against(board: pd.DataFrame, goals: Goals, cost: str) -> Figure:
     """Return the plot of the metric over a cost: candidates, their Pareto front as a staircase, baselines by name.
 
     A candidate stands at what is expected of it, by which it is ranked (see `leaderboard`). One that violates a
-    constraint is on no front. At first both axes show the better nine tenths of the candidates and every baseline, so
-    that a network at chance level does not compress all others into a line; the rest appears when one zooms out.
+    constraint is on no front. At first the axis of the metric shows the front and what is near it, so that a network at
+    chance level does not compress all others into a line; a note names the baselines outside, and the rest appears when
+    one zooms out.
     """
     done = board[(board["state"] == "COMPLETE") & board[goals.metric].notna() & board[cost].notna()]
     feasible, broken, named = done[done["feasible"]], done[~done["feasible"]], done[done["name"] != ""]
@@ -46,15 +47,25 @@ def against(board: pd.DataFrame, goals: Goals, cost: str) -> Figure:
         _points(feasible[feasible["name"] == ""], board, goals, cost, "candidates", grey),
         _points(broken, board, goals, cost, "break a constraint", grey | {"symbol": "x-thin-open"}),
         _points(front, board, goals, cost, "Pareto front", {"color": "accent", "size": 10})
-        | {"mode": "lines+markers", "line": {"color": "accent", "width": 2, "shape": shape}},
+        | {"mode": "lines+markers", "line": {"color": "accent", "width": 2, "shape": shape}}
+        | _error_bars(front, "accent"),
         _points(named, board, goals, cost, "baselines", {"color": "warm", "size": 12, "symbol": "diamond"})
-        | {"mode": "markers+text", "text": [_text(name) for name in named["name"]], "textposition": "bottom center"}
-        | {"textfont": {"color": "warm", "weight": 600}, "cliponaxis": False},
+        | {"mode": "markers+text", "text": [text_of(name) for name in named["name"]]}
+        | {"textposition": _beside(named[cost].astype(float))}
+        | {"textfont": {"color": "warm", "weight": 600}}
+        | _error_bars(named, "warm"),
     ]
-    x = {"title": _title(objective.title)} | _axis(done[cost].astype(float), objective.unit_format)
+    x = {"title": axis_title(objective.title)} | _axis(done[cost].astype(float), objective.unit_format)
     title = f"expected {goals.metric}" if board["half_width"].notna().any() else goals.metric
-    y = {"title": _title(title), "tickformat": _tickformat(board, goals)} | _shown(done, goals)
-    return _figure(data, x, y)
+    y = {"title": axis_title(title), "tickformat": metric_ticks(board, goals)}
+    shown = _shown(done, front, goals)
+    figure = figure_of_traces(data, x, y | ({"range": list(shown)} if shown else {}))
+    far = named[~named["expected"].between(*shown)] if shown else named.iloc[:0]
+    if len(far):
+        show = unit_of(board, goals, goals.metric).show
+        outside = [f"{row['name']} {show(row['expected'])}" for row in far.to_dict("records")]
+        figure["layout"]["annotations"] = [_note(f"outside: {', '.join(outside)}")]
+    return figure
 
 
 def curves(frame: pd.DataFrame, board: pd.DataFrame, goals: Goals) -> Figure:
@@ -80,8 +91,10 @@ def curves(frame: pd.DataFrame, board: pd.DataFrame, goals: Goals) -> Figure:
     if best is not None:
         title = f"best: trial {best}" + (f" ({named[best]})" if best in named else "")
         data.append(_line(*_curve(by_trial[best], goals.metric), title, "accent", 3))
-    axis = {"title": _title(goals.metric), "tickformat": _tickformat(board, goals)}
-    return _figure([line for line in data if line["x"]], {"title": _title("epoch")}, axis)
+    axis = {"title": axis_title(goals.metric), "tickformat": metric_ticks(board, goals)}
+    last = max((epoch or 0 for line in data for epoch in line["x"]), default=1)
+    across = {"title": axis_title("epoch"), "tick0": 1, "dtick": math.ceil(last / 12)}
+    return figure_of_traces([line for line in data if line["x"]], across, axis)
 
 
 def leads(found: Confirmed) -> Figure:
@@ -93,7 +106,7 @@ def leads(found: Confirmed) -> Figure:
     figures = {one.network.name: one.ahead.figure for one in rows if one.ahead is not None}
     scale, near = 100 if found.is_share else 1, _near(rows, figures)
     labels = {
-        name: _text(name if name in near else f"{name} ({scale * figure.mean:+.4g}, outside)")
+        name: text_of(name if name in near else f"{name} ({scale * figure.mean:+.4g}, outside)")
         for name, figure in figures.items()
     }
     data = []
@@ -112,8 +125,8 @@ def leads(found: Confirmed) -> Figure:
             }
         )
     title = f"ahead of the best baseline, {'points' if found.is_share else found.target.name}"
-    x = {"title": _title(title), "zeroline": True, "zerolinecolor": "ink"}
-    figure = _figure(data, x, {"categoryorder": "array", "categoryarray": [*labels.values()][::-1]})
+    x = {"title": axis_title(title), "zeroline": True, "zerolinecolor": "ink"}
+    figure = figure_of_traces(data, x, {"categoryorder": "array", "categoryarray": [*labels.values()][::-1]})
     figure["layout"]["height"] = 110 + 30 * len(rows)
     return figure
 
@@ -127,7 +140,8 @@ def _near(rows: Sequence[ConfirmedNetwork], figures: Mapping[str, Interval]) -> 
     return candidates | {name for name, figure in figures.items() if abs(figure.mean) <= 2 * reach}
 
 
-def _figure(data: list[Figure], x: Figure, y: Figure) -> Figure:
+def figure_of_traces(data: list[Figure], x: Figure, y: Figure) -> Figure:
+    """Return the figure with these traces and axes, without traces that are empty."""
     axis = {"gridcolor": "line", "linecolor": "line", "zeroline": False, "automargin": True, "tickcolor": "line"}
     return {
         "data": [trace for trace in data if trace["x"]],
@@ -145,8 +159,9 @@ def _figure(data: list[Figure], x: Figure, y: Figure) -> Figure:
     }
 
 
-def _title(text: str) -> Figure:
-    return {"text": _text(text), "font": {"size": 13}, "standoff": 12}
+def axis_title(text: str) -> Figure:
+    """Return the title of an axis."""
+    return {"text": text_of(text), "font": {"size": 13}, "standoff": 12}
 
 
 def _points(some: pd.DataFrame, board: pd.DataFrame, goals: Goals, cost: str, name: str, marker: Figure) -> Figure:
@@ -159,6 +174,7 @@ def _points(some: pd.DataFrame, board: pd.DataFrame, goals: Goals, cost: str, na
         "marker": marker,
         "hovertext": hovers(some, board, goals),
         "hoverinfo": "text",
+        "customdata": [int(trial) for trial in some["trial"]],
     }
 
 
@@ -168,19 +184,21 @@ def hovers(some: pd.DataFrame, board: pd.DataFrame, goals: Goals) -> list[str]:
     told = []
     for row in some.astype(dict.fromkeys(shows, "float64")).to_dict("records"):
         figures = [f"{show(row[column])} {goals.columns[column].title}" for column, show in shows.items()]
-        title = f"<b>trial {row['trial']}</b> {_text(row['name'])}"
-        line = "<br>".join(_text(part) for part in textwrap.wrap(row["topology"], 64)[:6])
-        told.append(f"{title}<br>{_text(' · '.join(figures[:3]))}<br>{_text(' · '.join(figures[3:]))}<br>{line}")
+        title = f"<b>trial {row['trial']}</b> {text_of(row['name'])}"
+        line = "<br>".join(text_of(part) for part in textwrap.wrap(row["topology"], 44)[:8])
+        told.append(f"{title}<br>{text_of(' · '.join(figures[:3]))}<br>{text_of(' · '.join(figures[3:]))}<br>{line}")
     return told
 
 
-def _text(text: object) -> str:
+def text_of(text: object) -> str:
+    """Return text as plotly, which reads HTML, shows it unchanged."""
     return escape(str(text))
 
 
 def _line(x: Sequence[Any], y: Sequence[Any], name: str, colour: str, width: int, dash: str = "solid") -> Figure:
     line = {"color": colour, "width": width, "dash": dash}
-    return {"type": "scatter", "mode": "lines", "name": _text(name), "x": list(x), "y": list(y), "line": line}
+    trace = {"type": "scatter", "mode": "lines", "name": text_of(name), "x": list(x), "y": list(y), "line": line}
+    return trace | {"hovertemplate": "epoch %{x}: %{y}<extra>%{fullData.name}</extra>"}
 
 
 def _curve(curve: object, metric: str) -> tuple[list[float], list[float]]:
@@ -198,7 +216,7 @@ def _axis(values: pd.Series[float], unit: Unit) -> Figure:
     logarithmic = low > 0 and high / low > LOG_FROM
     axis: Figure = {"type": "log" if logarithmic else "linear"}
     if not unit.binary:
-        suffix = {"ticksuffix": _text(unit.suffix)} if unit.suffix else {}
+        suffix = {"ticksuffix": text_of(unit.suffix)} if unit.suffix else {}
         return axis | suffix | {"tickformat": unit.ticks} | ({"dtick": "D2"} if logarithmic else {})
     ticks = _powers(low, high) if logarithmic else _multiples(low, high)
     return axis | {"tickvals": ticks, "ticktext": [_bytes(tick) for tick in ticks]}
@@ -222,17 +240,46 @@ def _bytes(tick: int) -> str:
     return f"{float(value):g} {unit}"
 
 
-def _tickformat(board: pd.DataFrame, goals: Goals) -> str:
+def metric_ticks(board: pd.DataFrame, goals: Goals) -> str:
+    """Return the format of the ticks of an axis of the metric."""
     return unit_of(board, goals, goals.metric).ticks
 
 
-def _shown(done: pd.DataFrame, goals: Goals) -> Figure:
-    """Return the range of the metric's axis: all baselines and the better nine tenths, with a margin."""
+def _shown(done: pd.DataFrame, front: pd.DataFrame, goals: Goals) -> tuple[float, float] | None:
+    """Return the range of the metric's axis: that of the front and of the better nine tenths near it.
+
+    What is further below the front than the front is high, and than the better half of the candidates are, is outside.
+    """
     values = done["expected"]
     if len(values) < 10:
+        return None
+    sign = 1.0 if goals.target.direction == "maximize" else -1.0
+    risen, on_front = sign * values, sign * front["expected"]
+    best = float(risen.max())
+    near = best - 2 * max(best - float(on_front.min()), best - float(risen.quantile(0.5)))
+    inside = risen[risen >= near]
+    low = min(float(inside.min()), float(on_front.min()))
+    if low == best:
+        return None
+    first, last = sorted((sign * (low - 0.08 * (best - low)), sign * (best + 0.06 * (best - low))))
+    return first, last
+
+
+def _error_bars(some: pd.DataFrame, colour: str) -> Figure:
+    """Return half of the interval of what is expected of each, where it is known."""
+    if not some["half_width"].notna().any():
         return {}
-    named = values[done["name"] != ""]
-    rising = goals.target.direction == "maximize"
-    worst = float(min(values.quantile(0.1), named.min()) if rising else max(values.quantile(0.9), named.max()))
-    best = float(values.max() if rising else values.min())
-    return {"range": sorted((worst - 0.08 * (best - worst), best + 0.06 * (best - worst)))} if best != worst else {}
+    return {"error_y": {"type": "data", "array": some["half_width"].fillna(0).tolist(), "color": colour, "width": 3}}
+
+
+def _beside(values: pd.Series[float]) -> list[str]:
+    """Return where the name of each point stands, so that those of neighbours do not meet."""
+    places = ("bottom center", "top center", "bottom left", "top right")
+    order = values.rank(method="first").astype(int) - 1
+    return [places[place % len(places)] for place in order]
+
+
+def _note(text: str) -> Figure:
+    """Return a note at the lower edge of a plot."""
+    at = {"xref": "paper", "yref": "paper", "x": 1, "y": 0, "xanchor": "right", "yanchor": "bottom"}
+    return at | {"text": text_of(text), "showarrow": False, "font": {"color": "warm", "size": 12}}

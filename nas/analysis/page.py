@@ -11,6 +11,8 @@ import contextlib
 import hashlib
 import json
 import math
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,7 @@ from markupsafe import Markup
 from nas import units
 from nas.analysis.ablated import Ablated, ablated_of
 from nas.analysis.confirmed import Confirmed, confirmed_of
+from nas.analysis.course import busy, progress
 from nas.analysis.draw_svg import arc_svg
 from nas.analysis.effects import Effects, effects_of
 from nas.analysis.figures import against, curves, leads
@@ -34,7 +37,7 @@ from nas.analysis.ranking_table import TIED
 from nas.analysis.words import in_words, listed
 from nas.errors import RunError, TopologyError
 from nas.files import write_whole
-from nas.space import Goals
+from nas.space import OBJECTIVES, Goals
 from nas.study.states import STATE_WORDS
 from nas.topology import Topology
 from nas.topology.vocabulary import JOINS
@@ -43,6 +46,9 @@ if TYPE_CHECKING:
     from nas.study import Run
 
 HERE = Path(__file__).parent
+UNSET: tuple[object, ...] = (None, {}, [])
+DRAWN = 40  # rows of the leaderboard with a diagram, besides those of the front and the baselines
+NO_PORTRAIT = {"svg": "", "words": ""}
 MOST = 1000  # topologies from which effects are estimated
 SEEDS, EXPECTED = "seeds", "expected"  # columns of the leaderboard, and their titles
 
@@ -55,6 +61,7 @@ class Facts:
     saved     trainings that a recorded result made unnecessary
     settings  the resolved configuration (run.yaml)
     confirmed what the last confirmation tells; None if there is none
+    command   the command that repeats the search; empty if it is not known
     effects   what the decisions are worth for the metric; None if too few topologies were trained
     ablated   what the last ablation tells; None if there is none
     """
@@ -66,6 +73,7 @@ class Facts:
     saved: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
     confirmed: Confirmed | None = None
+    command: str = ""
     effects: Effects | None = None
     ablated: Ablated | None = None
 
@@ -79,7 +87,7 @@ def report(run: Run) -> Path:
     with contextlib.suppress(RunError):
         effects = effects_of(run, most=MOST)
     about = (run.name, space.task.name, space.goals, space.size(), run.saved, settings)
-    facts = Facts(*about, confirmed=confirmed_of(run), effects=effects, ablated=ablated_of(run))
+    facts = Facts(*about, confirmed_of(run), _command(run), effects, ablated_of(run))
     return write_whole(run.path / "report.html", page(run.frame(), facts))
 
 
@@ -95,6 +103,7 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
         if name != goals.metric and (name in goals.names or objective.in_every_report)
     ]
     plots = {cost: against(board, goals, cost) for cost in costs} | {"curves": curves(frame, board, goals)}
+    plots |= {"progress": progress(frame, board, goals), "busy": busy(frame)}
     if facts.confirmed is not None and facts.confirmed.baseline is not None:
         plots["confirmed"] = leads(facts.confirmed)
     environment = Environment(
@@ -115,7 +124,8 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
         effects=None if facts.effects is None else effects_section(facts.effects),
         ablated=None if facts.ablated is None else ablated_section(facts.ablated),
         candidates=candidates,
-        failures=failures(frame).to_dict("records"),
+        failures=_by_reason(failures(frame)),
+        command=facts.command,
         proxy_worth=proxy_correlations(frame, goals).to_dict("records"),
         columns=titles,
         took=_took(frame),
@@ -155,7 +165,7 @@ def _candidates(board: pd.DataFrame, frame: pd.DataFrame, goals: Goals) -> list[
                 column: cell for column, cell in _cells(row, shows, tops, goals.metric).items() if column in titles
             },
         }
-        | (_portrait(topologies[row["trial"]]) if row["name"] or not number else {"svg": "", "words": ""})
+        | (_portrait(topologies[row["trial"]]) if number < DRAWN or row["name"] or row["pareto"] == 1 else NO_PORTRAIT)
         for number, row in enumerate(board.astype(dict.fromkeys(shows, "float64")).to_dict("records"))
     ]
 
@@ -213,7 +223,7 @@ def _portrait(data: object) -> dict[str, Any]:
     try:
         topology = Topology.from_dict(data)
     except TopologyError:
-        return {"svg": "", "words": ""}
+        return NO_PORTRAIT
     return {"svg": Markup(arc_svg(topology)), "words": in_words(topology)}
 
 
@@ -252,6 +262,22 @@ def _tied(board: pd.DataFrame) -> dict[str, Any] | None:
     return {"count": len(tied), "trial": smallest["trial"], "name": smallest["name"], "params": smallest["params"]}
 
 
+def _by_reason(failed: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the failures by kind, the words of a reason before a colon or a number; the most frequent first."""
+    groups: dict[str, list[Any]] = {}
+    for row in failed.to_dict("records"):
+        groups.setdefault(re.split(r"[:0-9]", row["reason"])[0].strip(), []).append(row)
+    return [{"kind": kind, "rows": rows} for kind, rows in sorted(groups.items(), key=lambda item: -len(item[1]))]
+
+
+def _command(run: Run) -> str:
+    """Return the command that repeats the search; empty where the file of its space is not known."""
+    source, search = run.config.get("source"), run.space.search
+    if not source:
+        return ""
+    return f"nas search {shlex.quote(str(source))} --trials {search.trials} --seed {search.seed}"
+
+
 def _took(frame: pd.DataFrame) -> dict[str, str] | None:
     """Return the start of the search and its duration; None before a trial has started."""
     started, ended = pd.to_datetime(frame["started"]).min(), pd.to_datetime(frame["ended"]).max()
@@ -261,26 +287,29 @@ def _took(frame: pd.DataFrame) -> dict[str, str] | None:
 
 
 def _sections(settings: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Return the configuration as titled lists, with dots in nested keys and single values first."""
+    """Return the configuration as titled lists, with dots in nested keys and single values first; what is not set is
+    left out.
+    """
     sections: dict[str, dict[str, str]] = {"run": {}}
     for key, value in settings.items():
         if isinstance(value, Mapping) and value:
             sections[str(key)] = _flat(value)
-        else:
-            sections["run"][str(key)] = _written(value)
+        elif value not in UNSET:
+            sections["run"][str(key)] = _written(str(key), value)
     return {title: section for title, section in sections.items() if section}
 
 
 def _flat(settings: Mapping[Any, Any], before: str = "") -> dict[str, str]:
     found: dict[str, str] = {}
     for key, value in settings.items():
-        found |= (
-            _flat(value, f"{before}{key}.")
-            if isinstance(value, Mapping) and value
-            else {f"{before}{key}": _written(value)}
-        )
+        if isinstance(value, Mapping) and value:
+            found |= _flat(value, f"{before}{key}.")
+        elif value not in UNSET:
+            found[f"{before}{key}"] = _written(str(key), value)
     return found
 
 
-def _written(value: object) -> str:
+def _written(key: str, value: object) -> str:
+    if key in OBJECTIVES and isinstance(value, int | float):
+        return OBJECTIVES[key].unit_format.show(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -21,8 +21,52 @@ function draw() {
     Plotly.react(place, data, layout, {
       responsive: true, displayModeBar: false, doubleClick: "autosize",
     });
+    if (!place.dataset.listens && data.some((trace) => trace.customdata)) {
+      place.dataset.listens = "1";
+      place.on("plotly_hover", (event) => show(event.points[0].customdata));
+      place.on("plotly_unhover", () => show(kept));
+      place.on("plotly_click", (event) => keep(event.points[0].customdata, true));
+    }
   }
 }
+
+// One candidate is drawn below the plots: that under the pointer, else the one that was clicked on, else the best.
+const card = document.getElementById("chosen");
+const rowOf = (trial) => document.querySelector(`tr[data-trial="${Number(trial)}"]`);
+let kept = document.querySelector("tr[data-trial]")?.dataset.trial;
+
+function show(trial) {
+  const row = rowOf(trial);
+  if (!card || !row) return;
+  const titles = [...row.closest("table").tHead.rows[0].cells].map((cell) => cell.textContent.trim());
+  const texts = [...row.cells].map((cell) => cell.textContent.trim().replace(/\s+/g, " "));
+  const name = texts[titles.indexOf("baseline")];
+  card.querySelector("h3").textContent = `trial ${trial}${name ? ", the baseline " + name : ""}`;
+  const figures = titles.map((title, place) => [title, texts[place]])
+    .filter(([title, text]) => text && !["trial", "baseline", "skips"].includes(title));
+  card.querySelector(".note").textContent = figures.map(([title, text]) => `${title} ${text}`).join(" · ");
+  const drawing = document.querySelector(`template[data-trial="${Number(trial)}"]`);
+  const place = card.querySelector(".diagram");
+  place.replaceChildren(drawing ? drawing.content.cloneNode(true) : row.querySelector(".marks").cloneNode(true));
+}
+
+function keep(trial, scroll) {
+  kept = trial;
+  document.querySelector("tr.chosen-row")?.classList.remove("chosen-row");
+  const row = rowOf(trial);
+  row?.classList.add("chosen-row");
+  if (scroll && row) {
+    const frame = row.closest(".scroll"); // only the table scrolls: the plot stays under the pointer
+    frame.scrollTop = row.offsetTop - frame.clientHeight / 2;
+  }
+  show(trial);
+}
+
+for (const row of document.querySelectorAll("tr[data-trial]")) {
+  row.addEventListener("click", () => keep(row.dataset.trial, false));
+  row.addEventListener("keydown", (event) => { if (event.key === "Enter") keep(row.dataset.trial, false); });
+}
+show(kept);
 
 draw();
 dark.addEventListener("change", draw);

@@ -109,3 +109,31 @@ def pareto_front(x: ArrayLike, y: ArrayLike, directions: Sequence[str]) -> NDArr
     first, second = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     members = np.flatnonzero(pareto_rank(np.column_stack([first, second]), directions) == 1)
     return members[np.lexsort((second[members], first[members]))]
+
+
+def hypervolume(losses: ArrayLike, reference: ArrayLike) -> float:
+    """Return the volume that the points dominate up to the reference.
+
+    losses     (n, m), smaller is better; a point that is not below the reference everywhere, or has a NaN, adds nothing
+    reference  (m,)
+
+    It is the sum over slices of the last loss (While et al. 2006), which suits a few objectives.
+    """
+    corner = np.asarray(reference, dtype=np.float64)
+    points = np.asarray(losses, dtype=np.float64).reshape(-1, len(corner))
+    points = points[(points < corner).all(1)]
+    if not len(points):
+        return 0.0
+    if len(corner) == 1:
+        return float(corner[0] - points.min())
+    points = points[pareto_rank(points, ["minimize"] * len(corner), fronts=1) == 1]
+    points = points[points[:, -1].argsort(kind="stable")]
+    levels = np.append(points[:, -1], corner[-1])
+    if len(corner) == 2:
+        reached = np.minimum.accumulate(points[:, 0])
+        return float(((corner[0] - reached) * np.diff(levels)).sum())
+    return sum(
+        hypervolume(points[: place + 1, :-1], corner[:-1]) * float(depth)
+        for place, depth in enumerate(np.diff(levels))
+        if depth > 0
+    )

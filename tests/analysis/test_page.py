@@ -82,16 +82,16 @@ def test_it_tells_what_was_found(html: str) -> None:
     assert board["topology"].iloc[0] in text
     assert "failed: diverged" in text
     assert "out of memory: it needs 3.2 GiB, but 2.0 GiB are free" in text
-    assert "network.stem.width" in text and "grad_clip" in text
+    assert "stem.width" in text and "grad_clip" not in text
 
 
 def test_every_candidate_and_baseline_has_its_row(html: str) -> None:
-    rows = html.split("<tbody>")[1].split("</tbody>")[0].count("<tr>")
-    assert rows == len(leaderboard(frame(), goals=GOALS))
+    assert html.count("<tr data-trial=") == len(leaderboard(frame(), goals=GOALS))
 
 
 def test_winner_and_baselines_have_their_diagrams(html: str) -> None:
-    diagrams = re.findall(r"<svg.*?</svg>", html.split("<script")[0], re.DOTALL)
+    shown = re.sub(r"<template.*?</template>", "", html.split("<script")[0], flags=re.DOTALL)
+    diagrams = re.findall(r"<svg.*?</svg>", shown, re.DOTALL)
     assert len(diagrams) == 1 + len(BASELINES)
     for diagram in diagrams:
         ET.fromstring(diagram)
@@ -194,11 +194,47 @@ def test_what_breaks_a_constraint_is_on_no_front_of_a_plot() -> None:
     assert "break a constraint" not in {trace["name"] for trace in against(free, GOALS, "params")["data"]}
 
 
-def test_baselines_are_in_sight_at_first() -> None:
+def test_the_front_fills_the_plot_and_a_note_names_the_baselines_outside() -> None:
+    far = frame()
+    far.loc[far["baseline"] == "plain", "accuracy"] = 0.31
+    board = leaderboard(far, goals=GOALS)
+    layout = against(board, GOALS, "params")["layout"]
+    low, high = layout["yaxis"]["range"]
+    front = board[board["pareto"] == 1]["accuracy"]
+    assert 0.31 < low < front.min() and front.max() < high
+    assert layout["annotations"][0]["text"].startswith("outside: ")
+    assert "plain 31.00%" in layout["annotations"][0]["text"]
+    losses = goals_of("accuracy", direction="minimize")
+    rising = against(leaderboard(far.assign(accuracy=1 - far["accuracy"]), goals=losses), losses, "params")
+    assert rising["layout"]["yaxis"]["range"] == pytest.approx([1 - high, 1 - low])
+
+
+def test_intervals_are_drawn_where_they_are_known() -> None:
+    known = against(leaderboard(repeated(), goals=GOALS), GOALS, "params")["data"]
+    front = next(trace for trace in known if trace["name"] == "Pareto front")
+    assert len(front["error_y"]["array"]) == len(front["x"]) and max(front["error_y"]["array"]) > 0
+    assert not any("error_y" in trace for trace in against(leaderboard(frame(), goals=GOALS), GOALS, "params")["data"])
+
+
+def test_every_point_says_which_trial_it_is_and_leaders_have_a_diagram(html: str) -> None:
     board = leaderboard(frame(), goals=GOALS)
-    low, high = against(board, GOALS, "params")["layout"]["yaxis"]["range"]
-    named = board[(board["name"] != "") & (board["state"] == "COMPLETE")]["accuracy"]
-    assert low < named.min() and named.max() < high
+    for trace in against(board, GOALS, "params")["data"]:
+        assert len(trace["customdata"]) == len(trace["x"])
+        assert set(trace["customdata"]) <= set(board["trial"])
+    drawn = set(map(int, re.findall(r'<template data-trial="(\d+)"', html)))
+    assert set(board[board["pareto"] == 1]["trial"]) <= drawn
+
+
+def test_failures_stand_by_their_reason(html: str) -> None:
+    text = Page(html).text
+    assert text.index("3 × out of memory") < text.index("1 × diverged")
+
+
+def test_what_is_not_set_is_left_out_and_sizes_are_readable() -> None:
+    settings = {"limits": {"memory": 268435456, "params": None}, "search": {"time": None, "trials": 30}}
+    text = Page(page(frame(), replace(FACTS, settings=settings, command="nas search digits --seed 3"))).text
+    assert "256 MiB" in text and "268435456" not in text and "null" not in text
+    assert "The same search again: nas search digits --seed 3" in text
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.study.pareto import distances_to_ideal, pareto_front, pareto_rank
+from nas.study.pareto import distances_to_ideal, hypervolume, pareto_front, pareto_rank
 
 NUMBERS = st.one_of(st.integers(-4, 4).map(float), st.sampled_from([math.inf, -math.inf, math.nan]))
 
@@ -83,3 +83,15 @@ def test_the_knee_is_nearest_to_the_best_of_every_objective() -> None:
     assert distances_to_ideal([[0.5, 3.0]], ["maximize", "minimize"]).tolist() == [0.0]
     assert distances_to_ideal([], ["maximize"]).tolist() == []
     assert distances_to_ideal([[0.5, 3.0], [0.4, 3.0]], ["maximize", "minimize"]).tolist() == [0.0, 1.0]
+
+
+def test_the_hypervolume_against_counting_cells() -> None:
+    rng = np.random.default_rng(7)
+    for case in range(300):
+        m, n = 2 + case % 3, int(rng.integers(0, 12))
+        points = rng.integers(0, 6, size=(n, m)).astype(float)  # ties and duplicates
+        points[rng.random((n, m)) < 0.03] = np.nan
+        cells = np.stack(np.meshgrid(*[np.arange(5)] * m, indexing="ij"), -1).reshape(-1, m)  # up to the reference, 5
+        counted = sum(any((point <= cell).all() for point in points) for cell in cells)
+        assert hypervolume(points, np.full(m, 5.0)) == counted
+    assert hypervolume([[0.25], [0.5]], [1.0]) == 0.75
