@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nas.analysis.confirmed import Confirmed, ConfirmedNetwork
     from nas.analysis.paired import Figure as Interval
 
+CURVES = 400  # candidates whose curves are drawn, evenly spaced over the search
 LOG_FROM = 4  # the largest cost over the smallest from which on an axis is logarithmic
 
 Figure = dict[str, Any]
@@ -79,10 +80,11 @@ def curves(frame: pd.DataFrame, board: pd.DataFrame, goals: Goals) -> Figure:
     named = {trial: names[trial] for trial in by_trial if names.get(trial)}
     x: list[float | None] = []
     y: list[float | None] = []
-    for trial, curve in by_trial.items():
-        if trial != best and trial not in named:
-            epochs, values = _curve(curve, goals.metric)
-            x, y = [*x, *epochs, None], [*y, *values, None]
+    others = [trial for trial in by_trial if trial != best and trial not in named]
+    for trial in others[:: 1 + len(others) // CURVES]:
+        epochs, values = _curve(by_trial[trial], goals.metric)
+        x += [*epochs, None]
+        y += [*values, None]
     data = [_line(x, y, "candidates", "muted", 1) | {"opacity": 0.35, "hoverinfo": "skip"}]
     dashes = ("solid", "dash", "dot", "dashdot", "longdash")
     for number, (trial, name) in enumerate(named.items()):

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from nas import units
 from nas.analysis.marks import coloured
-from nas.analysis.ranking import formats, leaderboard, leaderboard_rows, states, trained
+from nas.analysis.ranking import formats, leaderboard, leaderboard_rows, states, trained, with_marks
 from nas.errors import NasError
 from nas.study.states import ENDED, STATE_WORDS
 
@@ -80,7 +80,7 @@ def running_table(run: Run) -> Table | Text:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for title in ("trial", "baseline", "skips", "params", "epoch", metric, "for"):
         table.add_column(title, justify="left" if title in ("baseline", "skips") else "right", overflow="fold")
-    rows = leaderboard_rows(running, run.space.goals).astype({"params": "float64"})
+    rows = with_marks(leaderboard_rows(running, run.space.goals), running).astype({"params": "float64"})
     for row, curve, started in zip(rows.to_dict("records"), running["curve"], running["started"], strict=True):
         last = curve[-1] if curve else {}
         so_far = units.number(last.get(metric))

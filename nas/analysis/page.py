@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 UNSET: tuple[object, ...] = (None, {}, [])
+ROWS = 1000  # of the leaderboard, besides those of the front and the baselines
 DRAWN = 40  # rows of the leaderboard with a diagram, besides those of the front and the baselines
 NO_PORTRAIT = {"svg": "", "words": ""}
 MOST = 1000  # topologies from which effects are estimated
@@ -94,7 +95,7 @@ def report(run: Run) -> Path:
 def page(frame: pd.DataFrame, facts: Facts) -> str:
     """Return the HTML of the report on the trials in `frame` (see `Run.frame`)."""
     goals = facts.goals
-    board = leaderboard(frame, goals=goals)
+    board = leaderboard(frame, goals=goals, top=ROWS, front=True)
     candidates, tally = _candidates(board, frame, goals), states(frame)
     columns = shown(board, goals)
     costs = [
@@ -124,6 +125,7 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
         effects=None if facts.effects is None else effects_section(facts.effects),
         ablated=None if facts.ablated is None else ablated_section(facts.ablated),
         candidates=candidates,
+        finished=int((frame["state"] == "COMPLETE").sum()),
         failures=_by_reason(failures(frame)),
         command=facts.command,
         proxy_worth=proxy_correlations(frame, goals).to_dict("records"),

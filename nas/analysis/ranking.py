@@ -24,7 +24,12 @@ KNEE = "knee"  # a way to sort: the members of the front by their distance to th
 
 
 def leaderboard(
-    run: Run | pd.DataFrame, *, goals: Goals | None = None, by: str | None = None, top: int | None = None
+    run: Run | pd.DataFrame,
+    *,
+    goals: Goals | None = None,
+    by: str | None = None,
+    top: int | None = None,
+    front: bool = False,
 ) -> pd.DataFrame:
     """Return the finished candidates, best first, and every baseline, finished or not.
 
@@ -38,8 +43,9 @@ def leaderboard(
     with behind_half_width, and `tied` says that the two are not separated. Without repeats `expected` is the metric,
     and no interval is known. `by` is one of `goals.columns` (the metric is the default), `pareto`, or `knee` (the
     members of the front by their distance to the best value of every objective); ties go to fewer parameters, then to
-    the earlier trial. Only COMPLETE trials have a rank; baselines beyond `top` and baselines that did not finish follow
-    the ranked rows. `goals` are needed where a frame is given. Raises RunError for an unknown `by`.
+    the earlier trial. Only COMPLETE trials have a rank; baselines beyond `top`, with `front` also the members of the
+    front, and baselines that did not finish follow the ranked rows. `goals` are needed where a frame is given. Raises
+    RunError for an unknown `by`.
     """
     frame = _frame_of(run)
     if goals is None:
@@ -54,8 +60,9 @@ def leaderboard(
     unfinished = board[~done & (board["name"] != "") & ~board["name"].isin(ranked["name"])]
     unfinished = unfinished.drop_duplicates("name", keep="last")
     if top is not None:
-        ranked = ranked[(ranked["rank"] <= top) | (ranked["name"] != "")]
-    return pd.concat([ranked, unfinished], ignore_index=True)
+        beyond = (ranked["name"] != "") | (front & (ranked["pareto"] == 1).fillna(False))
+        ranked = ranked[(ranked["rank"] <= top) | beyond]
+    return with_marks(pd.concat([ranked, unfinished], ignore_index=True), frame)
 
 
 def states(run: Run | pd.DataFrame) -> dict[str, int]:
@@ -115,8 +122,15 @@ def _frame_of(run: Run | pd.DataFrame) -> pd.DataFrame:
     return run if isinstance(run, pd.DataFrame) else run.frame()
 
 
+def with_marks(rows: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of a leaderboard with their skips; to read a topology takes longer than all else of its row."""
+    topologies = dict(zip(frame["trial"], frame["topology"], strict=True))
+    marked = [_marks(topologies[trial]) for trial in rows["trial"]]
+    return rows.assign(skips=pd.Series(marked, index=rows.index, dtype="str"))
+
+
 def leaderboard_rows(frame: pd.DataFrame, goals: Goals) -> pd.DataFrame:
-    """Return the columns of a leaderboard for all trials, in the order of the record."""
+    """Return the columns of a leaderboard for all trials, in the order of the record; without their skips."""
     numbers = {column: _numbers(frame, objective) for column, objective in goals.columns.items()}
     return pd.DataFrame(
         {
@@ -124,7 +138,7 @@ def leaderboard_rows(frame: pd.DataFrame, goals: Goals) -> pd.DataFrame:
             "trial": frame["trial"].astype("int64"),
             "name": _text(frame["baseline"]),
             "topology": _text(frame["line"]),
-            "skips": pd.Series([_marks(data) for data in frame["topology"]], index=frame.index, dtype="str"),
+            "skips": pd.Series("", index=frame.index, dtype="str"),
             **numbers,
             "pareto": pd.Series(pd.NA, index=frame.index, dtype="Int64"),
             "state": frame["state"].astype("str"),
