@@ -74,7 +74,7 @@ class Pilot:
                  gain; None for another metric, or without a gain
     early        the early epochs
     seconds      of one training, the median; None where none was recorded
-    slots        the most candidates that were trained at a time
+    slots        how many candidates were trained at a time
     hours        of all trials on so many slots
     """
 
@@ -279,11 +279,16 @@ def early_epochs(curves: Sequence[Sequence[dict[str, Any]]], keys: Sequence[str]
 
 
 def _at_a_time(frame: pd.DataFrame) -> int:
-    """Return the most trials that were running at a time."""
+    """Return how many trials were running at a time for most of the time: a candidate may wait for its slot first."""
     known = frame[trained(frame)].dropna(subset=["started", "ended"])
-    events = [(time, 1) for time in known["started"]] + [(time, -1) for time in known["ended"]]
-    running = np.cumsum([change for _, change in sorted(events)])
-    return max(1, int(running.max())) if len(running) else 1
+    if known.empty:
+        return 1
+    start = known["started"].min()
+    began, ended = ((known[name] - start).dt.total_seconds().to_numpy("float64") for name in ("started", "ended"))
+    times = np.unique(np.r_[began, ended])
+    running = [int(((began <= at) & (ended > at)).sum()) for at in times[:-1]]
+    lasting = np.bincount(running, np.diff(times)) if running else np.zeros(1)
+    return max(1, int(lasting.argmax()))
 
 
 def _groups(rows: pd.DataFrame, metric: str, sign: float) -> list[Floats]:

@@ -10,10 +10,21 @@ from typing import Any
 
 import numpy as np
 import optuna
+import pandas as pd
 import pytest
 from rich.console import Console
 
-from nas.analysis.pilot import EarlyEpoch, Estimate, Pilot, best_of, early_epochs, expected_gain, pilot_of, variances
+from nas.analysis.pilot import (
+    EarlyEpoch,
+    Estimate,
+    Pilot,
+    _at_a_time,
+    best_of,
+    early_epochs,
+    expected_gain,
+    pilot_of,
+    variances,
+)
 from nas.analysis.pilot_text import pilot_table
 from nas.errors import RunError
 from nas.study import Run
@@ -75,6 +86,15 @@ def test_an_early_epoch_that_ranks_as_the_last_one() -> None:
     first, second = early_epochs(curves, [str(t) for t in range(8)], "accuracy")
     assert (first.epoch, first.correlation.value) == (1, pytest.approx(-1))
     assert (second.epoch, second.correlation.value) == (2, pytest.approx(1))
+
+
+def test_how_many_run_at_a_time_for_most_of_the_time() -> None:
+    start = pd.Timestamp("2026-01-05 09:00:00")
+    spans = [(0, 40), (0, 50), (10, 12), (40, 90), (50, 90)]  # a third one waits for its slot for a moment
+    times = [{"started": start + pd.Timedelta(seconds=a), "ended": start + pd.Timedelta(seconds=b)} for a, b in spans]
+    rows = [{"state": "COMPLETE", "reason": None} | one for one in times]
+    assert _at_a_time(pd.DataFrame(rows)) == 2
+    assert _at_a_time(pd.DataFrame(rows).iloc[:0]) == 1
 
 
 # ---------------------------------------------------------------------------------------------------------- of a run
