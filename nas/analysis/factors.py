@@ -79,9 +79,9 @@ def is_skip(decision: str) -> bool:
 
 
 def factors_of(space: SearchSpace, record: object) -> Factors | None:
-    """Return the factors of a recorded topology, Topology.to_dict(); None if it is no point of the space."""
+    """Return the factors of a topology, or of its record (Topology.to_dict()); None if it is no point of the space."""
     try:
-        topology = Topology.from_dict(record)
+        topology = record if isinstance(record, Topology) else Topology.from_dict(record)
         params = space.encode(topology)
     except (TopologyError, SpaceError):
         return None

@@ -44,11 +44,11 @@ class Pairs:
         self._made: Counter[tuple[str, str]] = Counter()
         self._begun = 0
 
-    def began(self, record: object, of: int | None) -> None:
-        """Note that a recorded topology is evaluated, which differs in one decision from that of trial `of`."""
+    def began(self, topology: object, of: int | None) -> None:
+        """Note that a topology, or a recorded one, is evaluated; as a change of that of trial `of`, if there is one."""
         if not self.share:
             return
-        factors = factors_of(self.space, record)
+        factors = factors_of(self.space, topology)
         self._seen.update({} if factors is None else factors.values.items())
         self._begun += of is not None
 
@@ -78,7 +78,7 @@ class Pairs:
             for name, value in params.items():
                 if place_of(name) and name.rpartition(".")[2] in MAIN:
                     topology = self._changed(params, name, value)
-                    after = factors_of(self.space, topology.to_dict())
+                    after = factors_of(self.space, topology)
                     if after is not None and len(cells := _differences(factors, after)) == 1:
                         yield Change(topology, cells[0], same[0].number)
 

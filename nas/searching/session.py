@@ -207,7 +207,7 @@ class Session:
 
     def _began(self, candidate: Candidate) -> None:
         self.repeats.began(candidate.topology.key, candidate.seed)
-        self.pairs.began(candidate.topology.to_dict(), candidate.more.get(PAIR))
+        self.pairs.began(candidate.topology, candidate.more.get(PAIR))
         self._note_role(candidate.topology, candidate.baseline, candidate.pilot and candidate.refusal is None)
 
     def _note_role(self, topology: Topology, baseline: str | None, pilot: bool) -> None:
