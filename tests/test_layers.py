@@ -18,6 +18,7 @@ LAYERS = (
     ("network",),
     ("results", "space"),
     ("training",),
+    ("diagnosis",),
     ("study",),
     ("cost",),
     ("sampling",),
@@ -30,7 +31,7 @@ LAYERS = (
 HEAVY = {"torch", "ray", "optuna", "pandas", "plotly", "sklearn", "torchvision", "sqlalchemy"}
 # where a framework may be imported at all, however late
 MAY_IMPORT = {
-    "torch": {"network", "training", "cost", "searching", "export"},
+    "torch": {"network", "training", "diagnosis", "cost", "searching", "export"},
     "ray": {"searching"},
     "optuna": {"study", "sampling", "searching"},
 }

@@ -4,6 +4,9 @@ from .ablated_text import ablated_table as ablated_table
 from .confirmed import confirmed_of as confirmed_of
 from .confirmed_text import confirmed_frame as confirmed_frame
 from .confirmed_text import confirmed_table as confirmed_table
+from .diagnosed import diagnosis_page as diagnosis_page
+from .diagnosed import diagnosis_table as diagnosis_table
+from .diagnosed import diagnosis_words as diagnosis_words
 from .draw_svg import arc_svg as arc_svg
 from .draw_text import arc_text as arc_text
 from .effects import effects_of as effects_of

@@ -31,6 +31,18 @@ def topology_named(word: str) -> Topology | None:
     return references.get(word) if references.known(word) and word not in available() else None
 
 
+def fitting(word: str, task: str) -> Topology:
+    """Return the reference for the inputs and outputs of a task, or the topology in the file. Raises NasError."""
+    from nas import tasks
+    from nas.export import read_topology
+    from nas.topology import references
+
+    known = tasks.get(task)
+    if references.known(word):
+        return references.get(word, input=known.input, outputs=known.outputs)
+    return read_topology(word)
+
+
 def trial_named(word: str) -> tuple[Run, int] | None:
     """Return the run and the trial number of a word such as RUN/12 (/12: of the latest run); None for other words.
 
@@ -42,17 +54,20 @@ def trial_named(word: str) -> tuple[Run, int] | None:
     return (Run.open(name or None), int(number)) if number.isdecimal() else None
 
 
-def baselines_named(words: list[str], space: SearchSpace) -> dict[str, Topology]:
-    """Return name → topology for each word of --baseline: a topology file or a baseline that the space knows.
+def baselines_named(words: list[str], space: SearchSpace, option: str = "--baseline") -> dict[str, Topology]:
+    """Return name → topology for each word of an option: a topology file or a baseline that the space knows.
 
     A baseline from a file has the name of the file, or of its folder if the file is called network.py, as all exported
     networks are. Raises NasError if a word names no topology, or if two baselines have the same name.
     """
     found: dict[str, Topology] = {}
     for word in words:
-        named = _baselines(word, space)
+        try:
+            named = _baselines(word, space)
+        except NasError as error:
+            raise NasError(f"{option}: {error}") from None
         for name in named.keys() & found.keys():
-            raise NasError(f"--baseline {word}: there is a baseline {name!r} already")
+            raise NasError(f"{option} {word}: there is a baseline {name!r} already")
         found |= named
     return found
 
@@ -63,12 +78,9 @@ def _baselines(word: str, space: SearchSpace) -> dict[str, Topology]:
     from nas.export import read_topology
 
     path = Path(word)
-    try:
-        if path.suffix not in TOPOLOGY_FILES:
-            return space.baselines([word], functools.partial(predict, recipe=space.recipe))
-        return {path.resolve().parent.name if path.name == "network.py" else path.stem: read_topology(path)}
-    except NasError as error:
-        raise NasError(f"--baseline: {error}") from None
+    if path.suffix not in TOPOLOGY_FILES:
+        return space.baselines([word], functools.partial(predict, recipe=space.recipe))
+    return {path.resolve().parent.name if path.name == "network.py" else path.stem: read_topology(path)}
 
 
 def changes(words: list[str]) -> dict[str, object]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli.naming import changes, topology_named, trial_named
+from nas.cli.naming import changes, fitting, topology_named, trial_named
 from nas.cli.printing import console, print_frame, print_json, say
 from nas.cli.root import AsCsv, AsJson, app
 from nas.errors import NasError
@@ -96,21 +96,15 @@ def _run_of(what: str, task: str, name: str | None) -> tuple[Run, Topology, str]
     """Return the run in which a network without a search is ablated: a new one, or that of the same call before."""
     from pathlib import Path
 
-    from nas import tasks
     from nas.errors import RunError
-    from nas.export import read_topology
     from nas.space.around import space_around
     from nas.study import Run
     from nas.study.folder import ROOT
     from nas.study.quiet import quiet_libraries
-    from nas.topology import references
 
-    known = tasks.get(task)
-    is_reference = references.known(what)
-    topology = references.get(what, input=known.input, outputs=known.outputs) if is_reference else read_topology(what)
-    called = what if is_reference else Path(what).stem
+    topology, called = fitting(what, task), Path(what).stem
     space = space_around(topology, task)
-    name = name or f"{called}-on-{known.name}-ablated"
+    name = name or f"{called}-on-{space.task.name}-ablated"
     if not (ROOT / name / "run.yaml").is_file():
         with quiet_libraries():
             return Run.create(space, name), topology, called

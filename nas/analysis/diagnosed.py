@@ -1,0 +1,260 @@
+"""A diagnosis for people: the page diagnosis.html with pictures of one network or of two, a table, and sentences."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from rich import box
+from rich.table import Table
+
+from nas import units
+from nas.analysis.figures import Figure, axis_title, figure_of_traces, text_of
+
+if TYPE_CHECKING:
+    from nas.diagnosis import Diagnosis
+
+HERE = Path(__file__).parent
+COLOURS = ("accent", "warm")
+FEWEST = 1e-3  # share of the paths below which a length is not drawn
+
+
+def diagnosis_page(found: Sequence[Diagnosis], task: str) -> str:
+    """Return the HTML of the diagnosis of one or two networks on a task."""
+    from plotly.offline import get_plotlyjs
+
+    plots = {
+        "gradients": _flow(found, "gradients", "norm of the gradient of a block's weights"),
+        "activations": _flow(found, "activations", "root mean square of a block's output"),
+        "lengths": _lengths(found),
+        "probes": _probes(found),
+        "openness": _openness(found),
+    }
+    pairs: dict[str, list[tuple[str, str]]] = {"surface": [], "similarity": [], "reuse": []}
+    for number, one in enumerate(found):
+        for kind, figure in (
+            ("surface", _surface(one, found)),
+            ("similarity", _similarity(one)),
+            ("reuse", _reuse(one)),
+        ):
+            if figure is not None:
+                plots[f"{kind}{number}"] = figure
+                pairs[kind].append((one.name, f"{kind}{number}"))
+    scripts = {"plotly": get_plotlyjs().replace("\r\n", "\n"), "script": (HERE / "report.js").read_text("utf-8")}
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts.values()]
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("diagnosis.html.j2").render(
+        names=[one.name for one in found],
+        task=task,
+        rows=[_row(one) for one in found],
+        sentences=diagnosis_words(found),
+        plots={name: figure for name, figure in plots.items() if figure["data"]},
+        pairs=pairs,
+        hashes=hashes,
+        style=Markup((HERE / "report.css").read_text("utf-8")),
+        **{name: Markup(text) for name, text in scripts.items()},
+    )
+
+
+def _row(one: Diagnosis) -> dict[str, str]:
+    """Return the figures of a network as texts, by title."""
+    first = [curve[0]["loss"] for curve in one.curves if curve]
+    ended = [curve[-1][one.metric] for curve in one.curves if curve]
+    diverged = sum(len(curve) < max(map(len, one.curves)) for curve in one.curves)
+    return {
+        "network": one.name,
+        "parameters": units.count(one.params),
+        f"{one.metric} on validation": _spread(ended, units.metric),
+        "loss after one epoch": _spread(first, units.number),
+        "diverged": str(diverged),
+        "mean path": f"{one.paths['mean_path']:.1f} of {one.paths['longest_path']:.0f}",
+        "gradient of block 1 at the start": units.number(one.start.gradients[1])
+        if len(one.start.gradients) > 1
+        else "–",
+        "sharpness": units.MISSING if one.trained is None else units.number(one.trained.sharpness),
+    }
+
+
+def diagnosis_table(found: Sequence[Diagnosis]) -> Table:
+    """Return the figures as a table for a terminal, a column for each network."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("")
+    for one in found:
+        table.add_column(one.name, justify="right", overflow="fold")
+    rows = [_row(one) for one in found]
+    for title in list(rows[0])[1:]:
+        table.add_row(title, *(row[title] for row in rows))
+    return table
+
+
+def diagnosis_words(found: Sequence[Diagnosis]) -> list[str]:
+    """Return in plain sentences what the figures say of the second network, compared with the first."""
+    if len(found) < 2 or any(len(one.start.gradients) < 3 for one in found):
+        return []
+    first, second = found
+    falls = [_fall(one) for one in found]
+    words = [
+        f"At the start the gradient of the first block is {_times(falls[0])} that of the last in {first.name}, and "
+        f"{_times(falls[1])} in {second.name}."
+    ]
+    ratio = second.start.gradients[1] / (first.start.gradients[1] or math.nan)
+    if math.isfinite(ratio):
+        words.append(f"The gradient of the first block of {second.name} is {_times(ratio)} that of {first.name}.")
+    if first.trained is not None and second.trained is not None and first.trained.sharpness > 0:
+        ratio = second.trained.sharpness / first.trained.sharpness
+        words.append(f"Around its weights the loss of {second.name} curves {_times(ratio)} as much.")
+    return words
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f} times" if ratio >= 10 else f"{ratio:.2g} times"
+
+
+def _fall(one: Diagnosis) -> float:
+    """Return how many times the gradient of the first block at the start is that of the last."""
+    gradients = one.start.gradients
+    return gradients[1] / gradients[-1] if gradients[-1] else math.inf
+
+
+def _spread(values: Sequence[float], show: units.Show) -> str:
+    if not values:
+        return units.MISSING
+    if len(values) == 1:
+        return show(values[0])
+    return f"{show(sum(values) / len(values))} ({show(min(values))} to {show(max(values))})"
+
+
+def _flow(found: Sequence[Diagnosis], what: str, title: str) -> Figure:
+    """Return the plot of a scale over the nodes, dotted at the start, and drawn through after the training."""
+    data = []
+    for one, colour in zip(found, COLOURS, strict=False):
+        moments = [("at the start", one.start, "dot")]
+        moments += [("after training", one.trained.flow, "solid")] if one.trained else []
+        for moment, flow, dash in moments:
+            values = getattr(flow, what)
+            data.append(_line(range(len(values)), values, f"{one.name} {moment}", colour, dash))
+    return figure_of_traces(
+        data, _nodes(), {"title": axis_title(title), "type": "log", "dtick": 1, "exponentformat": "power"}
+    )
+
+
+def _lengths(found: Sequence[Diagnosis]) -> Figure:
+    """Return the plot of how long the paths are."""
+    data = []
+    for one, colour in zip(found, COLOURS, strict=False):
+        kept = [(length, share) for length, share in enumerate(one.lengths) if share >= FEWEST]
+        bars = {"type": "bar", "name": text_of(one.name), "x": [length for length, _ in kept]}
+        data.append(bars | {"y": [share for _, share in kept], "marker": {"color": colour}})
+    y = {"title": axis_title("share of all paths"), "tickformat": "~%"}
+    return figure_of_traces(data, {"title": axis_title("transformations on a path")}, y)
+
+
+def _probes(found: Sequence[Diagnosis]) -> Figure:
+    data = [
+        _line(range(len(one.trained.probes)), one.trained.probes, one.name, colour)
+        for one, colour in zip(found, COLOURS, strict=False)
+        if one.trained
+    ]
+    return figure_of_traces(
+        data, _nodes(), {"title": axis_title("accuracy of a linear classifier"), "tickformat": "~%"}
+    )
+
+
+def _openness(found: Sequence[Diagnosis]) -> Figure:
+    data = []
+    for one, colour in zip(found, COLOURS, strict=False):
+        known = one.trained.openness if one.trained else {}
+        bars = {"type": "bar", "name": text_of(one.name), "x": list(known), "y": list(known.values())}
+        data.append(bars | {"marker": {"color": colour}})
+    y = {"title": axis_title("mean of the gate: share of F"), "range": [0, 1]}
+    return figure_of_traces(data, {"title": axis_title("block")}, y)
+
+
+def _surface(one: Diagnosis, found: Sequence[Diagnosis]) -> Figure | None:
+    """Return the loss around the weights; the colours mean the same in the pictures of all networks."""
+    if one.trained is None:
+        return None
+    every = [
+        value for other in found if other.trained for row in other.trained.surface.losses for value in row if value
+    ]
+    low, high = math.log10(min(every)), math.log10(max(every))
+    surface = one.trained.surface
+    logs = [[None if not value else math.log10(value) for value in row] for row in surface.losses]
+    trace = {
+        "type": "contour",
+        "x": surface.steps,
+        "y": surface.steps,
+        "z": logs,
+        "zmin": low,
+        "zmax": high,
+        "colorscale": "Viridis",
+        "contours": {"start": low, "end": high, "size": (high - low) / 16 or 1.0},
+        "colorbar": {"title": {"text": "log₁₀ loss"}, "thickness": 12, "outlinewidth": 0},
+        "hovertemplate": "log₁₀ loss %{z:.2f}<extra></extra>",
+    }
+    axes = {"title": axis_title("one direction")}, {"title": axis_title("another"), "scaleanchor": "x"}
+    return figure_of_traces([trace], *axes)
+
+
+def _similarity(one: Diagnosis) -> Figure | None:
+    if one.trained is None:
+        return None
+    trace = {
+        "type": "heatmap",
+        "x": list(range(len(one.trained.similarity))),
+        "y": list(range(len(one.trained.similarity))),
+        "z": one.trained.similarity,
+        "zmin": 0,
+        "zmax": 1,
+        "colorscale": "Viridis",
+        "colorbar": {"thickness": 12, "outlinewidth": 0},
+        "hovertemplate": "nodes %{x} and %{y}: %{z:.2f}<extra></extra>",
+    }
+    y = _nodes() | {"scaleanchor": "x", "autorange": "reversed", "constrain": "domain"}
+    return figure_of_traces([trace], _nodes() | {"constrain": "domain"}, y)
+
+
+def _reuse(one: Diagnosis) -> Figure | None:
+    """Return the mean |weight| by which each block reads each node, as a share of the largest of the block."""
+    known = one.trained.reuse if one.trained else {}
+    if not known:
+        return None
+    sources = sorted({source for row in known.values() for source in row})
+    blocks = sorted(known)
+    z = [[_share(known[block], source) for block in blocks] for source in sources]
+    trace = {
+        "type": "heatmap",
+        "x": blocks,
+        "y": sources,
+        "z": z,
+        "zmin": 0,
+        "zmax": 1,
+        "colorscale": "Viridis",
+        "colorbar": {"thickness": 12, "outlinewidth": 0},
+        "hovertemplate": "block %{x} of node %{y}: %{z:.2f}<extra></extra>",
+    }
+    return figure_of_traces(
+        [trace], {"title": axis_title("block that reads")}, {"title": axis_title("node that is read")}
+    )
+
+
+def _share(row: dict[int, float], source: int) -> float | None:
+    largest = max(row.values())
+    return row[source] / largest if source in row and largest else None
+
+
+def _line(x: Sequence[int], y: Sequence[float], name: str, colour: str, dash: str = "solid") -> Figure:
+    line = {"color": colour, "width": 2, "dash": dash}
+    return {"type": "scatter", "mode": "lines", "name": text_of(name), "x": list(x), "y": list(y), "line": line}
+
+
+def _nodes() -> Figure:
+    return {"title": axis_title("node: 0 is the stem")}

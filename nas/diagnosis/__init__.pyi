@@ -1,0 +1,2 @@
+from .measured import Diagnosis as Diagnosis
+from .measured import diagnose as diagnose
