@@ -44,7 +44,7 @@ def test_mistakes_are_one_line(nas: Nas) -> None:
     check_mistake(nas("diagnose", "residual.json"), "residual.json needs a task: --task digits, say")
     check_mistake(nas("diagnose", "other"), "there is no run 'other'")
     check_mistake(nas("diagnose", "residual.json", "--task", "digits", "--recipe", "epoch=1"), "epoch")
-    check_mistake(nas("diagnose", "residual.json", "--task", "digits", "--against", "resnet5"), "resnet5")
+    check_mistake(nas("diagnose", "residual.json", "--task", "digits", "--against", "resnet5"), "--against: depth of resnet")
 
 
 def test_help_has_an_example(nas: Nas) -> None:
