@@ -11,6 +11,7 @@ small where few topologies tell the effect; and what is due to the prior is adde
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -50,6 +51,16 @@ class Additive:
         self.noise = float(self.residuals @ self.residuals) / self.degrees
         self.of_prior = noise**2 / spread * (self.inverse**2).sum(0)
 
+    @property
+    def few(self) -> bool:
+        """Whether there are fewer rows than columns."""
+        return len(self.x) < self.x.shape[1]
+
+    @cached_property
+    def remainder(self) -> Floats:
+        """The matrix that takes from a column of numbers what the columns of x explain of it, (n, n)."""
+        return np.eye(len(self.x)) - self.x @ self.inverse @ self.x.T
+
     def effects(self) -> Estimates:
         """Return the coefficients."""
         weights = self.x @ self.inverse
@@ -64,7 +75,7 @@ class Additive:
         Waugh and Lovell). NaN where they explain nearly all of it.
         """
         columns = columns - columns.mean(0)
-        own = columns - self.x @ (self.inverse @ (self.x.T @ columns))
+        own = self.remainder @ columns if self.few else columns - self.x @ (self.inverse @ (self.x.T @ columns))
         size = (own**2).sum(0)
         size = np.where(size > UNEXPLAINED * (columns**2).sum(0), size, np.nan)
         value = own.T @ self.residuals / size

@@ -56,7 +56,7 @@ class Effects:
     unit        how its values are written
     topologies  how many the effects are estimated from
     left_out    topologies that are no points of the space
-    drawn       whether all topologies were drawn uniformly
+    drawn       whether all topologies but baselines were drawn uniformly
     steps       what of the variance is explained out of sample: a row for each of STEPS with share, low, high, and what
                 it adds to the rows above: adds, adds_low, adds_high
     counts      what one more block of each kind is worth: what, blocks, effect, low, high, p, separated
@@ -177,14 +177,15 @@ def effects_of(run: Run, objective: str | None = None, most: int | None = None) 
 
     Raises RunError for an unknown objective, and for fewer than FEWEST topologies that were trained to the end.
     """
-    from nas.study.attributes import PILOT
+    from nas.study.attributes import BASELINE, PILOT
 
     goals = run.space.goals
     name = objective or goals.metric
     if name not in goals.columns:
         raise RunError(expected("--objective", name, goals.columns))
     trials = run.study.get_trials(deepcopy=False)
-    drawn = all(PILOT in trial.user_attrs for trial in trials) or run.space.search.sampler == "random"
+    chosen = (trial for trial in trials if not trial.user_attrs.keys() & {PILOT, BASELINE})
+    drawn = run.space.search.sampler == "random" or next(chosen, None) is None
     return effects(run.frame(), run.space, goals.columns[name], most=most, drawn=drawn)
 
 
