@@ -54,12 +54,13 @@ class Additive:
     @property
     def few(self) -> bool:
         """Whether there are fewer rows than columns."""
-        return len(self.x) < self.x.shape[1]
+        return bool(self.x.shape[0] < self.x.shape[1])
 
     @cached_property
     def remainder(self) -> Floats:
         """The matrix that takes from a column of numbers what the columns of x explain of it, (n, n)."""
-        return np.eye(len(self.x)) - self.x @ self.inverse @ self.x.T
+        found: Floats = np.eye(len(self.x)) - self.x @ self.inverse @ self.x.T
+        return found
 
     def effects(self) -> Estimates:
         """Return the coefficients."""
@@ -75,7 +76,7 @@ class Additive:
         Waugh and Lovell). NaN where they explain nearly all of it.
         """
         columns = columns - columns.mean(0)
-        own = self.remainder @ columns if self.few else columns - self.x @ (self.inverse @ (self.x.T @ columns))
+        own: Floats = self.remainder @ columns if self.few else columns - self.x @ (self.inverse @ (self.x.T @ columns))
         size = (own**2).sum(0)
         size = np.where(size > UNEXPLAINED * (columns**2).sum(0), size, np.nan)
         value = own.T @ self.residuals / size
