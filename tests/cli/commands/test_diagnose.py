@@ -43,8 +43,9 @@ def test_json_on_stdout_and_another_folder(files: Path, nas: Nas) -> None:
 def test_mistakes_are_one_line(nas: Nas) -> None:
     check_mistake(nas("diagnose", "residual.json"), "residual.json needs a task: --task digits, say")
     check_mistake(nas("diagnose", "other"), "there is no run 'other'")
-    check_mistake(nas("diagnose", "residual.json", "--task", "digits", "--recipe", "epoch=1"), "epoch")
-    check_mistake(nas("diagnose", "residual.json", "--task", "digits", "--against", "resnet5"), "--against: depth of resnet")
+    known = ("diagnose", "residual.json", "--task", "digits")
+    check_mistake(nas(*known, "--recipe", "epoch=1"), "epoch")
+    check_mistake(nas(*known, "--against", "resnet5"), "--against: depth of resnet")
 
 
 def test_help_has_an_example(nas: Nas) -> None:
