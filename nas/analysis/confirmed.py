@@ -112,7 +112,7 @@ class Confirmed:
         baseline = self.networks[self.baseline]
         other = baseline.network.name
         if self.baseline == 0:
-            return [f"Nothing here is better than the baseline {other}.", *self._next_best(on)]
+            return [f"By validation, nothing here is better than the baseline {other}.", *self._next_best(on)]
         if best.ahead is None or math.isnan(best.ahead.figure.half_width):
             return [f"{name} is the best, but more seeds are needed to tell how sure that is."]
         how, size = self._how_far(best.ahead, on), self._size(best, baseline)
