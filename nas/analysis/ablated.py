@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 NEEDED, NOTHING, HARMFUL = "needed", "does nothing", "harmful"
 BETTER, ALIKE, WORSE = "better than it", "no difference", "worse than it"
-UNKNOWN = "more seeds needed"
+UNKNOWN, FAILED = "not clear", "failed"
+SMALL = 2  # standard deviations of one training: what is surely worth less does nothing
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Part:
     lesioned   how much better it is than itself after the change, without further training; None if its weights do not
                fit
     failed     how many trainings of the changed network failed
+    margin     what a skip must be worth to count, either way
     """
 
     variant: Variant
@@ -48,6 +50,7 @@ class Part:
     retrained: Difference
     lesioned: Difference | None
     failed: int
+    margin: float
 
     @property
     def removes(self) -> bool:
@@ -56,11 +59,18 @@ class Part:
 
     @property
     def word(self) -> str:
-        """The finding in a word: of a removed skip whether it is needed, else how it compares with the other kind."""
+        """The finding in a word: of a removed skip whether it is needed, else how it compares with the other kind.
+
+        That it does nothing is a finding too: the interval holds 0, and lies within the margin.
+        """
         needed, alike, harmful = (NEEDED, NOTHING, HARMFUL) if self.removes else (BETTER, ALIKE, WORSE)
+        worth = self.retrained.figure
+        if not worth.n:
+            return FAILED
         if self.retrained.separated:
-            return needed if self.retrained.figure.mean > 0 else harmful
-        return alike if self.retrained.tied else UNKNOWN
+            return needed if worth.mean > 0 else harmful
+        small = -self.margin <= worth.low <= 0 <= worth.high <= self.margin
+        return alike if self.retrained.tied and small else UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -108,9 +118,11 @@ class Ablated:
     def verdict(self) -> list[str]:
         """Return in plain sentences which skips are needed, which do nothing, and which another kind would improve."""
         name, seeds = self.plan.whole.name, len(self.plan.seeds)
+        if not self.whole.n:
+            return [f"No training of {name} came to its end: nothing is known of its skips."]
         words = [f"{name} has {self.show(self.whole)} {self.target.title} on validation ({seeds} new seeds)."]
         removed = [part for part in self.parts if part.removes]
-        for word, said in ((NEEDED, "needed"), (HARMFUL, "harmful"), (NOTHING, "not seen to do anything")):
+        for word, said in ((NEEDED, "needed"), (HARMFUL, "harmful"), (NOTHING, "of no use"), (UNKNOWN, "not clear")):
             places = [_number(part) for part in removed if part.word == word]
             if places:
                 verb, noun = ("is", "The skip of block") if len(places) == 1 else ("are", "The skips of blocks")
@@ -121,6 +133,8 @@ class Ablated:
                 words.append(f"{part.variant.after} around block {_number(part)} would be {gain} better.")
         if self.simplified is not None and self.simplified.value.n:
             words.append(f"Without {'these' if len(self.needless) > 1 else 'it'}, {self._without(self.simplified)}.")
+        failed = sum(part.failed for part in self.rows)
+        words += [f"{failed} trainings of changed networks failed, and are left out."] if failed else []
         missing = len(self.plan.networks) * seeds - self.ended
         return words + ([f"{missing} trainings are still to be done."] if missing else [])
 
@@ -170,8 +184,8 @@ def ablated_of(run: Run) -> Ablated | None:
         return None
     changed = [one for one in plan.networks if one.place]
     parts = _parts(changed, plan, trials, target)
-    alone = [one for one in plan.networks if one.key == plan.simplified]
-    simplified = _parts(alone, plan, trials, target)  # it was not chosen among many: its p value is its own
+    alone = [one for one in plan.networks if not one.place and one.key == plan.simplified]
+    simplified = [part for part in parts if part.variant.key == plan.simplified] or _parts(alone, plan, trials, target)
     whole = figure_of(_numbers(trials[plan.whole.key], METRICS, target.name))
     return Ablated(target, plan, count, whole, tuple(parts), next(iter(simplified), None))
 
@@ -186,6 +200,8 @@ def _parts(
     retrained = differences([sign * (whole - values[one.key]) for one in changed])
     after = [_numbers(trials[plan.whole.key], MEASURED, f"{LESION}{one.key}") for one in changed]
     lesioned = differences([sign * (whole - row) for row in after])
+    spreads = [figure.sd for row in values.values() if (figure := figure_of(row)).n > 1]
+    margin = SMALL * float(np.median(spreads)) if spreads else 0.0
     return [
         Part(
             one,
@@ -193,6 +209,7 @@ def _parts(
             of_training,
             None if np.isnan(row).all() else of_lesion,
             sum(trial is not None and trial.state.name == "FAIL" for trial in trials[one.key]),
+            margin,
         )
         for one, of_training, of_lesion, row in zip(changed, retrained, lesioned, after, strict=True)
     ]

@@ -12,20 +12,28 @@ from nas.analysis.ablated import BETTER, HARMFUL, NEEDED, WORSE, Ablated, Part
 from nas.analysis.paired import Difference, Figure
 
 COLUMNS = ("block", "skip", "change", "params", "after it", "retrained", "lesioned", "")
+ALL = "all"
 WIDE = 100  # characters of a terminal that holds all columns
 GOOD, BAD = (NEEDED, BETTER), (HARMFUL, WORSE)
 
 
 def ablated_frame(found: Ablated) -> pd.DataFrame:
-    """Return a row for each change.
+    """Return a row for each change, and one for the network without all skips that are of no use.
 
-    Columns: place, before, after, key, params, word, failed; of value (the changed network, trained) n, mean, sd, low
-    and high; of retrained and lesioned (how much better the whole network is) each n, mean, low, high, p and p_holm.
+    Columns: place (ALL for that), before, after, key, params, word, failed; of value (the changed network, trained) n,
+    mean, sd, low and high; of retrained and lesioned (how much better the whole network is) each n, mean, low, high, p
+    and p_holm.
     """
     rows = []
-    for part in found.parts:
+    for part in found.rows:
         one = part.variant
-        row = {"place": one.place, "before": one.before, "after": one.after, "key": one.key, "params": one.params}
+        row = {
+            "place": one.place or ALL,
+            "before": one.before,
+            "after": one.after,
+            "key": one.key,
+            "params": one.params,
+        }
         row |= {"word": part.word, "failed": part.failed}
         row |= {f"value_{name}": getattr(part.value, name) for name in ("n", "mean", "sd", "low", "high")}
         for title, difference in (("retrained", part.retrained), ("lesioned", part.lesioned)):
@@ -56,7 +64,7 @@ def ablated_cells(found: Ablated, part: Part) -> dict[str, str]:
     """Return the texts of a row, by COLUMNS."""
     one = part.variant
     cells = (
-        short(one.place) if one.place else "all",
+        short(one.place) if one.place else ALL,
         one.before or "idle",
         "removed" if part.removes else f"→ {one.after}",
         units.count(one.params),
@@ -75,7 +83,8 @@ def ablated_legend(found: Ablated) -> list[str]:
         f"after it: {found.target.title} of the changed network; mean ± half of the 95 % interval over {seeds} seeds",
         f"retrained: how much better {name} is than the changed network, seed by seed; lesioned: than itself, changed "
         "after training",
-        "the word is corrected for how many changes are compared (Holm)",
+        "the word is corrected for how many changes are compared (Holm); what is surely worth less than two standard "
+        "deviations of a training does nothing",
     ]
 
 

@@ -119,19 +119,19 @@ def explained(steps: Sequence[Floats], y: Floats) -> tuple[list[Share], list[Sha
     steps  the columns of every step, (n, p) each: a step is a ridge regression of what those before it left
 
     Each row is predicted by models of the other folds (K-fold cross-validation); intervals are those of the bootstrap
-    over rows. Less than 0 is worse than the mean.
+    over rows. Less than 0 is worse than the mean; what is added to such a step is added to nothing.
     """
     errors = np.stack([(y - y.mean()) ** 2, *((y - prediction) ** 2 for prediction in _predictions(steps, y))])
     chosen = np.random.default_rng(0).integers(0, len(y), (RESAMPLES, len(y)))
     drawn = np.stack([row[chosen].sum(1) for row in errors])  # (1 + steps, RESAMPLES)
     total = np.maximum(drawn[0], 1e-300)
     shares = 1 - drawn[1:] / total
-    adds = (drawn[:-1] - drawn[1:]) / total
+    adds = (np.minimum(drawn[:-1], drawn[0]) - drawn[1:]) / total
     sums = errors.sum(1)
     whole = max(float(sums[0]), 1e-300)
     return (
         [_share(1 - after / whole, row) for after, row in zip(sums[1:], shares, strict=True)],
-        [_share((b - a) / whole, row) for b, a, row in zip(sums[:-1], sums[1:], adds, strict=True)],
+        [_share((min(b, sums[0]) - a) / whole, row) for b, a, row in zip(sums[:-1], sums[1:], adds, strict=True)],
     )
 
 

@@ -67,8 +67,8 @@ def diagnosis_page(found: Sequence[Diagnosis], task: str) -> str:
 def _row(one: Diagnosis) -> dict[str, str]:
     """Return the figures of a network as texts, by title."""
     first = [curve[0]["loss"] for curve in one.curves if curve]
-    ended = [curve[-1][one.metric] for curve in one.curves if curve]
-    diverged = sum(len(curve) < max(map(len, one.curves)) for curve in one.curves)
+    ended = [curve[-1][one.metric] for curve in one.curves if len(curve) == one.epochs]
+    diverged = sum(len(curve) < one.epochs for curve in one.curves)
     return {
         "network": one.name,
         "parameters": units.count(one.params),

@@ -177,15 +177,17 @@ def effects_of(run: Run, objective: str | None = None, most: int | None = None) 
 
     Raises RunError for an unknown objective, and for fewer than FEWEST topologies that were trained to the end.
     """
-    from nas.study.attributes import BASELINE, PILOT
+    from nas.study.attributes import BASELINE, PAIR, PILOT
 
     goals = run.space.goals
     name = objective or goals.metric
     if name not in goals.columns:
         raise RunError(expected("--objective", name, goals.columns))
     trials = run.study.get_trials(deepcopy=False)
-    chosen = (trial for trial in trials if not trial.user_attrs.keys() & {PILOT, BASELINE})
-    drawn = run.space.search.sampler == "random" or next(chosen, None) is None
+    random = run.space.search.sampler == "random"
+    drawn = all(
+        (random and PAIR not in one) or one.keys() & {PILOT, BASELINE} for one in (t.user_attrs for t in trials)
+    )
     return effects(run.frame(), run.space, goals.columns[name], most=most, drawn=drawn)
 
 

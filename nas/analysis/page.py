@@ -7,16 +7,16 @@ anything and to run any other script, so that a name, reason or setting in a stu
 from __future__ import annotations
 
 import base64
-import contextlib
+import functools
 import hashlib
 import json
 import math
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -45,6 +45,7 @@ from nas.topology.vocabulary import JOINS
 if TYPE_CHECKING:
     from nas.study import Run
 
+T = TypeVar("T")
 HERE = Path(__file__).parent
 UNSET: tuple[object, ...] = (None, {}, [])
 ROWS = 1000  # of the leaderboard, besides those of the front and the baselines
@@ -84,12 +85,20 @@ def report(run: Run) -> Path:
     space, config = run.space, run.config
     settings = {key: value for key, value in config.items() if key not in ("storage", "space")}  # a URL has passwords
     settings |= config["space"]
-    effects = None
-    with contextlib.suppress(RunError):
-        effects = effects_of(run, most=MOST)
+    effects = _unless_damaged(functools.partial(effects_of, run, most=MOST))
+    confirmed = _unless_damaged(functools.partial(confirmed_of, run))
+    ablated = _unless_damaged(functools.partial(ablated_of, run))
     about = (run.name, space.task.name, space.goals, space.size(), run.saved, settings)
-    facts = Facts(*about, confirmed_of(run), _command(run), effects, ablated_of(run))
+    facts = Facts(*about, confirmed, _command(run), effects, ablated)
     return write_whole(run.path / "report.html", page(run.frame(), facts))
+
+
+def _unless_damaged(find: Callable[[], T | None]) -> T | None:
+    """Return what a section tells; None where its record is damaged or tells nothing: the page goes without it."""
+    try:
+        return find()
+    except RunError:
+        return None
 
 
 def page(frame: pd.DataFrame, facts: Facts) -> str:

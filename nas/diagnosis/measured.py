@@ -59,6 +59,7 @@ class Diagnosis:
     name, params  what it is, and how many parameters it has
     topology      Topology.describe()
     metric        the name of the task's metric
+    epochs        of a whole training
     curves        for each seed the records of its epochs; they end early where the training diverged
     paths         statistics of its paths (nas.topology.paths.describe)
     lengths       the share of its paths that have each number of transformations, from 0 on
@@ -70,6 +71,7 @@ class Diagnosis:
     params: int
     topology: str
     metric: str
+    epochs: int
     curves: list[list[EpochRecord]]
     paths: dict[str, float]
     lengths: list[float]
@@ -118,6 +120,7 @@ def diagnose(
         params=sum(one.numel() for one in network.parameters()),
         topology=topology.describe(),
         metric=task.metric,
+        epochs=evaluator.epochs,
         curves=curves,
         paths=describe(topology),
         lengths=path_lengths(topology),
@@ -147,9 +150,8 @@ def _measure(network: Network, evaluator: Evaluator) -> Trained:
 
 
 def _batch(data: Batches, size: int) -> tuple[Tensor, Tensor]:
-    """Return the first samples of a split, or all of a smaller one."""
-    inputs, targets = next(iter(data.ordered(size)))
-    return inputs, targets
+    """Return samples that are drawn from a split, the same in every call; all of a smaller one."""
+    return next(data.shuffled(min(size, len(data)), torch.Generator().manual_seed(0)))
 
 
 def path_lengths(topology: Topology) -> list[float]:

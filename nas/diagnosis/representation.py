@@ -44,14 +44,17 @@ def similarity(outputs: Sequence[Tensor]) -> list[list[float]]:
 def probes(train: Sequence[Tensor], targets: Tensor, held: Sequence[Tensor], held_targets: Tensor) -> list[float]:
     """Return the accuracy of a linear classifier of the mean features of every node (Alain & Bengio 2016).
 
-    It learns from the first outputs, in at most PROBE_ROUNDS iterations, and is measured on the second.
+    It learns from the first outputs, in at most PROBE_ROUNDS iterations, and is measured on the second. Empty for a
+    single class.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    found = []
+    found: list[float] = []
+    if len(targets.unique()) < 2:
+        return found
     for seen, unseen in zip(train, held, strict=True):
         classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=PROBE_ROUNDS))
         with warnings.catch_warnings():

@@ -60,7 +60,7 @@ def ablate(
     environment.prepare()
     request = ResourceRequest(slots, gpus_per_trial, gpu_memory)
     with quiet_libraries(), run.lock():
-        space = retraining_space(run, recipe or {}, time)
+        space = retraining_space(run.space, recipe or {}, time)
         first = run.space.search.seed + NEW_SEEDS
         plan = Plan(
             networks=_variants(run, topology, name, replace),

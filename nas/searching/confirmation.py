@@ -64,7 +64,7 @@ def confirm(
     environment.prepare()
     request = ResourceRequest(slots, gpus_per_trial, gpu_memory)
     with quiet_libraries(), run.lock():
-        space = retraining_space(run, recipe or {}, time)
+        space = retraining_space(run.space, recipe or {}, time)
         first = run.space.search.seed + NEW_SEEDS
         plan = Plan(
             networks=networks_of(run, top, by, trials),

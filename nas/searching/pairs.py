@@ -32,7 +32,7 @@ class Change(NamedTuple):
 class Pairs:
     """Chooses one-block changes of the leaders, so many that they are `search: pairs` of all trials.
 
-    Of all changes it takes the one whose effect is least certain: of which there are the fewest pairs, then the one
+    Of all changes it takes the one whose effect is least certain: of which it chose the fewest before, then the one
     whose value the fewest topologies have. It has the seed of the leader. A skip is removed, or put where there is
     none; where a space has no `none`, it is replaced.
     """
@@ -44,13 +44,15 @@ class Pairs:
         self._made: Counter[tuple[str, str]] = Counter()
         self._begun = 0
 
-    def began(self, topology: object, of: int | None) -> None:
-        """Note that a topology, or a recorded one, is evaluated; as a change of that of trial `of`, if there is one."""
+    def began(self, topology: object, pair: object = None) -> None:
+        """Note that a topology, or a recorded one, is evaluated; `pair` is its attribute PAIR if it is a change."""
         if not self.share:
             return
         factors = factors_of(self.space, topology)
         self._seen.update({} if factors is None else factors.values.items())
-        self._begun += of is not None
+        if isinstance(pair, Mapping):
+            self._begun += 1
+            self._made[str(pair.get("decision")), str(pair.get("value"))] += 1
 
     def choose(self, finished: int, trials: int, scores: TopologyScores) -> Request | None:
         """Return the next change to evaluate; None if none is due.
@@ -64,8 +66,9 @@ class Pairs:
             return None
         self._rng.shuffle(changes)
         chosen = min(changes, key=lambda change: (self._made[change.cell], self._seen[change.cell]))
-        self._made[chosen.cell] += 1
-        return self.repeats.request(chosen.topology)._replace(pair=chosen.leader)
+        decision, value = chosen.cell
+        pair = {"of": chosen.leader, "decision": decision, "value": value}
+        return self.repeats.request(chosen.topology)._replace(pair=pair)
 
     def _changes(self, scores: TopologyScores) -> Iterator[Change]:
         """Yield a change of the skip, or op, of each block of each leader."""

@@ -94,7 +94,7 @@ class Proposer:
             sampler_trial=sampler_trial,
             pilot=pilot,
             repeat=earlier,
-            more={} if pair is None else {PAIR: pair},
+            more={} if pair is None else {PAIR: dict(pair)},
         )
         made = self._priced(made)
         return made if earlier else self._chosen(made)

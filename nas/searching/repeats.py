@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from nas.errors import TopologyError
 from nas.space import SearchSpace
@@ -25,7 +26,7 @@ class Request(NamedTuple):
     earlier   how many evaluations of it began before
     baseline  its name, if it is evaluated as a baseline
     pilot     whether it is one of the pilot (nas.searching.pilot)
-    pair      the number of the trial from which it differs in one decision (nas.searching.pairs)
+    pair      of a change of a leader (nas.searching.pairs): its attribute PAIR
     """
 
     topology: Topology
@@ -33,7 +34,7 @@ class Request(NamedTuple):
     earlier: int
     baseline: str | None = None
     pilot: bool = False
-    pair: int | None = None
+    pair: Mapping[str, Any] | None = None
 
 
 class Repeats:

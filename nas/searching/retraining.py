@@ -10,16 +10,15 @@ from nas.searching.machine import ray_machine
 from nas.searching.slots import ResourceRequest
 from nas.searching.stop_reasons import interrupts, stop_reason
 from nas.space import SearchSpace
-from nas.study import Run
 from nas.study.retraining import Plan, Retraining
 
 if TYPE_CHECKING:
     from nas.searching.trainable import MakeEvaluator
 
 
-def retraining_space(run: Run, recipe: Mapping[str, Any], time: float | str | None = None) -> SearchSpace:
-    """Return the space of a run with another recipe, in which every training goes to its end."""
-    data = run.space.to_dict()
+def retraining_space(space: SearchSpace, recipe: Mapping[str, Any], time: float | str | None = None) -> SearchSpace:
+    """Return a space with another recipe, in which every training goes to its end. Raises SpaceError."""
+    data = space.to_dict()
     search: dict[str, Any] = {"objectives": ["accuracy"], "early_stopping": "none", "constraints": {}, "time": time}
     return SearchSpace.from_dict(data | {"train": data["train"] | dict(recipe), "search": data["search"] | search})
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from nas.study import retraining
 from nas.topology import Topology
 
@@ -23,7 +25,7 @@ class Variant(retraining.Network):
     """
 
     topology: dict[str, Any]
-    place: str = ""
+    place: str = Field(default="", pattern=r"^(block\d+)?$")
     before: str = ""
     after: str = ""
 

@@ -33,7 +33,7 @@ REASON = "reason"  # why the trial failed
 REUSED = "reused"  # {run, trial}: the trial of another run whose result was taken
 REPEAT = "repeat"  # how many times the topology was evaluated before, with other seeds
 PILOT = "pilot"  # true for topologies that were drawn uniformly, to know the noise and the differences of the space
-PAIR = "pair"  # the number of the trial from which it differs in one decision, to know what that is worth
+PAIR = "pair"  # {of, decision, value}: the trial from which it differs in one decision, to know what that is worth
 SAVED = "saved"  # how many proposals before this one were not trained, because an equal topology had been
 
 

@@ -42,10 +42,14 @@ def _row(trial: FrozenTrial, goals: Goals) -> dict[str, Any]:
     curve = known.get(CURVE)
     curve = curve if isinstance(curve, list) else []
     row = {"trial": trial.number, "state": trial.state.name, "topology": known.get(TOPOLOGY)}
-    row |= {name: known.get(name) for name in (REASON, BASELINE, KEY, LINE, SEED)}
+    row |= {name: _text(known.get(name)) for name in (REASON, BASELINE, KEY, LINE)} | {SEED: known.get(SEED)}
     row |= {name: value_of(objective, known) for name, objective in goals.columns.items()}
     row |= {"curve": curve, "epochs": len(curve), "reused": _origin(known.get(REUSED)), "proxies": known.get(PROXIES)}
     return row | {"started": trial.datetime_start, "ended": trial.datetime_complete}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _origin(reused: object) -> str | None:

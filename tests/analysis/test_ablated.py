@@ -49,7 +49,7 @@ def trained(run: Run, plan: Plan, result: Callable[[Topology, int], float] = acc
     """Train what is left of a plan, and return the keys."""
     ablation, done = Ablation(run), list[str]()
     ablation.begin(plan)
-    session = RetrainSession(ablation, retraining_space(run, {}), plan)
+    session = RetrainSession(ablation, retraining_space(run.space, {}), plan)
     while len(done) < count and (candidate := session.ask()) is not None:
         done.append(candidate.topology.key)
         value = result(candidate.topology, candidate.seed)
@@ -121,7 +121,7 @@ def test_what_was_planted_is_found(run: Run) -> None:
     assert found.simplified.word == "harmful"  # the skips that it lacks, together
     text = " ".join(found.verdict())
     assert "The skip of block 1 is needed. The skip of block 3 is harmful." in text
-    assert "The skip of block 2 is not seen to do anything." in text
+    assert "The skip of block 2 is of no use." in text
     assert "Without these, trial 0 is 4." in text and "points better" in text
 
 
@@ -138,7 +138,8 @@ def test_what_has_ended_is_not_trained_again(run: Run) -> None:
 def test_tables_json_and_report_agree(run: Run) -> None:
     found = found_of(run)
     frame = ablated_frame(found)
-    assert list(frame["word"]) == [part.word for part in found.parts]
+    assert list(frame["word"]) == [*(part.word for part in found.parts), "harmful"]
+    assert frame["place"].iloc[-1] == "all"
     for width in (80, 120):
         out = io.StringIO()
         Console(file=out, width=width).print(ablated_table(found, width))
@@ -147,7 +148,7 @@ def test_tables_json_and_report_agree(run: Run) -> None:
         assert text.count("removed") == 4 and "all idle" in " ".join(text.split()) and "…" not in text
     write_ablated(run, found)
     told = json.loads((run.path / "ablate.json").read_text())
-    assert [part["word"] for part in told["parts"]] == [*frame["word"], "harmful"]
+    assert [part["word"] for part in told["parts"]] == list(frame["word"])
     assert told["needless"] == found.needless
     page = report(run).read_text()
     assert "trial 0 without its skips" in page and "<td>idle</td>" in page
@@ -159,8 +160,33 @@ def test_failures_and_one_seed_are_said(run: Run) -> None:
     trained(run, plan)
     found = ablated_of(run)
     assert found is not None
-    assert {part.word for part in found.parts} == {"more seeds needed"}
+    assert {part.word for part in found.parts} == {"not clear"}
     assert found.needless == []
+
+
+def test_an_interval_that_is_wide_or_excludes_zero_is_no_finding(run: Run) -> None:
+    trained(run, plan_of(run), lambda topology, seed: accuracy(topology, seed, noise=0.1))
+    found = ablated_of(run)
+    assert found is not None
+    for part in found.parts:
+        figure = part.retrained.figure
+        if part.word in ("does nothing", "no difference"):
+            assert -part.margin <= figure.low <= 0 <= figure.high <= part.margin
+    assert "not clear" in {part.word for part in found.parts}
+
+
+def test_trainings_that_all_fail_are_said_to(run: Run) -> None:
+    plan = plan_of(run, seeds=(1000, 1001))
+    ablation = Ablation(run)
+    ablation.begin(plan)
+    session = RetrainSession(ablation, retraining_space(run.space, {}), plan)
+    while (candidate := session.ask()) is not None:
+        session.tell(candidate, TrialOutcome(failure="diverged"))
+    session.close()
+    found = ablated_of(run)
+    assert found is not None
+    assert {part.word for part in found.parts} == {"failed"}
+    assert found.verdict() == ["No training of trial 0 came to its end: nothing is known of its skips."]
 
 
 def test_the_simplified_network_is_trained_next(run: Run) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from nas import tasks
 from nas.analysis import diagnosis_page, diagnosis_table, diagnosis_words
+from nas.analysis.diagnosed import _row
 from nas.diagnosis import Diagnosis, diagnose
 from nas.diagnosis.flow import flow
 from nas.diagnosis.measured import path_lengths
@@ -125,6 +126,19 @@ def test_gates_open_as_their_bias_says_and_concatenations_are_read(batch: tuple[
     assert [tuple(one.shape) for one in features(dense, batch[0])] == [(8, n, 8, 8) for n in (4, 8, 12, 4)]
 
 
+def test_attention_has_a_second_derivative() -> None:
+    text = Topology(
+        (8,),
+        Stem("token", 8, {"vocabulary": 16}),
+        (Block("attention", 8, skip=Skip("add"), options={"heads": 2, "causal": True}),),
+        Head("language_model"),
+        16,
+    )
+    tokens = torch.randint(0, 16, (4, 8))
+    torch.manual_seed(0)
+    assert math.isfinite(sharpness(build(text), tokens, tokens, LOSS))
+
+
 @pytest.fixture(scope="module")
 def pair() -> list[Diagnosis]:
     recipe = TASK.recipe.model_copy(update={"epochs": 1})
@@ -162,4 +176,6 @@ def test_a_training_that_diverges_is_still_a_diagnosis() -> None:
     one = diagnose("wild", topology(None, None), TASK, recipe, seeds=1)
     assert one.trained is None
     assert one.curves == [[]]
+    (row,) = {diagnosis_table([one]).row_count}
+    assert _row(one)["diverged"] == "1" and row == 7
     assert "wild" in diagnosis_page([one, one], "digits")

@@ -47,7 +47,7 @@ def confirmed(
     """Train up to `count` of what is left of a plan, and return the names and seeds."""
     confirmation = Confirmation(run)
     confirmation.begin(plan)
-    session = RetrainSession(confirmation, retraining_space(run, {"epochs": plan.recipe.epochs}), plan)
+    session = RetrainSession(confirmation, retraining_space(run.space, {"epochs": plan.recipe.epochs}), plan)
     done: list[tuple[str, int]] = []
     while len(done) < count and (candidate := session.ask()) is not None:
         name = str(candidate.baseline)

@@ -28,7 +28,7 @@ def test_a_share_of_the_trials_changes_one_block_of_a_leader(session: Make) -> N
     best = sorted((trial.user_attrs["metrics"]["accuracy"] for trial in trials), reverse=True)
     cells = Counter[str]()
     for trial in pairs:
-        leader = trials[trial.user_attrs[PAIR]]
+        leader = trials[trial.user_attrs[PAIR]["of"]]
         assert trial.user_attrs[SEED] == leader.user_attrs[SEED] == 3
         assert leader.user_attrs["metrics"]["accuracy"] >= best[len(best) // 2]
         one, other = (factors_of(made.space, each.user_attrs[TOPOLOGY]) for each in (trial, leader))
@@ -66,7 +66,7 @@ def test_other_kinds_and_long_skips_are_changed_too(session: Make, kinds: list[s
     assert len(pairs) >= 7
     for trial in pairs:
         one, other = (
-            factors_of(made.space, each.user_attrs[TOPOLOGY]) for each in (trial, trials[trial.user_attrs[PAIR]])
+            factors_of(made.space, each.user_attrs[TOPOLOGY]) for each in (trial, trials[trial.user_attrs[PAIR]["of"]])
         )
         assert one is not None and other is not None
         assert sum(one.exact.get(name) != other.exact.get(name) for name in one.exact | other.exact) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from nas.analysis.ablated import Ablated
     from nas.study import Run
     from nas.topology import Topology
+
+
+ABLATIONS = Path("ablations")
 
 
 @app.command(rich_help_panel="Analyse")
@@ -53,15 +58,20 @@ def ablate(
     resnet20 --task digits[/bold]
     """
     from nas.searching.ablation import ablate as run_ablation
+    from nas.searching.slots import ResourceRequest
 
-    run, topology, called = _found(what, task, name)
+    wanted = changes(recipe or [])
+    if csv and json:
+        raise NasError("--csv and --json: choose one of the two")
+    ResourceRequest(slots, gpus_per_trial)
+    run, topology, called = _found(what, task, name, wanted, time)
     found = run_ablation(
         run,
         topology,
         name=called,
         replace=replace,
         seeds=seeds,
-        recipe=changes(recipe or []),
+        recipe=wanted,
         time=time,
         slots=slots,
         gpus_per_trial=gpus_per_trial,
@@ -74,7 +84,9 @@ def ablate(
         raise typer.Exit(130)
 
 
-def _found(what: str | None, task: str | None, name: str | None) -> tuple[Run, Topology | None, str]:
+def _found(
+    what: str | None, task: str | None, name: str | None, recipe: Mapping[str, object], time: str | None
+) -> tuple[Run, Topology | None, str]:
     """Return the run, the network in it (None for its winner), and what the network is called."""
     from nas.study import Run
 
@@ -85,30 +97,38 @@ def _found(what: str | None, task: str | None, name: str | None) -> tuple[Run, T
     if topology is None or what is None:
         for option, value in (("--task", task), ("--name", name)):
             if value is not None:
-                raise NasError(f"{option} is for a reference or a file: a run has its own")
+                raise NasError(
+                    f"{option} is for a reference or a file, {'and a run' if what is None else repr(what)} is none"
+                )
         return Run.open(what), None, ""
     if task is None:
         raise NasError(f"{what} needs a task: --task digits, say")
-    return _run_of(what, task, name)
+    return _run_of(what, task, name, recipe, time)
 
 
-def _run_of(what: str, task: str, name: str | None) -> tuple[Run, Topology, str]:
-    """Return the run in which a network without a search is ablated: a new one, or that of the same call before."""
-    from pathlib import Path
+def _run_of(
+    what: str, task: str, name: str | None, recipe: Mapping[str, object], time: str | None
+) -> tuple[Run, Topology, str]:
+    """Return the run in which a network without a search is ablated: a new one, or that of the same call before.
 
+    It stands in the folder ABLATIONS, because it is no search.
+    """
     from nas.errors import RunError
+    from nas.searching.retraining import retraining_space
     from nas.space.around import space_around
     from nas.study import Run
-    from nas.study.folder import ROOT
     from nas.study.quiet import quiet_libraries
 
     topology, called = fitting(what, task), Path(what).stem
     space = space_around(topology, task)
-    name = name or f"{called}-on-{space.task.name}-ablated"
-    if not (ROOT / name / "run.yaml").is_file():
+    retraining_space(space, recipe, time)  # a mistake leaves no run behind
+    if not space.skip_changes(topology):
+        raise RunError(f"{called} has no skip that could be removed or replaced")
+    name = name or f"{called}-on-{space.task.name}"
+    if not (ABLATIONS / name / "run.yaml").is_file():
         with quiet_libraries():
-            return Run.create(space, name), topology, called
-    run = Run.open(name)
+            return Run.create(space, name, ABLATIONS), topology, called
+    run = Run.open(name, ABLATIONS)
     if run.space.to_dict() != space.to_dict():
         raise RunError(f"run {name!r} is of another network or task: give another --name")
     return run, topology, called
@@ -137,4 +157,4 @@ def _tell(run: Run, found: Ablated, csv: bool, json: bool, enqueue: bool) -> Non
         say(f"         {count(cost['params'])} params, {memory(cost['memory'])} in training")
         if enqueue:
             enqueue_topology(run, smaller)
-            say(f"nas search --resume {run.name} trains it next")
+            say(f"nas search --resume {run.path} trains it next")

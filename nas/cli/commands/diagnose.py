@@ -52,12 +52,17 @@ def diagnose(
     from nas.files import write_whole
 
     first, topology, space, folder = _found(what, task, changes(recipe or []))
-    networks = {first: topology} | ({against: _beside(against, space)} if against is not None else {})
+    networks = [(first, topology)]
+    if against is not None:
+        networks.append((against if against != first else f"{against} (2)", _beside(against, space)))
+    folder = output or folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NasError(f"--output {folder}: {error.strerror}") from None
     err = Console(stderr=True)
     with err.status(first) as status:
-        found = [measure(name, one, space.task, space.recipe, seeds, status.update) for name, one in networks.items()]
-    folder = output or folder
-    folder.mkdir(parents=True, exist_ok=True)
+        found = [measure(name, one, space.task, space.recipe, seeds, status.update) for name, one in networks]
     page = write_whole(folder / "diagnosis.html", diagnosis_page(found, space.task.name))
     told = {"task": space.task.name, "networks": [one.to_dict() for one in found], "verdict": diagnosis_words(found)}
     write_whole(folder / "diagnosis.json", as_text(told))
@@ -95,7 +100,7 @@ def _found(what: str | None, task: str | None, train: dict[str, object]) -> tupl
         name = Path(what).stem
         return name, topology, space_around(topology, task, train=train), Path(f"{name}-diagnosis")
     if task is not None:
-        raise NasError("--task is for a reference or a file: a run has its own")
+        raise NasError(f"--task is for a reference or a file, not for {'a run' if what is None else repr(what)}")
     run, number = trial or ((run := Run.open(what)), run.winner)
     if number is None:
         raise NasError(f"run {run.name!r} has no trial that was trained to the end: there is nothing to diagnose")

@@ -8,6 +8,7 @@ import typer
 
 from nas.cli.printing import console, print_frame, print_json
 from nas.cli.root import AsJson, RunName, app
+from nas.errors import NasError
 
 TABLES = Literal["cells", "counts", "pairs", "steps", "importances"]
 
@@ -35,6 +36,8 @@ def effects(
     from nas.analysis import effects_of, effects_tables
     from nas.study import Run
 
+    if csv is not None and json:
+        raise NasError("--csv and --json: choose one of the two")
     opened = Run.open(run)
     found = effects_of(opened, objective)
     if json:

@@ -33,14 +33,14 @@ def test_a_network_is_ablated_and_the_same_call_trains_nothing_again(network: Pa
     assert told["complete"] and told["network"] == "two" and told["seeds"] == [1000, 1001]
     assert [(part["place"], part["after"]) for part in told["parts"]][:2] == [("block01", "none"), ("block02", "none")]
     assert all(part["lesioned"]["figure"]["n"] == 2 for part in told["parts"][:2])
-    assert told["run"] == "two-on-digits-ablated"
-    run = Run.open(told["run"])
+    assert told["run"] == "two-on-digits"
+    run = Run.open(told["run"], "ablations")
     trials = Ablation(run).trials()
 
     again = nas(*words, "--csv", "--enqueue")
     rows = list(csv.DictReader(io.StringIO(again.out)))
     assert float(rows[0]["retrained_mean"]) == pytest.approx(told["parts"][0]["retrained"]["figure"]["mean"])
-    assert len(Ablation(Run.open(told["run"])).trials()) == len(trials)
+    assert len(Ablation(Run.open(told["run"], "ablations")).trials()) == len(trials)
     assert (told["needless"] == []) == ("without what does nothing" not in again.err)
     waiting = [trial for trial in run.study.get_trials() if trial.state.name == "WAITING"]
     assert len(waiting) == (told["needless"] != [])
@@ -52,6 +52,11 @@ def test_mistakes_are_one_line(nas: Nas) -> None:
     check_mistake(nas("ablate", "two.json"), "two.json needs a task: --task digits, say")
     check_mistake(nas("ablate", "resnet20", "--task", "digit"), "digit")
     check_mistake(nas("ablate", "--task", "digits"), "--task is for a reference or a file")
+    check_mistake(nas("ablate", "nosuch", "--task", "digits"), "--task is for a reference or a file, not for 'nosuch'")
+    for words in (("plain20",), ("two.json", "--recipe", "epcohs=1"), ("two.json", "--time", "5x")):
+        assert nas("ablate", *words, "--task", "digits").code == 2
+    assert nas("ablate", "two.json", "--task", "digits", "--gpus-per-trial", "foo").code == 2
+    assert not Path("ablations").exists() and not Path("runs").exists()  # a mistake leaves no run behind
     check_mistake(nas("ablate", "two.json", "--task", "breast_cancer"), "network.stem: it reads an image")
 
 

@@ -33,6 +33,14 @@ def test_two_networks_beside_each_other(files: Path, nas: Nas) -> None:
     assert "plain.json</h1>" in (folder / "diagnosis.html").read_text()
 
 
+def test_the_same_network_twice_and_a_folder_that_is_a_file(files: Path, nas: Nas) -> None:
+    known = ("diagnose", "residual.json", "--task", "digits", "--seeds", "1", "--recipe", "epochs=1")
+    done = nas(*known, "--against", "residual", "--json")
+    assert done.code == 2  # no such reference
+    (files / "taken").write_text("")
+    check_mistake(nas(*known, "-o", "taken"), "--output taken: File exists")
+
+
 def test_json_on_stdout_and_another_folder(files: Path, nas: Nas) -> None:
     done = nas(
         "diagnose", "residual.json", "--task", "digits", "--seeds", "1", "--recipe", "epochs=1", "--json", "-o", "out"
