@@ -98,7 +98,7 @@ def _found(
         for option, value in (("--task", task), ("--name", name)):
             if value is not None:
                 raise NasError(
-                    f"{option} is for a reference or a file, {'and a run' if what is None else repr(what)} is none"
+                    f"{option} is for a reference or a file, not for {'a run' if what is None else repr(what)}"
                 )
         return Run.open(what), None, ""
     if task is None:
