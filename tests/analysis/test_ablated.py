@@ -208,3 +208,17 @@ def test_mistakes_are_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="trial 0 has no skip that its space allows to remove or to replace"):
         plan_of(empty)
     assert ablated_of(empty) is None
+
+
+def test_a_damaged_record_costs_the_report_its_section_alone(run: Run) -> None:
+    plan = plan_of(run)
+    trained(run, plan)
+    study = Ablation(run).study
+    assert study is not None
+    broken = plan.model_dump(mode="json")
+    broken["networks"][1]["place"] = "hello"
+    study.set_user_attr("plan", broken)
+    with pytest.raises(RunError, match="holds no plan"):
+        ablated_of(run)
+    page = report(run).read_text()
+    assert "without its skips" not in page and "trial 0" in page

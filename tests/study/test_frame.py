@@ -52,3 +52,10 @@ def test_the_frame_of_an_empty_run_has_its_columns(run: Run) -> None:
     frame = run.frame()
     assert len(frame) == 0
     assert [*frame.columns] == [*FACTS, "accuracy", *costs(), *COURSE]
+
+
+def test_what_should_be_a_text_and_is_none_is_missing(run: Run) -> None:
+    odd = {names.KEY: ["a"], names.LINE: {"b": 1}, names.BASELINE: 3, names.REASON: [None]}
+    finished(run, 0.75, 10, "add", "none", "concat", "none", **odd)
+    row = run.frame().iloc[0]
+    assert all(pd.isna(row[name]) for name in ("key", "line", "baseline", "reason"))

@@ -51,8 +51,9 @@ def ablate(
     """Say which skips of a network are needed: train it without each of them, and with other kinds in their place.
 
     Every change is trained from scratch with the same seeds as the whole network, and made in the trained network too,
-    where its weights fit. Proposes the network without what does nothing. Writes ablate.json. A training that has ended
-    is not done again: the same command goes on after Ctrl-C.
+    where its weights fit. Proposes the network without what does nothing. Writes ablate.json into the folder of the
+    run; that of a reference or a file is ablations/NAME. A training that has ended is not done again: the same command
+    goes on after Ctrl-C.
 
     Examples: [bold]nas ablate[/bold], [bold]nas ablate digits-1/12 --seeds 5 --no-replace[/bold], [bold]nas ablate
     resnet20 --task digits[/bold]
