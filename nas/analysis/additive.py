@@ -11,8 +11,8 @@ small where few topologies tell the effect; and what is due to the prior is adde
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,8 @@ RESAMPLES = 2000
 UNEXPLAINED = 0.05  # the least share of a column that others do not explain
 
 
-class Estimates(NamedTuple):
+@dataclass(frozen=True)
+class Estimates:
     """Effects with their intervals and the p values of the hypothesis that each is 0; (p,) each."""
 
     effect: Floats
@@ -105,7 +106,8 @@ def _noise(x: Floats, y: Floats) -> float:
     return float(y.var() / BayesianRidge().fit(x, (y - y.mean()) / y.std()).alpha_)
 
 
-class Share(NamedTuple):
+@dataclass(frozen=True)
+class Share:
     """The share of the variance that is explained out of sample, and its bootstrap interval."""
 
     value: float

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from nas.analysis.additive import LEVEL, Additive, Estimates, Floats, explained
+from nas.analysis.additive import LEVEL, Additive, Floats, explained
 from nas.analysis.factors import (
     MAIN,
     Column,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 FEWEST = 12  # topologies
 FEWEST_TOGETHER = 8  # topologies with both values of a pair of decisions
 SUREST = 100  # pairs that are told of
+ESTIMATED = ("effect", "low", "high", "p")
 IMPORTANCES = ("decision", "importance")
 TOGETHER = ("decision", "value", "other", "other_value", "topologies")
 STEPS = ("all but blocks", "how many", "where")
@@ -229,7 +230,7 @@ def effects(
 def _steps(parts: Sequence[Floats], y: Floats) -> pd.DataFrame:
     shares, adds = explained(parts, y)
     rows = [
-        {"step": step, **share._asdict(), "adds": add.value, "adds_low": add.low, "adds_high": add.high}
+        {"step": step, **vars(share), "adds": add.value, "adds_low": add.low, "adds_high": add.high}
         for step, share, add in zip(STEPS, shares, adds, strict=True)
     ]
     return pd.DataFrame(rows).rename(columns={"value": "share"})
@@ -237,13 +238,13 @@ def _steps(parts: Sequence[Floats], y: Floats) -> pd.DataFrame:
 
 def _counts(names: Sequence[str], others: Floats, counts: Floats, y: Floats) -> pd.DataFrame:
     estimates = Additive(np.hstack([others, counts]), y).effects()
-    own = Estimates(*(part[others.shape[1] :] for part in estimates))
+    own = {name: part[others.shape[1] :] for name, part in vars(estimates).items()}
     return _separated(_table({"what": list(names), "blocks": counts.sum(0).astype(int)}, own), "fdr_bh")
 
 
 def _cells(columns: Sequence[Column], x: Floats, y: Floats, rows: Sequence[Factors]) -> pd.DataFrame:
-    about = {name: [getattr(column, name) for column in columns] for name in Column._fields}
-    table = _separated(_table(about | {"topologies": x.sum(0).astype(int)}, Additive(x, y).effects()), "fdr_bh")
+    about = {name: [getattr(column, name) for column in columns] for name in ("decision", "value", "reference")}
+    table = _separated(_table(about | {"topologies": x.sum(0).astype(int)}, vars(Additive(x, y).effects())), "fdr_bh")
     matched = []
     for _, pairs in twins(rows, columns):
         figure = figure_of(np.array([y[one] - y[other] for one, other in pairs]))
@@ -256,7 +257,7 @@ def _pairs(columns: Sequence[Column], x: Floats, y: Floats) -> pd.DataFrame:
     """Return the interactions of the skips or ops of two blocks, each added alone to the additive model."""
     model = Additive(x, y)
     of_block = [number for number, column in enumerate(columns) if column.place and column.what in MAIN]
-    tables = [_table({name: [] for name in TOGETHER}, Estimates(*np.empty((4, 0))))]
+    tables = [_table({name: [] for name in TOGETHER}, dict.fromkeys(ESTIMATED, np.empty(0)))]
     for one in of_block:
         others = [number for number in of_block if columns[number].place > columns[one].place]
         together = x[:, [one]] * x[:, others]
@@ -269,13 +270,14 @@ def _pairs(columns: Sequence[Column], x: Floats, y: Floats) -> pd.DataFrame:
             "other_value": [column.value for column in second],
             "topologies": together[:, often].sum(0).astype(int),
         }
-        tables.append(_table(about, model.besides(together[:, often])))
+        tables.append(_table(about, vars(model.besides(together[:, often]))))
     table = pd.concat(tables, ignore_index=True).dropna(subset="p")
     return _separated(table, "holm").sort_values("p", ignore_index=True).head(SUREST)
 
 
-def _table(about: dict[str, Any], estimates: Estimates) -> pd.DataFrame:
-    return pd.DataFrame(about | estimates._asdict())
+def _table(about: dict[str, Any], estimates: dict[str, Floats]) -> pd.DataFrame:
+    """Return the estimates (see nas.analysis.additive.Estimates) with what they are about."""
+    return pd.DataFrame(about | estimates)
 
 
 def _separated(table: pd.DataFrame, method: str) -> pd.DataFrame:

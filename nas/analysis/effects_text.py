@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from rich import box
@@ -18,7 +19,8 @@ WIDE = 14  # characters of an effect with its interval, and the gap after it
 FEW = 5  # pairs that are shown
 
 
-class Matrix(NamedTuple):
+@dataclass(frozen=True)
+class Matrix:
     """The effects of the values of one decision in each block.
 
     what       the decision: `skip`, `op` …

@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +40,8 @@ class Factors(NamedTuple):
     counts: dict[str, int]
 
 
-class Column(NamedTuple):
+@dataclass(frozen=True)
+class Column:
     """A column of a design matrix: 1 where the decision has this value, which is not the reference."""
 
     decision: str

@@ -28,7 +28,7 @@ def confirmed_section(found: Confirmed) -> dict[str, Any]:
 def effects_section(found: Effects) -> dict[str, Any]:
     """Return what the page says of effects: sentences, and a matrix of blocks for each decision about them."""
     main = [matrix for matrix in matrices(found) if matrix.what in MAIN]
-    known = [matrix._asdict() | {"rows": _matrix_rows(found, matrix)} for matrix in main]
+    known = [vars(matrix) | {"rows": _matrix_rows(found, matrix)} for matrix in main]
     return {"sentences": found.verdict(), "matrices": known, "measure": found.measure}
 
 

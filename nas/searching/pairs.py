@@ -68,7 +68,7 @@ class Pairs:
         chosen = min(changes, key=lambda change: (self._made[change.cell], self._seen[change.cell]))
         decision, value = chosen.cell
         pair = {"of": chosen.leader, "decision": decision, "value": value}
-        return self.repeats.request(chosen.topology)._replace(pair=pair)
+        return self.repeats.request(chosen.topology, pair=pair)
 
     def _changes(self, scores: TopologyScores) -> Iterator[Change]:
         """Yield a change of the skip, or op, of each block of each leader."""

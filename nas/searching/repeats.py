@@ -81,14 +81,21 @@ class Repeats:
         """Return how many evaluations of the topology with this canonical key began."""
         return len(self._seeds.get(key, ()))
 
-    def request(self, topology: Topology, baseline: str | None = None, *, pilot: bool = False) -> Request:
+    def request(
+        self,
+        topology: Topology,
+        baseline: str | None = None,
+        *,
+        pilot: bool = False,
+        pair: Mapping[str, Any] | None = None,
+    ) -> Request:
         """Return the request of another evaluation of a topology, with the first seed that it was not evaluated with.
 
         The seeds of all topologies are the same in the same order, so that their results are paired.
         """
         seeds = self._seeds.get(topology.key, set())
         seed = next(seed for seed in itertools.count(self.first_seed) if seed not in seeds)
-        return Request(topology, seed, len(seeds), baseline, pilot)
+        return Request(topology, seed, len(seeds), baseline, pilot, pair)
 
     def _promising(self, finished: int, trials: int, scores: TopologyScores) -> TrialScore | None:
         """Return the first trial of the topology whose repeat promises most; None if none is due."""

@@ -58,7 +58,7 @@ def test_scales_are_those_of_autograd_and_leave_the_network_as_it_was(batch: tup
     network.load_state_dict(before)
     network.train()
     stem = network.stem(batch[0])
-    assert found.activations[0] == pytest.approx(float(stem.square().mean().sqrt()), rel=1e-5)
+    assert found.activations[0] == pytest.approx(float(stem.detach().square().mean().sqrt()), rel=1e-5)
 
 
 def test_the_middle_of_the_surface_is_the_loss_and_the_weights_return(batch: tuple[Tensor, Tensor]) -> None:
@@ -67,7 +67,7 @@ def test_the_middle_of_the_surface_is_the_loss_and_the_weights_return(batch: tup
     found = surface(network, *batch, LOSS)
     network.eval()
     middle = found.losses[STEPS // 2][STEPS // 2]
-    assert middle == pytest.approx(float(LOSS(network(batch[0]), batch[1])), rel=1e-5)
+    assert middle == pytest.approx(float(LOSS(network(batch[0]), batch[1]).detach()), rel=1e-5)
     assert found.steps[STEPS // 2] == pytest.approx(0, abs=1e-6)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     assert len({value for row in found.losses for value in row}) > 100
