@@ -200,8 +200,9 @@ def _surface(one: Diagnosis, found: Sequence[Diagnosis]) -> Figure | None:
         "colorbar": {"title": {"text": "log₁₀ loss"}, "thickness": 12, "outlinewidth": 0},
         "hovertemplate": "log₁₀ loss %{z:.2f}<extra></extra>",
     }
-    axes = {"title": axis_title("one direction")}, {"title": axis_title("another"), "scaleanchor": "x"}
-    return figure_of_traces([trace], *axes)
+    square = {"constrain": "domain"}
+    y = {"title": axis_title("another"), "scaleanchor": "x"}
+    return figure_of_traces([trace], square | {"title": axis_title("one direction")}, square | y)
 
 
 def _similarity(one: Diagnosis) -> Figure | None:

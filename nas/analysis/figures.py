@@ -284,4 +284,5 @@ def _beside(values: pd.Series[float]) -> list[str]:
 def _note(text: str) -> Figure:
     """Return a note at the lower edge of a plot."""
     at = {"xref": "paper", "yref": "paper", "x": 1, "y": 0, "xanchor": "right", "yanchor": "bottom"}
-    return at | {"text": text_of(text), "showarrow": False, "font": {"color": "warm", "size": 12}}
+    lines = "<br>".join(map(text_of, textwrap.wrap(text, 40)))
+    return at | {"text": lines, "align": "right", "showarrow": False, "font": {"color": "warm", "size": 12}}
