@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas.analysis.paired import Difference, Figure, Floats, differences, figure_of
+from nas.analysis.factors import number_of
+from nas.analysis.paired import Difference, Figure, differences, figure_of, written
 from nas.analysis.words import listed
 from nas.files import write_whole
 from nas.space import Objective
-from nas.space.quantities import UNITS, Unit
+from nas.space.quantities import Unit
 from nas.study.ablation import LESION, Ablation, Plan, Variant
-from nas.study.attributes import MEASURED, METRICS, number_at
+from nas.study.attributes import MEASURED, METRICS
+from nas.study.retraining import failed, numbers
 from nas.study.writer import as_json
 
 if TYPE_CHECKING:
@@ -111,30 +113,30 @@ class Ablated:
     @property
     def unit(self) -> Unit:
         """The unit of the metric."""
-        means = [figure.mean for figure in (self.whole, *(part.value for part in self.parts)) if figure.n]
-        rate = self.target.direction == "maximize" and not self.target.unit and all(0 <= mean <= 1 for mean in means)
-        return UNITS["share"] if rate else self.target.unit_format
+        figures = (self.whole, *(part.value for part in self.parts))
+        return self.target.unit_of(figure.mean for figure in figures if figure.n)
 
     def verdict(self) -> list[str]:
         """Return in plain sentences which skips are needed, which do nothing, and which another kind would improve."""
         name, seeds = self.plan.whole.name, len(self.plan.seeds)
         if not self.whole.n:
             return [f"No training of {name} came to its end: nothing is known of its skips."]
-        words = [f"{name} has {self.show(self.whole)} {self.target.title} on validation ({seeds} new seeds)."]
+        words = [f"{name} has {written(self.whole, self.unit)} {self.target.title} on validation ({seeds} new seeds)."]
         removed = [part for part in self.parts if part.removes]
         for word, said in ((NEEDED, "needed"), (HARMFUL, "harmful"), (NOTHING, "of no use"), (UNKNOWN, "not clear")):
-            places = [_number(part) for part in removed if part.word == word]
+            places = [str(number_of(part.variant.place)) for part in removed if part.word == word]
             if places:
                 verb, noun = ("is", "The skip of block") if len(places) == 1 else ("are", "The skips of blocks")
                 words.append(f"{noun} {listed(places)} {verb} {said}.")
         for part in self.parts:
             if part.word == WORSE:
                 gain = self.unit.amount(part.retrained.figure.mean) + self.unit.word
-                words.append(f"{part.variant.after} around block {_number(part)} would be {gain} better.")
+                block = f"block {number_of(part.variant.place)}"
+                words.append(f"{part.variant.after} around {block} would be {gain} better.")
         if self.simplified is not None and self.simplified.value.n:
             words.append(f"Without {'these' if len(self.needless) > 1 else 'it'}, {self._without(self.simplified)}.")
-        failed = sum(part.failed for part in self.rows)
-        words += [f"{failed} trainings of changed networks failed, and are left out."] if failed else []
+        lost = sum(part.failed for part in self.rows)
+        words += [f"{lost} trainings of changed networks failed, and are left out."] if lost else []
         missing = len(self.plan.networks) * seeds - self.ended
         return words + ([f"{missing} trainings are still to be done."] if missing else [])
 
@@ -146,11 +148,6 @@ class Ablated:
             f"{self.plan.whole.name} is {change} {'worse' if lead.mean >= 0 else 'better'}{sure}, and has "
             f"{one.variant.params:,} parameters instead of {self.plan.whole.params:,}"
         )
-
-    def show(self, figure: Figure) -> str:
-        """Return a figure with half of its interval."""
-        width = f" ± {self.unit.amount(figure.half_width)}" if figure.n > 1 else ""
-        return f"{self.unit.show(figure.mean)}{width}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as plain data for JSON; a number that is not known is None."""
@@ -177,8 +174,7 @@ def ablated_of(run: Run) -> Ablated | None:
     plan = ablation.plan
     if plan is None:
         return None
-    ended, target = ablation.trials(), run.space.goals.target
-    trials = {one.key: [ended.get(plan.identify(one, seed)) for seed in plan.seeds] for one in plan.networks}
+    trials, target = ablation.ended(plan), run.space.goals.target
     count = sum(trial is not None for of_one in trials.values() for trial in of_one)
     if not count:
         return None
@@ -186,7 +182,7 @@ def ablated_of(run: Run) -> Ablated | None:
     parts = _parts(changed, plan, trials, target)
     alone = [one for one in plan.networks if not one.place and one.key == plan.simplified]
     simplified = [part for part in parts if part.variant.key == plan.simplified] or _parts(alone, plan, trials, target)
-    whole = figure_of(_numbers(trials[plan.whole.key], METRICS, target.name))
+    whole = figure_of(np.array(numbers(trials[plan.whole.key], METRICS, target.name)))
     return Ablated(target, plan, count, whole, tuple(parts), next(iter(simplified), None))
 
 
@@ -195,10 +191,10 @@ def _parts(
 ) -> list[Part]:
     """Return the findings on changes, with p values that are corrected for how many they are."""
     sign = 1.0 if target.direction == "maximize" else -1.0
-    values = {one.key: _numbers(trials[one.key], METRICS, target.name) for one in (plan.whole, *changed)}
+    values = {one.key: np.array(numbers(trials[one.key], METRICS, target.name)) for one in (plan.whole, *changed)}
     whole = values[plan.whole.key]
     retrained = differences([sign * (whole - values[one.key]) for one in changed])
-    after = [_numbers(trials[plan.whole.key], MEASURED, f"{LESION}{one.key}") for one in changed]
+    after = [np.array(numbers(trials[plan.whole.key], MEASURED, f"{LESION}{one.key}")) for one in changed]
     lesioned = differences([sign * (whole - row) for row in after])
     spreads = [figure.sd for row in values.values() if (figure := figure_of(row)).n > 1]
     margin = SMALL * float(np.median(spreads)) if spreads else 0.0
@@ -208,7 +204,7 @@ def _parts(
             figure_of(values[one.key]),
             of_training,
             None if np.isnan(row).all() else of_lesion,
-            sum(trial is not None and trial.state.name == "FAIL" for trial in trials[one.key]),
+            failed(trials[one.key]),
             margin,
         )
         for one, of_training, of_lesion, row in zip(changed, retrained, lesioned, after, strict=True)
@@ -218,16 +214,6 @@ def _parts(
 def write_ablated(run: Run, found: Ablated) -> None:
     """Write ablate.json into the folder of the run."""
     write_whole(run.path / "ablate.json", json.dumps(found.to_dict(), indent=2, ensure_ascii=False) + "\n")
-
-
-def _numbers(trials: Sequence[FrozenTrial | None], attribute: str, name: str) -> Floats:
-    """Return a number of each trial; NaN where it has not ended well."""
-    known = [trial.user_attrs if trial and trial.state.name == "COMPLETE" else {} for trial in trials]
-    return np.array([number_at(one.get(attribute), name) for one in known])
-
-
-def _number(part: Part) -> str:
-    return str(int(part.variant.place.removeprefix("block")))
 
 
 def _as_dict(holder: Figure | Difference | None) -> dict[str, Any] | None:

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from nas import units
 from nas.analysis.ablated import BETTER, HARMFUL, NEEDED, WORSE, Ablated, Part
-from nas.analysis.paired import Difference, Figure
+from nas.analysis.factors import number_of
+from nas.analysis.paired import Difference, Figure, written, written_difference
 
 COLUMNS = ("block", "skip", "change", "params", "after it", "retrained", "lesioned", "")
 ALL = "all"
@@ -64,13 +65,13 @@ def ablated_cells(found: Ablated, part: Part) -> dict[str, str]:
     """Return the texts of a row, by COLUMNS."""
     one = part.variant
     cells = (
-        short(one.place) if one.place else ALL,
+        str(number_of(one.place)) if one.place else ALL,
         one.before or "idle",
         "removed" if part.removes else f"→ {one.after}",
         units.count(one.params),
-        found.show(part.value) if part.value.n else units.MISSING,
-        _worth(found, part.retrained),
-        _worth(found, part.lesioned),
+        written(part.value, found.unit),
+        written_difference(part.retrained, found.unit),
+        written_difference(part.lesioned, found.unit),
         part.word,
     )
     return dict(zip(COLUMNS, cells, strict=True))
@@ -86,19 +87,6 @@ def ablated_legend(found: Ablated) -> list[str]:
         "the word is corrected for how many changes are compared (Holm); what is surely worth less than two standard "
         "deviations of a training does nothing",
     ]
-
-
-def short(place: str) -> str:
-    """Return the number of a place: 3 for block03."""
-    return str(int(place.removeprefix("block")))
-
-
-def _worth(found: Ablated, difference: Difference | None) -> str:
-    if difference is None or difference.figure.n == 0:
-        return units.MISSING
-    figure = difference.figure
-    width = f" ± {found.unit.amount(figure.half_width)}" if figure.n > 1 else ""
-    return f"{found.unit.signed(figure.mean)}{width}"
 
 
 def _of(difference: Difference | None, name: str) -> float:

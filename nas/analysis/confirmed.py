@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas import units
-from nas.analysis.paired import Difference, Figure, Floats, differences, figure_of
+from nas.analysis.paired import Difference, Figure, Floats, differences, figure_of, written
 from nas.files import write_whole
 from nas.space import Objective
 from nas.space.quantities import UNITS, Unit
-from nas.study.attributes import MEASURED, METRICS, number_at
+from nas.study.attributes import MEASURED, METRICS
 from nas.study.confirmation import Confirmation, Network, Plan
+from nas.study.retraining import failed, numbers
 from nas.study.writer import as_json
 from nas.tasks.splits import TEST
 
@@ -131,7 +132,7 @@ class Confirmed:
     def _how_far(self, ahead: Difference, on: str) -> tuple[str, str]:
         """Return ("1.1 ± 0.4 points better than", "on the test split (5 paired seeds)")."""
         lead = ahead.figure
-        amount = f"{self.show_amount(abs(lead.mean))} ± {self.show_amount(lead.half_width)}"
+        amount = f"{self.unit.amount(lead.mean)} ± {self.unit.amount(lead.half_width)}"
         word = f"{self.unit.word} {'better' if lead.mean >= 0 else 'worse'} than"
         return amount + word, f"{on} ({lead.n} paired seeds)"
 
@@ -148,7 +149,7 @@ class Confirmed:
         if one.validation is None or math.isnan(one.validation.half_width):
             return []
         searched = self.show(one.network.searched)
-        found = f"{self.show(one.validation.mean)} ± {self.show_amount(one.validation.half_width)}"
+        found = written(one.validation, self.unit, self.show)
         return [f"On validation it had {searched} in the search, and has {found} with new seeds."]
 
     def _smaller(self) -> list[str]:
@@ -167,22 +168,17 @@ class Confirmed:
     @property
     def unit(self) -> Unit:
         """The unit of the metric."""
-        return UNITS["share"] if self.is_share else self.target.unit_format
+        figures = (figure for one in self.networks for figure in (one.validation, one.test))
+        return self.target.unit_of(figure.mean for figure in figures if figure is not None and figure.n)
 
     @property
     def is_share(self) -> bool:
-        """Whether the metric is a share of 0 … 1, which is shown in percent."""
-        means = [figure.mean for one in self.networks for figure in (one.validation, one.test) if figure and figure.n]
-        rate = self.target.direction == "maximize" and not self.target.unit
-        return rate and all(0 <= mean <= 1 for mean in means)
+        """Whether the metric is a share, which is shown in percent."""
+        return self.unit is UNITS["share"]
 
     def show(self, value: float | None) -> str:
         """Return a value of the metric as people read it."""
         return units.share(value) if self.is_share else units.metric(value)
-
-    def show_amount(self, value: float | None) -> str:
-        """Return how large a difference of the metric is."""
-        return self.unit.amount(value)
 
 
 def confirmed_of(run: Run) -> Confirmed | None:
@@ -194,24 +190,23 @@ def confirmed_of(run: Run) -> Confirmed | None:
     plan = confirmation.plan
     if plan is None:
         return None
-    ended = confirmation.trials()
+    ended = confirmation.ended(plan)
     metric, target = run.space.task.metric, run.space.goals.target
     table: dict[str, dict[str, Floats]] = {}
     found: list[ConfirmedNetwork] = []
     count = 0
     for network in plan.networks:
-        trials = [ended.get(plan.identify(network, seed)) for seed in plan.seeds]
+        trials = ended[network.key]
         count += sum(trial is not None for trial in trials)
-        known = [trial.user_attrs if trial and trial.state.name == "COMPLETE" else {} for trial in trials]
-        validation = np.array([number_at(one.get(METRICS), metric) for one in known])
-        test = np.array([number_at(one.get(MEASURED), TEST + metric) for one in known])
+        validation = np.array(numbers(trials, METRICS, metric))
+        test = np.array(numbers(trials, MEASURED, TEST + metric))
         table[network.key] = {"validation": validation, "test": test}
         place = _kept(validation, plan, target)
         found.append(
             ConfirmedNetwork(
                 network,
                 trial=None if place is None else trials[place].number,  # type: ignore[union-attr]
-                failed=sum(trial is not None and trial.state.name == "FAIL" for trial in trials),
+                failed=failed(trials),
                 validation=figure_of(validation) if plan.train_on == "train" else None,
                 test=figure_of(test) if not np.isnan(test).all() else None,
             )

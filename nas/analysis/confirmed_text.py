@@ -9,7 +9,7 @@ from rich.text import Text
 
 from nas import units
 from nas.analysis.confirmed import Confirmed
-from nas.analysis.paired import Difference, Figure
+from nas.analysis.paired import Difference, Figure, written, written_difference
 
 TIED = "≈"
 COLUMNS = ("params", "searched", "validation", "test", "ahead", "")
@@ -59,9 +59,9 @@ def confirmed_cells(found: Confirmed) -> list[dict[str, str]]:
         cells = (
             units.count(one.network.params),
             found.show(one.network.searched),
-            _figure(one.validation, found),
-            _figure(one.test, found),
-            "baseline" if place == found.baseline else _difference(one.ahead, found),
+            written(one.validation, found.unit, found.show),
+            written(one.test, found.unit, found.show),
+            "baseline" if place == found.baseline else written_difference(one.ahead, found.unit),
             TIED if one.behind is not None and one.behind.tied else "",
         )
         rows.append(dict(zip(COLUMNS, cells, strict=True)))
@@ -80,17 +80,3 @@ def confirmed_legend(found: Confirmed) -> list[str]:
 
 def _of(holder: Figure | Difference | None, part: str) -> float:
     return float("nan") if holder is None else float(getattr(holder, part))
-
-
-def _figure(figure: Figure | None, found: Confirmed) -> str:
-    if figure is None or figure.n == 0:
-        return units.MISSING
-    return found.show(figure.mean) + (f" ± {found.show_amount(figure.half_width)}" if figure.n > 1 else "")
-
-
-def _difference(difference: Difference | None, found: Confirmed) -> str:
-    if difference is None or difference.figure.n == 0:
-        return units.MISSING
-    figure = difference.figure
-    width = f" ± {found.show_amount(figure.half_width)}" if figure.n > 1 else ""
-    return f"{found.unit.signed(figure.mean)}{width}"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
-from nas.analysis.figures import Figure, axis_title, figure_of_traces, metric_ticks, text_of
+from nas.analysis.figures import Figure, axis_title, figure_of_traces, line, metric_ticks
 from nas.space import Goals
 from nas.study.pareto import hypervolume
 
@@ -25,13 +23,12 @@ def progress(frame: pd.DataFrame, board: pd.DataFrame, goals: Goals) -> Figure:
     values = pd.to_numeric(done[goals.metric]).to_numpy("float64")
     best = (np.maximum if goals.target.direction == "maximize" else np.minimum).accumulate(values)
     kept = sorted({*np.flatnonzero(np.diff(best, prepend=np.nan)).tolist(), *range(len(best))[-1:]})
-    line = {"shape": "hv", "color": "accent", "width": 2}
-    data = [_line([place + 1 for place in kept], best[kept].tolist(), f"best {goals.metric} so far", line)]
+    data = [_steps(line([place + 1 for place in kept], best[kept].tolist(), f"best {goals.metric} so far", "accent"))]
     losses = _losses(done, goals)
     several = losses.shape[1] > 1 and len(losses) > 1
     if several:
-        dotted = {"color": "warm", "width": 2, "dash": "dot"}
-        data.append(_line(*_hypervolumes(losses), "hypervolume, share of the final one", dotted) | {"yaxis": "y2"})
+        shares = line(*_hypervolumes(losses), "hypervolume, share of the final one", "warm", dash="dot")
+        data.append(shares | {"yaxis": "y2"})
     title = f"best {goals.metric} of a single training so far"
     y = {"title": axis_title(title), "tickformat": metric_ticks(board, goals)}
     figure = figure_of_traces(data, {"title": axis_title("trials trained to the end, repeats included")}, y)
@@ -54,15 +51,15 @@ def busy(frame: pd.DataFrame) -> Figure:
     spent = np.clip(edges[:, None] - seconds[0], 0, seconds[1] - seconds[0]).sum(1)
     mean = np.diff(spent) / np.diff(edges)
     scale, unit = (3600, "hours") if whole > 2 * 3600 else (60, "minutes") if whole > 120 else (1, "seconds")
-    line = {"shape": "hv", "color": "accent", "width": 1}
     x = (edges[:-1] / scale).round(4).tolist()
-    data = [_line(x, mean.round(3).tolist(), "candidates at a time", line) | {"fill": "tozeroy"}]
+    data = [_steps(line(x, mean.round(3).tolist(), "candidates at a time", "accent", 1)) | {"fill": "tozeroy"}]
     across, up = {"title": axis_title(f"{unit} since the start")}, {"title": axis_title("candidates at a time")}
     return figure_of_traces(data, across, up | {"rangemode": "tozero"})
 
 
-def _line(x: Sequence[float], y: Sequence[float], name: str, line: Figure) -> Figure:
-    return {"type": "scatter", "mode": "lines", "name": text_of(name), "x": list(x), "y": list(y), "line": line}
+def _steps(trace: Figure) -> Figure:
+    """Return a line as steps: a value holds until the next."""
+    return trace | {"line": trace["line"] | {"shape": "hv"}}
 
 
 def _losses(done: pd.DataFrame, goals: Goals) -> np.ndarray:

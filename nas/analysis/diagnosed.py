@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from rich import box
 from rich.table import Table
 
 from nas import units
-from nas.analysis.figures import Figure, axis_title, figure_of_traces, text_of
+from nas.analysis.figures import Figure, axis_title, figure_of_traces, line, text_of
+from nas.analysis.self_contained import render
 
 if TYPE_CHECKING:
     from nas.diagnosis import Diagnosis
 
-HERE = Path(__file__).parent
 COLOURS = ("accent", "warm")
 FEWEST = 1e-3  # share of the paths below which a length is not drawn
 
 
 def diagnosis_page(found: Sequence[Diagnosis], task: str) -> str:
     """Return the HTML of the diagnosis of one or two networks on a task."""
-    from plotly.offline import get_plotlyjs
-
     plots = {
         "gradients": _flow(found, "gradients", "norm of the gradient of a block's weights"),
         "activations": _flow(found, "activations", "root mean square of a block's output"),
@@ -38,29 +31,19 @@ def diagnosis_page(found: Sequence[Diagnosis], task: str) -> str:
     }
     pairs: dict[str, list[tuple[str, str]]] = {"surface": [], "similarity": [], "reuse": []}
     for number, one in enumerate(found):
-        for kind, figure in (
-            ("surface", _surface(one, found)),
-            ("similarity", _similarity(one)),
-            ("reuse", _reuse(one)),
-        ):
+        drawn = {"surface": _surface(one, found), "similarity": _similarity(one), "reuse": _reuse(one)}
+        for kind, figure in drawn.items():
             if figure is not None:
                 plots[f"{kind}{number}"] = figure
                 pairs[kind].append((one.name, f"{kind}{number}"))
-    scripts = {"plotly": get_plotlyjs().replace("\r\n", "\n"), "script": (HERE / "report.js").read_text("utf-8")}
-    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts.values()]
-    environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template("diagnosis.html.j2").render(
+    return render(
+        "diagnosis.html.j2",
         names=[one.name for one in found],
         task=task,
         rows=[_row(one) for one in found],
         sentences=diagnosis_words(found),
         plots={name: figure for name, figure in plots.items() if figure["data"]},
         pairs=pairs,
-        hashes=hashes,
-        style=Markup((HERE / "report.css").read_text("utf-8")),
-        **{name: Markup(text) for name, text in scripts.items()},
     )
 
 
@@ -68,7 +51,7 @@ def _row(one: Diagnosis) -> dict[str, str]:
     """Return the figures of a network as texts, by title."""
     first = [curve[0]["loss"] for curve in one.curves if curve]
     ended = [curve[-1][one.metric] for curve in one.curves if len(curve) == one.epochs]
-    diverged = sum(len(curve) < one.epochs for curve in one.curves)
+    diverged, gradients = sum(len(curve) < one.epochs for curve in one.curves), one.start.gradients
     return {
         "network": one.name,
         "parameters": units.count(one.params),
@@ -76,9 +59,7 @@ def _row(one: Diagnosis) -> dict[str, str]:
         "loss after one epoch": _spread(first, units.number),
         "diverged": str(diverged),
         "mean path": f"{one.paths['mean_path']:.1f} of {one.paths['longest_path']:.0f}",
-        "gradient of block 1 at the start": units.number(one.start.gradients[1])
-        if len(one.start.gradients) > 1
-        else "–",
+        "gradient of block 1 at the start": units.number(gradients[1] if len(gradients) > 1 else None),
         "sharpness": units.MISSING if one.trained is None else units.number(one.trained.sharpness),
     }
 
@@ -140,10 +121,9 @@ def _flow(found: Sequence[Diagnosis], what: str, title: str) -> Figure:
         moments += [("after training", one.trained.flow, "solid")] if one.trained else []
         for moment, flow, dash in moments:
             values = getattr(flow, what)
-            data.append(_line(range(len(values)), values, f"{one.name} {moment}", colour, dash))
-    return figure_of_traces(
-        data, _nodes(), {"title": axis_title(title), "type": "log", "dtick": 1, "exponentformat": "power"}
-    )
+            data.append(line(range(len(values)), values, f"{one.name} {moment}", colour, dash=dash))
+    y = {"title": axis_title(title), "type": "log", "dtick": 1, "exponentformat": "power"}
+    return figure_of_traces(data, _nodes(), y)
 
 
 def _lengths(found: Sequence[Diagnosis]) -> Figure:
@@ -159,13 +139,12 @@ def _lengths(found: Sequence[Diagnosis]) -> Figure:
 
 def _probes(found: Sequence[Diagnosis]) -> Figure:
     data = [
-        _line(range(len(one.trained.probes)), one.trained.probes, one.name, colour)
+        line(range(len(one.trained.probes)), one.trained.probes, one.name, colour)
         for one, colour in zip(found, COLOURS, strict=False)
         if one.trained
     ]
-    return figure_of_traces(
-        data, _nodes(), {"title": axis_title("accuracy of a linear classifier"), "tickformat": "~%"}
-    )
+    y = {"title": axis_title("accuracy of a linear classifier"), "tickformat": "~%"}
+    return figure_of_traces(data, _nodes(), y)
 
 
 def _openness(found: Sequence[Diagnosis]) -> Figure:
@@ -180,11 +159,10 @@ def _openness(found: Sequence[Diagnosis]) -> Figure:
 
 def _surface(one: Diagnosis, found: Sequence[Diagnosis]) -> Figure | None:
     """Return the loss around the weights; the colours mean the same in the pictures of all networks."""
-    if one.trained is None:
+    known = [other.trained.surface.losses for other in found if other.trained]
+    every = [value for losses in known for row in losses for value in row if value]
+    if one.trained is None or not every:
         return None
-    every = [
-        value for other in found if other.trained for row in other.trained.surface.losses for value in row if value
-    ]
     low, high = math.log10(min(every)), math.log10(max(every))
     surface = one.trained.surface
     logs = [[None if not value else math.log10(value) for value in row] for row in surface.losses]
@@ -208,19 +186,10 @@ def _surface(one: Diagnosis, found: Sequence[Diagnosis]) -> Figure | None:
 def _similarity(one: Diagnosis) -> Figure | None:
     if one.trained is None:
         return None
-    trace = {
-        "type": "heatmap",
-        "x": list(range(len(one.trained.similarity))),
-        "y": list(range(len(one.trained.similarity))),
-        "z": one.trained.similarity,
-        "zmin": 0,
-        "zmax": 1,
-        "colorscale": "Viridis",
-        "colorbar": {"thickness": 12, "outlinewidth": 0},
-        "hovertemplate": "nodes %{x} and %{y}: %{z:.2f}<extra></extra>",
-    }
-    y = _nodes() | {"scaleanchor": "x", "autorange": "reversed", "constrain": "domain"}
-    return figure_of_traces([trace], _nodes() | {"constrain": "domain"}, y)
+    nodes = list(range(len(one.trained.similarity)))
+    trace = _heat(nodes, nodes, one.trained.similarity, "nodes %{x} and %{y}")
+    square = _nodes() | {"constrain": "domain"}
+    return figure_of_traces([trace], square, square | {"scaleanchor": "x", "autorange": "reversed"})
 
 
 def _reuse(one: Diagnosis) -> Figure | None:
@@ -231,30 +200,21 @@ def _reuse(one: Diagnosis) -> Figure | None:
     sources = sorted({source for row in known.values() for source in row})
     blocks = sorted(known)
     z = [[_share(known[block], source) for block in blocks] for source in sources]
-    trace = {
-        "type": "heatmap",
-        "x": blocks,
-        "y": sources,
-        "z": z,
-        "zmin": 0,
-        "zmax": 1,
-        "colorscale": "Viridis",
-        "colorbar": {"thickness": 12, "outlinewidth": 0},
-        "hovertemplate": "block %{x} of node %{y}: %{z:.2f}<extra></extra>",
-    }
-    return figure_of_traces(
-        [trace], {"title": axis_title("block that reads")}, {"title": axis_title("node that is read")}
-    )
+    x, y = {"title": axis_title("block that reads")}, {"title": axis_title("node that is read")}
+    return figure_of_traces([_heat(blocks, sources, z, "block %{x} of node %{y}")], x, y)
+
+
+def _heat(x: Sequence[int], y: Sequence[int], z: Sequence[Sequence[float | None]], what: str) -> Figure:
+    """Return the trace of a heat map of shares."""
+    bar = {"thickness": 12, "outlinewidth": 0}
+    shown = {"zmin": 0, "zmax": 1, "colorscale": "Viridis", "colorbar": bar}
+    axes = {"x": list(x), "y": list(y), "z": [list(row) for row in z]}
+    return {"type": "heatmap", "hovertemplate": f"{what}: %{{z:.2f}}<extra></extra>"} | axes | shown
 
 
 def _share(row: dict[int, float], source: int) -> float | None:
     largest = max(row.values())
     return row[source] / largest if source in row and largest else None
-
-
-def _line(x: Sequence[int], y: Sequence[float], name: str, colour: str, dash: str = "solid") -> Figure:
-    line = {"color": colour, "width": 2, "dash": dash}
-    return {"type": "scatter", "mode": "lines", "name": text_of(name), "x": list(x), "y": list(y), "line": line}
 
 
 def _nodes() -> Figure:

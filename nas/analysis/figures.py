@@ -85,18 +85,19 @@ def curves(frame: pd.DataFrame, board: pd.DataFrame, goals: Goals) -> Figure:
         epochs, values = _curve(by_trial[trial], goals.metric)
         x += [*epochs, None]
         y += [*values, None]
-    data = [_line(x, y, "candidates", "muted", 1) | {"opacity": 0.35, "hoverinfo": "skip"}]
+    data = [line(x, y, "candidates", "muted", 1) | {"opacity": 0.35, "hoverinfo": "skip"}]
     dashes = ("solid", "dash", "dot", "dashdot", "longdash")
     for number, (trial, name) in enumerate(named.items()):
         if trial != best:
-            data.append(_line(*_curve(by_trial[trial], goals.metric), name, "warm", 2, dashes[number % len(dashes)]))
+            data.append(line(*_curve(by_trial[trial], goals.metric), name, "warm", 2, dashes[number % len(dashes)]))
     if best is not None:
         title = f"best: trial {best}" + (f" ({named[best]})" if best in named else "")
-        data.append(_line(*_curve(by_trial[best], goals.metric), title, "accent", 3))
+        data.append(line(*_curve(by_trial[best], goals.metric), title, "accent", 3))
     axis = {"title": axis_title(goals.metric), "tickformat": metric_ticks(board, goals)}
-    last = max((epoch or 0 for line in data for epoch in line["x"]), default=1)
+    last = max((epoch or 0 for trace in data for epoch in trace["x"]), default=1)
     across = {"title": axis_title("epoch"), "tick0": 1, "dtick": math.ceil(last / 12)}
-    return figure_of_traces([line for line in data if line["x"]], across, axis)
+    hover = {"hovertemplate": "epoch %{x}: %{y}<extra>%{fullData.name}</extra>"}
+    return figure_of_traces([hover | trace for trace in data], across, axis)
 
 
 def leads(found: Confirmed) -> Figure:
@@ -197,10 +198,10 @@ def text_of(text: object) -> str:
     return escape(str(text))
 
 
-def _line(x: Sequence[Any], y: Sequence[Any], name: str, colour: str, width: int, dash: str = "solid") -> Figure:
-    line = {"color": colour, "width": width, "dash": dash}
-    trace = {"type": "scatter", "mode": "lines", "name": text_of(name), "x": list(x), "y": list(y), "line": line}
-    return trace | {"hovertemplate": "epoch %{x}: %{y}<extra>%{fullData.name}</extra>"}
+def line(x: Sequence[Any], y: Sequence[Any], name: str, colour: str, width: int = 2, dash: str = "solid") -> Figure:
+    """Return the trace of a line."""
+    drawn = {"color": colour, "width": width, "dash": dash}
+    return {"type": "scatter", "mode": "lines", "name": text_of(name), "x": list(x), "y": list(y), "line": drawn}
 
 
 def _curve(curve: object, metric: str) -> tuple[list[float], list[float]]:

@@ -1,14 +1,8 @@
-"""The report of a search, report.html: one page that needs no network and no other file.
-
-It contains plotly.js. Its Content-Security-Policy with the hashes of its two scripts forbids the browser to load
-anything and to run any other script, so that a name, reason or setting in a study can only be displayed.
-"""
+"""The report of a search, report.html: one page that needs no network and no other file."""
 
 from __future__ import annotations
 
-import base64
 import functools
-import hashlib
 import json
 import math
 import re
@@ -19,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from nas import units
@@ -34,6 +27,7 @@ from nas.analysis.page_sections import ablated_section, confirmed_section, effec
 from nas.analysis.proxy_worth import proxy_correlations
 from nas.analysis.ranking import best, failures, formats, leaderboard, shown, states, trained, unit_of
 from nas.analysis.ranking_table import TIED
+from nas.analysis.self_contained import render
 from nas.analysis.words import in_words, listed
 from nas.errors import RunError, TopologyError
 from nas.files import write_whole
@@ -46,7 +40,6 @@ if TYPE_CHECKING:
     from nas.study import Run
 
 T = TypeVar("T")
-HERE = Path(__file__).parent
 UNSET: tuple[object, ...] = (None, {}, [])
 ROWS = 1000  # of the leaderboard, besides those of the front and the baselines
 DRAWN = 40  # rows of the leaderboard with a diagram, besides those of the front and the baselines
@@ -116,12 +109,10 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
     plots |= {"progress": progress(frame, board, goals), "busy": busy(frame)}
     if facts.confirmed is not None and facts.confirmed.baseline is not None:
         plots["confirmed"] = leads(facts.confirmed)
-    environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     titles = _titles(board, goals)
     done = trained(frame)
-    return environment.get_template("report.html.j2").render(
+    return render(
+        "report.html.j2",
         facts=facts,
         states=tally,
         trained=int(done.sum()),
@@ -147,18 +138,7 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
         joins=JOINS,
         legend=LEGEND,
         large=units.large,
-        **_own_files(),
     )
-
-
-def _own_files() -> dict[str, Any]:
-    """Return the style and the scripts of the page, which are files of packages, and the hashes for its policy."""
-    from plotly.offline import get_plotlyjs
-
-    scripts = {"plotly": get_plotlyjs().replace("\r\n", "\n"), "script": (HERE / "report.js").read_text("utf-8")}
-    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts.values()]
-    trusted = {name: Markup(text) for name, text in scripts.items()}
-    return trusted | {"style": Markup((HERE / "report.css").read_text("utf-8")), "hashes": hashes}
 
 
 def _candidates(board: pd.DataFrame, frame: pd.DataFrame, goals: Goals) -> list[dict[str, Any]]:

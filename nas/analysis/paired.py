@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from nas.space.quantities import Unit
+from nas.units import MISSING, Show
+
 LEVEL = 0.95
 Floats = NDArray[np.float64]
 
@@ -99,3 +102,21 @@ def _p_value(row: Floats) -> float:
     if np.ptp(row) == 0:
         return 1.0 if row[0] == 0 else 0.0  # the seed does not matter
     return float(stats.ttest_1samp(row, 0.0).pvalue)
+
+
+def written(figure: Figure | None, unit: Unit, show: Show | None = None) -> str:
+    """Return the mean ± half of its interval. `show` writes the mean; that of the unit unless given."""
+    if figure is None or figure.n == 0:
+        return MISSING
+    return (show or unit.show)(figure.mean) + _half_width(figure, unit)
+
+
+def written_difference(difference: Difference | None, unit: Unit) -> str:
+    """Return the mean with its sign ± half of its interval."""
+    if difference is None or difference.figure.n == 0:
+        return MISSING
+    return unit.signed(difference.figure.mean) + _half_width(difference.figure, unit)
+
+
+def _half_width(figure: Figure, unit: Unit) -> str:
+    return f" ± {unit.amount(figure.half_width)}" if figure.n > 1 else ""

@@ -11,7 +11,7 @@ from nas.analysis.beliefs import COLUMNS, with_beliefs
 from nas.analysis.marks import marks
 from nas.errors import OverLimits, RunError, TopologyError, expected
 from nas.space import Goals, Objective
-from nas.space.quantities import UNITS, Unit
+from nas.space.quantities import Unit
 from nas.study.pareto import distances_to_ideal, pareto_rank
 from nas.study.states import REFUSED, STATE_WORDS
 from nas.topology import Topology
@@ -100,11 +100,9 @@ def shown(board: pd.DataFrame, goals: Goals) -> dict[str, Objective]:
 
 
 def unit_of(board: pd.DataFrame, goals: Goals, column: str) -> Unit:
-    """Return the unit of a column; a metric without one that is within 0 … 1 and is to be maximised is a share."""
+    """Return the unit of a column; only a metric may turn out to be a share."""
     objective = goals.columns[column]
-    values = board[column].dropna()
-    is_rate = column == goals.metric and not objective.unit and objective.direction == "maximize"
-    return UNITS["share"] if is_rate and bool(values.between(0, 1).all()) else objective.unit_format
+    return objective.unit_of(board[column].dropna()) if column == goals.metric else objective.unit_format
 
 
 def formats(board: pd.DataFrame, goals: Goals) -> dict[str, Show]:

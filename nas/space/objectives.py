@@ -53,6 +53,11 @@ class Objective:
         """The sign that a value within a bound fulfils: ≤ or ≥."""
         return "≥" if self.direction == "maximize" else "≤"
 
+    def unit_of(self, values: Iterable[float]) -> Unit:
+        """Return how these values are written: a share if it has no unit, more is better, and all are within 0 … 1."""
+        is_share = not self.unit and self.direction == "maximize" and all(0 <= value <= 1 for value in values)
+        return unit("share") if is_share else self.unit_format
+
     def loss(self, value: float) -> float:
         """Return the value with the sign that makes smaller better."""
         return -value if self.direction == "maximize" else value

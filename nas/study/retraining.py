@@ -6,7 +6,7 @@ asked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nas.errors import RunError
 from nas.study import Run
-from nas.study.attributes import KEY, SEED
+from nas.study.attributes import KEY, SEED, number_at
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology
 
@@ -171,3 +171,19 @@ class Retraining:
         ended = (trial for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished())
         known = ((TrainingId.of(trial.user_attrs), trial) for trial in ended)
         return {identity: trial for identity, trial in known if identity is not None}
+
+    def ended(self, plan: Plan) -> dict[str, list[FrozenTrial | None]]:
+        """Return the key of each network of a plan → its trial for each seed, None where that has not ended."""
+        known = self.trials()
+        return {one.key: [known.get(plan.identify(one, seed)) for seed in plan.seeds] for one in plan.networks}
+
+
+def numbers(trials: Sequence[FrozenTrial | None], attribute: str, name: str) -> list[float]:
+    """Return a number of each trial; NaN where it has not ended well."""
+    known = [trial.user_attrs if trial and trial.state.name == "COMPLETE" else {} for trial in trials]
+    return [number_at(one.get(attribute), name) for one in known]
+
+
+def failed(trials: Sequence[FrozenTrial | None]) -> int:
+    """Return how many of the trials have failed."""
+    return sum(trial is not None and trial.state.name == "FAIL" for trial in trials)

@@ -176,6 +176,5 @@ def test_a_training_that_diverges_is_still_a_diagnosis() -> None:
     one = diagnose("wild", topology(None, None), TASK, recipe, seeds=1)
     assert one.trained is None
     assert one.curves == [[]]
-    (row,) = {diagnosis_table([one]).row_count}
-    assert _row(one)["diverged"] == "1" and row == 7
+    assert _row(one)["diverged"] == "1"
     assert "wild" in diagnosis_page([one, one], "digits")

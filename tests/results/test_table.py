@@ -15,9 +15,8 @@ from nas.results.table import TableEvaluator, read
 from nas.space import SearchSpace
 from nas.tasks import get
 from nas.topology import references
+from tests.helpers.published import TABLE, needs_table
 from tests.helpers.result_tasks import NETWORK, space
-
-MACRO = Path(__file__).parents[3] / "shared" / "data" / "nas-bench-macro_cifar10.json"
 
 
 @pytest.fixture
@@ -81,10 +80,10 @@ def test_a_table_that_is_not_there(tmp_path: Path) -> None:
         results.evaluator(given.task, given.recipe)
 
 
-@pytest.mark.skipif(not MACRO.is_file(), reason=f"{MACRO} is not here")
+@needs_table
 def test_the_table_of_nas_bench_macro() -> None:
-    given = SearchSpace.load("nas_bench_macro", table=MACRO)
-    found = read(MACRO, given.task)
+    given = SearchSpace.load("nas_bench_macro", table=TABLE)
+    found = read(TABLE, given.task)
     assert len(found) == 3969
     assert max(metrics["accuracy"] for metrics in found.values()) == pytest.approx(93.1267, abs=1e-4)
     best = references.nas_bench_macro("22212220")

@@ -33,8 +33,7 @@ from nas.space import SearchSpace
 from nas.study import Run
 from nas.topology import Topology, references
 from tests.helpers import scripted
-
-MACRO = Path(__file__).parents[3] / "shared" / "data" / "nas-bench-macro_cifar10.json"
+from tests.helpers.published import TABLE, needs_table
 
 
 @pytest.fixture(scope="session")
@@ -358,11 +357,11 @@ def test_a_function_is_searched_and_stopped_early(cluster: None, tmp_path: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not MACRO.is_file(), reason=f"{MACRO} is not here")
+@needs_table
 def test_nas_bench_macro_is_searched_exhaustively(cluster: None, tmp_path: Path) -> None:
     """3,969 evaluations with Ray and a storage: each key once, and the published optimum is found."""
     run = search(
-        SearchSpace.load("nas_bench_macro", table=MACRO), root=tmp_path, trials=10**5, sampler="exhaustive", quiet=True
+        SearchSpace.load("nas_bench_macro", table=TABLE), root=tmp_path, trials=10**5, sampler="exhaustive", quiet=True
     )
     frame = run.frame()
     assert list(frame["state"]) == ["COMPLETE"] * 3969

@@ -1,7 +1,6 @@
 """The published networks, exactly: as many parameters as their authors count, and torchvision's function."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,8 +14,7 @@ from nas.network import build
 from nas.network.pretrained import from_torchvision
 from nas.space import SearchSpace
 from nas.topology import references
-
-TABLE = Path(__file__).parents[3] / "shared" / "data" / "nas-bench-macro_cifar10.json"
+from tests.helpers.published import TABLE, needs_table
 
 
 def parameters(name: str) -> int:
@@ -100,7 +98,7 @@ def test_gradients_are_torchvisions(name: str) -> None:
         torch.testing.assert_close(p.grad, wanted[key], msg=key)
 
 
-@pytest.mark.skipif(not TABLE.exists(), reason="the table of NAS-Bench-Macro is not at ../shared/data")
+@needs_table
 def test_nas_bench_macro_has_its_parameters_flops_and_classes() -> None:
     table = json.loads(TABLE.read_text())
     classes: dict[str, list[str]] = {}
