@@ -4,6 +4,7 @@ from .ablated_text import ablated_table as ablated_table
 from .confirmed import confirmed_of as confirmed_of
 from .confirmed_text import confirmed_frame as confirmed_frame
 from .confirmed_text import confirmed_table as confirmed_table
+from .diagnosed import diagnosis_dict as diagnosis_dict
 from .diagnosed import diagnosis_page as diagnosis_page
 from .diagnosed import diagnosis_table as diagnosis_table
 from .diagnosed import diagnosis_words as diagnosis_words

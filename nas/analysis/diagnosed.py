@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
@@ -12,6 +12,7 @@ from rich.table import Table
 from nas import units
 from nas.analysis.figures import Figure, axis_title, figure_of_traces, line, text_of
 from nas.analysis.self_contained import render
+from nas.study.writer import as_json
 
 if TYPE_CHECKING:
     from nas.diagnosis import Diagnosis
@@ -45,6 +46,13 @@ def diagnosis_page(found: Sequence[Diagnosis], task: str) -> str:
         plots={name: figure for name, figure in plots.items() if figure["data"]},
         pairs=pairs,
     )
+
+
+def diagnosis_dict(found: Sequence[Diagnosis], task: str) -> dict[str, Any]:
+    """Return all of it as plain data for JSON; a number that is not finite is None."""
+    networks = [one.to_dict() for one in found]
+    known: dict[str, Any] = as_json({"task": task, "networks": networks, "verdict": diagnosis_words(found)})
+    return known
 
 
 def _row(one: Diagnosis) -> dict[str, str]:

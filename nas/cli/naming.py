@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nas.errors import NasError
 
@@ -31,16 +31,49 @@ def topology_named(word: str) -> Topology | None:
     return references.get(word) if references.known(word) and word not in available() else None
 
 
-def fitting(word: str, task: str) -> Topology:
-    """Return the reference for the inputs and outputs of a task, or the topology in the file. Raises NasError."""
+class NamedNetwork(NamedTuple):
+    """A network that a word names.
+
+    name      what it is called
+    topology  None for the winner of the run
+    run       None for a reference or a file
+    """
+
+    name: str
+    topology: Topology | None
+    run: Run | None
+
+
+def network_named(word: str | None, task: str | None) -> NamedNetwork:
+    """Return the network that a word names: a run (the latest for None), RUN/12, a reference, or a topology file.
+
+    task  for a reference or a file: a reference has the inputs and outputs of the task
+
+    Raises NasError.
+    """
+    from nas.study import Run
+
+    if word is not None and (trial := trial_named(word)) is not None:
+        run, number = trial
+        return NamedNetwork(f"trial {number}", run.topology(number), run)
+    topology = None if word is None else topology_named(word)
+    if topology is None or word is None:
+        if task is not None:
+            raise NasError(f"--task is for a reference or a file, not for {'a run' if word is None else repr(word)}")
+        return NamedNetwork("", None, Run.open(word))
+    if task is None:
+        raise NasError(f"{word} needs a task: --task digits, say")
+    return NamedNetwork(Path(word).stem, _fitting(word, topology, task), None)
+
+
+def _fitting(word: str, topology: Topology, task: str) -> Topology:
+    """Return the topology, if it is a reference with the inputs and outputs of the task."""
     from nas import tasks
-    from nas.export import read_topology
     from nas.topology import references
 
     known = tasks.get(task)
-    if references.known(word):
-        return references.get(word, input=known.input, outputs=known.outputs)
-    return read_topology(word)
+    is_file = Path(word).suffix in TOPOLOGY_FILES
+    return topology if is_file else references.get(word, input=known.input, outputs=known.outputs)
 
 
 def trial_named(word: str) -> tuple[Run, int] | None:

@@ -22,3 +22,26 @@ PANELS = ("Search", "Watch", "Analyse", "Take away")
 RunName = Annotated[str | None, typer.Argument(metavar="RUN", help="A run: its name or folder. Default: the latest.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="CSV on stdout.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+
+# of the commands that train
+TimeLimit = Annotated[str | None, typer.Option(help="Stop after this time: 90s, 30m, 2h, 1h30m.")]
+Slots = Annotated[int | None, typer.Option(min=1, help="Trainings at a time. Default: as many as fit the machine.")]
+ShareOfGpu = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|NUMBER",
+        help="auto: give a training the part of a GPU that its predicted memory needs. Default: one GPU each.",
+    ),
+]
+Cluster = Annotated[str | None, typer.Option(help="A Ray cluster to run on: auto, or HOST:PORT.")]
+
+# of the commands that train a given network again
+Recipe = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="Change the training recipe: epochs=100; may be repeated."),
+]
+NetworkWord = Annotated[
+    str | None,
+    typer.Argument(metavar="[RUN|RUN/TRIAL|NETWORK]", help="A run (its winner), a trial, a reference or a file."),
+]
+TaskOfNetwork = Annotated[str | None, typer.Option(help="The task, for a reference or a file.")]

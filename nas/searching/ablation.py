@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.errors import RunError
 from nas.searching import environment
-from nas.searching.confirmation import NEW_SEEDS
-from nas.searching.retraining import retrain, retraining_space
+from nas.searching.retraining import new_seeds, retrain, retraining_space
 from nas.searching.slots import ResourceRequest
 from nas.study import Run
 from nas.study.ablation import LESION, Ablation, Plan, Variant
@@ -61,21 +60,16 @@ def ablate(
     request = ResourceRequest(slots, gpus_per_trial, gpu_memory)
     with quiet_libraries(), run.lock():
         space = retraining_space(run.space, recipe or {}, time)
-        first = run.space.search.seed + NEW_SEEDS
-        plan = Plan(
-            networks=_variants(run, topology, name, replace),
-            seeds=tuple(range(first, first + seeds)),
-            recipe=space.recipe,
-        )
-        own = evaluate is None and space.task.results is None
-        evaluate = evaluate or _evaluation(space.task, space.recipe, plan)
+        networks = _variants(run, topology, name, replace)
+        plan = Plan(networks=networks, seeds=new_seeds(run.space, seeds), recipe=space.recipe)
+        make = functools.partial(_make_lesioned, space.task, space.recipe, plan.whole.key, _changes(plan))
         train = functools.partial(
-            retrain, Ablation(run), space, evaluate=evaluate, request=request, address=address, load=own, quiet=quiet
+            retrain, Ablation(run), space, train=make, evaluate=evaluate, request=request, address=address, quiet=quiet
         )
-        train(plan)
+        train(plan=plan)
         found = ablated_of(run)
         if found is not None and found.complete and found.needless:
-            train(_with_simplified(run, plan, found.needless))
+            train(plan=_with_simplified(run, plan, found.needless))
             found = ablated_of(run)
         if found is not None:
             write_ablated(run, found)
@@ -121,14 +115,9 @@ def enqueue(run: Run, topology: Topology) -> None:
     run.study.enqueue_trial(dict(run.space.encode(topology)), skip_if_exists=True)
 
 
-def _evaluation(task: Task, recipe: Recipe, plan: Plan) -> MakeEvaluator:
-    """Return what makes the evaluators; for a table or a function of results there is nothing to change in weights."""
-    if task.results is None:
-        changes = {f"{LESION}{one.key}": Topology.from_dict(one.topology) for one in plan.networks[1:]}
-        return functools.partial(_make_lesioned, task, recipe, plan.whole.key, changes)
-    from nas import results
-
-    return results.evaluator(task, recipe)
+def _changes(plan: Plan) -> dict[str, Topology]:
+    """Return the name under which each change of the trained network is measured → its topology."""
+    return {f"{LESION}{one.key}": Topology.from_dict(one.topology) for one in plan.networks[1:]}
 
 
 def _make_lesioned(

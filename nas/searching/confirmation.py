@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from nas.errors import RunError
 from nas.searching import environment
-from nas.searching.retraining import retrain, retraining_space
+from nas.searching.retraining import new_seeds, retrain, retraining_space
 from nas.searching.slots import ResourceRequest
-from nas.space import SearchSpace
 from nas.study import Run
 from nas.study.confirmation import Confirmation, Network, Plan
 from nas.study.quiet import quiet_libraries
@@ -21,8 +20,6 @@ from nas.tasks.recipe import Recipe
 if TYPE_CHECKING:
     from nas.analysis.confirmed import Confirmed
     from nas.searching.trainable import CandidateEvaluator, MakeEvaluator
-
-NEW_SEEDS = 1000  # after the seed of the search: no topology is evaluated with so many seeds
 
 
 def confirm(
@@ -65,23 +62,22 @@ def confirm(
     request = ResourceRequest(slots, gpus_per_trial, gpu_memory)
     with quiet_libraries(), run.lock():
         space = retraining_space(run.space, recipe or {}, time)
-        first = run.space.search.seed + NEW_SEEDS
+        _check(space.task, train_on)
         plan = Plan(
             networks=networks_of(run, top, by, trials),
-            seeds=tuple(range(first, first + seeds)),
+            seeds=new_seeds(run.space, seeds),
             recipe=space.recipe,
             train_on=train_on,
         )
-        own = evaluate is None and space.task.results is None
-        evaluate = evaluate or _evaluation(space, plan.train_on)
+        train = functools.partial(_make_tested, space.task, space.recipe, train_on == "train+validation")
         retrain(
             Confirmation(run),
             space,
             plan,
+            train,
             evaluate=evaluate,
             request=request,
             address=address,
-            load=own,
             quiet=quiet,
         )
         found = confirmed_of(run)
@@ -122,19 +118,10 @@ def networks_of(run: Run, top: int, by: str | None, trials: Sequence[int] = ()) 
     )
 
 
-def _evaluation(space: SearchSpace, train_on: TrainOn) -> MakeEvaluator:
-    """Return what makes the evaluators: those that test, or for a table or a function of results those of the search.
-
-    Raises RunError if there is nothing to train on.
-    """
-    if space.task.results is None:
-        return functools.partial(_make_tested, space.task, space.recipe, train_on == "train+validation")
-    if train_on != "train":
-        source = space.task.results[0]
-        raise RunError(f"train_on={train_on}: the results of task {space.task.name} come from a {source}")
-    from nas import results
-
-    return results.evaluator(space.task, space.recipe)
+def _check(task: Task, train_on: TrainOn) -> None:
+    """Raise RunError if there is nothing to train on."""
+    if train_on != "train" and task.results is not None:
+        raise RunError(f"train_on={train_on}: the results of task {task.name} come from a {task.results[0]}")
 
 
 def _make_tested(task: Task, recipe: Recipe, with_validation: bool, *, device: str, threads: int) -> CandidateEvaluator:

@@ -15,6 +15,8 @@ from nas.study.retraining import Plan, Retraining
 if TYPE_CHECKING:
     from nas.searching.trainable import MakeEvaluator
 
+NEW_SEEDS = 1000  # after the seed of the search: no topology is evaluated with so many seeds
+
 
 def retraining_space(space: SearchSpace, recipe: Mapping[str, Any], time: float | str | None = None) -> SearchSpace:
     """Return a space with another recipe, in which every training goes to its end. Raises SpaceError."""
@@ -23,22 +25,30 @@ def retraining_space(space: SearchSpace, recipe: Mapping[str, Any], time: float 
     return SearchSpace.from_dict(data | {"train": data["train"] | dict(recipe), "search": data["search"] | search})
 
 
+def new_seeds(space: SearchSpace, count: int) -> tuple[int, ...]:
+    """Return so many seeds with which the search evaluates no topology; the same in every call."""
+    first = space.search.seed + NEW_SEEDS
+    return tuple(range(first, first + count))
+
+
 def retrain(
     retraining: Retraining,
     space: SearchSpace,
     plan: Plan,
+    train: MakeEvaluator,
     *,
-    evaluate: MakeEvaluator,
+    evaluate: MakeEvaluator | None,
     request: ResourceRequest,
     address: str | None,
-    load: bool,
     quiet: bool,
 ) -> None:
     """Begin the plan, and do its trainings that have not ended, until that is stopped.
 
-    space  that of the run, with the recipe of the plan (`retraining_space`)
-    load   whether the slots of a GPU load the data of the task
+    space     that of the run, with the recipe of the plan (`retraining_space`)
+    train     makes what trains networks; it is not used where the task has a table or a function of results
+    evaluate  takes the place of all that, if it is given
     """
+    from nas import results
     from nas.searching.retrain_session import RetrainSession
     from nas.searching.searcher import SessionSearcher
     from nas.searching.training_bar import TrainingBar
@@ -49,7 +59,9 @@ def retrain(
     try:
         if not session.left:
             return
-        data = space.task.load if load else None
+        own = evaluate is None and space.task.results is None
+        evaluate = evaluate or (train if own else results.evaluator(space.task, space.recipe))
+        data = space.task.load if own else None
         with interrupts() as interrupted, ray_machine(address, request, len(session.left), data) as machine:
             stream = None if quiet else sys.stderr
             bar = TrainingBar(retraining.study_name, space.task.metric, session.total, session.ended, stream)

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli.naming import changes, fitting, topology_named, trial_named
+from nas.cli.naming import NamedNetwork, changes, network_named
 from nas.cli.printing import console, print_frame, print_json, say
-from nas.cli.root import AsCsv, AsJson, app
+from nas.cli.root import AsCsv, AsJson, Cluster, NetworkWord, Recipe, ShareOfGpu, Slots, TaskOfNetwork, TimeLimit, app
 from nas.errors import NasError
 
 if TYPE_CHECKING:
     from nas.analysis.ablated import Ablated
     from nas.study import Run
-    from nas.topology import Topology
 
 
 ABLATIONS = Path("ablations")
@@ -24,27 +23,19 @@ ABLATIONS = Path("ablations")
 
 @app.command(rich_help_panel="Analyse")
 def ablate(
-    what: Annotated[
-        str | None,
-        typer.Argument(metavar="[RUN|RUN/TRIAL|NETWORK]", help="A run (its winner), a trial, a reference or a file."),
-    ] = None,
-    task: Annotated[str | None, typer.Option(help="The task, for a reference or a file.")] = None,
+    what: NetworkWord = None,
+    task: TaskOfNetwork = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each network.")] = 5,
     replace: Annotated[bool, typer.Option(help="Replace skips by other kinds, too.")] = True,
-    recipe: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Change the training recipe: epochs=100; may be repeated."),
-    ] = None,
+    recipe: Recipe = None,
     enqueue: Annotated[
         bool, typer.Option("--enqueue", help="Let the search train the simplified network next.")
     ] = False,
     name: Annotated[str | None, typer.Option(help="Name of the run, for a reference or a file.")] = None,
-    time: Annotated[str | None, typer.Option(help="Stop after this time: 90s, 30m, 2h, 1h30m.")] = None,
-    slots: Annotated[int | None, typer.Option(min=1, help="Trainings at a time.")] = None,
-    gpus_per_trial: Annotated[
-        str | None, typer.Option(metavar="auto|NUMBER", help="Share of a GPU for each training. Default: one GPU.")
-    ] = None,
-    address: Annotated[str | None, typer.Option(help="A Ray cluster to run on: auto, or HOST:PORT.")] = None,
+    time: TimeLimit = None,
+    slots: Slots = None,
+    gpus_per_trial: ShareOfGpu = None,
+    address: Cluster = None,
     csv: AsCsv = False,
     json: AsJson = False,
 ) -> None:
@@ -65,11 +56,14 @@ def ablate(
     if csv and json:
         raise NasError("--csv and --json: choose one of the two")
     ResourceRequest(slots, gpus_per_trial)
-    run, topology, called = _found(what, task, name, wanted, time)
+    network = network_named(what, task)
+    if name is not None and network.run is not None:
+        raise NasError("--name is for a reference or a file: a run has its own")
+    run = network.run or _run_of(network, str(task), name, wanted, time)
     found = run_ablation(
         run,
-        topology,
-        name=called,
+        network.topology,
+        name=network.name,
         replace=replace,
         seeds=seeds,
         recipe=wanted,
@@ -85,31 +79,7 @@ def ablate(
         raise typer.Exit(130)
 
 
-def _found(
-    what: str | None, task: str | None, name: str | None, recipe: Mapping[str, object], time: str | None
-) -> tuple[Run, Topology | None, str]:
-    """Return the run, the network in it (None for its winner), and what the network is called."""
-    from nas.study import Run
-
-    if what is not None and (trial := trial_named(what)) is not None:
-        run, number = trial
-        return run, run.topology(number), f"trial {number}"
-    topology = None if what is None else topology_named(what)
-    if topology is None or what is None:
-        for option, value in (("--task", task), ("--name", name)):
-            if value is not None:
-                raise NasError(
-                    f"{option} is for a reference or a file, not for {'a run' if what is None else repr(what)}"
-                )
-        return Run.open(what), None, ""
-    if task is None:
-        raise NasError(f"{what} needs a task: --task digits, say")
-    return _run_of(what, task, name, recipe, time)
-
-
-def _run_of(
-    what: str, task: str, name: str | None, recipe: Mapping[str, object], time: str | None
-) -> tuple[Run, Topology, str]:
+def _run_of(network: NamedNetwork, task: str, name: str | None, recipe: Mapping[str, object], time: str | None) -> Run:
     """Return the run in which a network without a search is ablated: a new one, or that of the same call before.
 
     It stands in the folder ABLATIONS, because it is no search.
@@ -120,19 +90,19 @@ def _run_of(
     from nas.study import Run
     from nas.study.quiet import quiet_libraries
 
-    topology, called = fitting(what, task), Path(what).stem
-    space = space_around(topology, task)
+    assert network.topology is not None
+    space = space_around(network.topology, task)
     retraining_space(space, recipe, time)  # a mistake leaves no run behind
-    if not space.skip_changes(topology):
-        raise RunError(f"{called} has no skip that could be removed or replaced")
-    name = name or f"{called}-on-{space.task.name}"
+    if not space.skip_changes(network.topology):
+        raise RunError(f"{network.name} has no skip that could be removed or replaced")
+    name = name or f"{network.name}-on-{space.task.name}"
     if not (ABLATIONS / name / "run.yaml").is_file():
         with quiet_libraries():
-            return Run.create(space, name, ABLATIONS), topology, called
+            return Run.create(space, name, ABLATIONS)
     run = Run.open(name, ABLATIONS)
     if run.space.to_dict() != space.to_dict():
         raise RunError(f"run {name!r} is of another network or task: give another --name")
-    return run, topology, called
+    return run
 
 
 def _tell(run: Run, found: Ablated, csv: bool, json: bool, enqueue: bool) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from nas.cli.naming import changes
 from nas.cli.printing import console, print_frame, print_json, say
-from nas.cli.root import AsCsv, AsJson, RunName, app
+from nas.cli.root import AsCsv, AsJson, Cluster, Recipe, RunName, ShareOfGpu, Slots, TimeLimit, app
 from nas.errors import NasError
 
 if TYPE_CHECKING:
@@ -28,17 +28,12 @@ def confirm(
         list[int] | None, typer.Option(min=0, help="Confirm this trial instead of the leaders; may be repeated.")
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each network.")] = 5,
-    recipe: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Change the training recipe: epochs=100; may be repeated."),
-    ] = None,
+    recipe: Recipe = None,
     train_on: Annotated[str, typer.Option(metavar="SPLITS", help="train, or train+validation.")] = "train",
-    time: Annotated[str | None, typer.Option(help="Stop after this time: 90s, 30m, 2h, 1h30m.")] = None,
-    slots: Annotated[int | None, typer.Option(min=1, help="Trainings at a time.")] = None,
-    gpus_per_trial: Annotated[
-        str | None, typer.Option(metavar="auto|NUMBER", help="Share of a GPU for each training. Default: one GPU.")
-    ] = None,
-    address: Annotated[str | None, typer.Option(help="A Ray cluster to run on: auto, or HOST:PORT.")] = None,
+    time: TimeLimit = None,
+    slots: Slots = None,
+    gpus_per_trial: ShareOfGpu = None,
+    address: Cluster = None,
     csv: AsCsv = False,
     json: AsJson = False,
 ) -> None:

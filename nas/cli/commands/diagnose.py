@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli.naming import baselines_named, changes, fitting, topology_named, trial_named
-from nas.cli.printing import console, say
-from nas.cli.root import AsJson, app
+from nas.cli.naming import baselines_named, changes, network_named, trial_named
+from nas.cli.printing import console, print_json, say
+from nas.cli.root import AsJson, NetworkWord, Recipe, TaskOfNetwork, app
 from nas.errors import NasError
 
 if TYPE_CHECKING:
@@ -19,19 +19,13 @@ if TYPE_CHECKING:
 
 @app.command(rich_help_panel="Analyse")
 def diagnose(
-    what: Annotated[
-        str | None,
-        typer.Argument(metavar="[RUN|RUN/TRIAL|NETWORK]", help="A run (its winner), a trial, a reference or a file."),
-    ] = None,
+    what: NetworkWord = None,
     against: Annotated[
         str | None, typer.Option(metavar="NETWORK", help="Another one beside it: a trial, a reference or a file.")
     ] = None,
-    task: Annotated[str | None, typer.Option(help="The task, for a reference or a file.")] = None,
+    task: TaskOfNetwork = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each network.")] = 3,
-    recipe: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Change the training recipe: epochs=100; may be repeated."),
-    ] = None,
+    recipe: Recipe = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder of diagnosis.html and diagnosis.json.")
     ] = None,
@@ -45,9 +39,11 @@ def diagnose(
     Examples: [bold]nas diagnose[/bold], [bold]nas diagnose digits-1/12 --against resnet20[/bold], [bold]nas diagnose
     resnet56 --against plain56 --task digits[/bold]
     """
+    from json import dumps
+
     from rich.console import Console
 
-    from nas.analysis import diagnosis_page, diagnosis_table, diagnosis_words
+    from nas.analysis import diagnosis_dict, diagnosis_page, diagnosis_table, diagnosis_words
     from nas.diagnosis import diagnose as measure
     from nas.files import write_whole
 
@@ -64,10 +60,10 @@ def diagnose(
     with err.status(first) as status:
         found = [measure(name, one, space.task, space.recipe, seeds, status.update) for name, one in networks]
     page = write_whole(folder / "diagnosis.html", diagnosis_page(found, space.task.name))
-    told = {"task": space.task.name, "networks": [one.to_dict() for one in found], "verdict": diagnosis_words(found)}
-    write_whole(folder / "diagnosis.json", as_text(told))
+    told = diagnosis_dict(found, space.task.name)
+    write_whole(folder / "diagnosis.json", dumps(told, indent=2, ensure_ascii=False) + "\n")
     if json:
-        typer.echo(as_text(told), nl=False)
+        print_json(told)
     else:
         screen = console()
         screen.print(diagnosis_table(found))
@@ -76,37 +72,21 @@ def diagnose(
     say(f"page     {page}")
 
 
-def as_text(told: dict[str, Any]) -> str:
-    """Return what is told as JSON; a number that is not finite is null."""
-    from json import dumps
-
-    from nas.study.writer import as_json
-
-    return dumps(as_json(told), indent=1, ensure_ascii=False) + "\n"
-
-
 def _found(what: str | None, task: str | None, train: dict[str, object]) -> tuple[str, Topology, SearchSpace, Path]:
     """Return the name and the topology of the network, the space that says how it is trained, and a folder."""
     from nas.space import SearchSpace
     from nas.space.around import space_around
-    from nas.study import Run
 
-    trial = None if what is None else trial_named(what)
-    topology = None if what is None or trial is not None else topology_named(what)
-    if topology is not None and what is not None:
-        if task is None:
-            raise NasError(f"{what} needs a task: --task digits, say")
-        topology = fitting(what, task)
-        name = Path(what).stem
-        return name, topology, space_around(topology, task, train=train), Path(f"{name}-diagnosis")
-    if task is not None:
-        raise NasError(f"--task is for a reference or a file, not for {'a run' if what is None else repr(what)}")
-    run, number = trial or ((run := Run.open(what)), run.winner)
-    if number is None:
-        raise NasError(f"run {run.name!r} has no trial that was trained to the end: there is nothing to diagnose")
+    name, topology, run = network_named(what, task)
+    if run is None:
+        assert topology is not None
+        return name, topology, space_around(topology, str(task), train=train), Path(f"{name}-diagnosis")
+    if topology is None:
+        if run.winner is None:
+            raise NasError(f"run {run.name!r} has no trial that was trained to the end: there is nothing to diagnose")
+        name, topology = f"trial {run.winner}", run.topology(run.winner)
     data = run.space.to_dict()
-    space = SearchSpace.from_dict(data | {"train": data["train"] | train})
-    return f"trial {number}", run.topology(number), space, run.path
+    return name, topology, SearchSpace.from_dict(data | {"train": data["train"] | train}), run.path
 
 
 def _beside(word: str, space: SearchSpace) -> Topology:

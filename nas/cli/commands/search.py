@@ -8,7 +8,7 @@ import typer
 
 from nas.cli.naming import baselines_named
 from nas.cli.printing import print_leaderboard, say
-from nas.cli.root import app
+from nas.cli.root import Cluster, ShareOfGpu, Slots, TimeLimit, app
 from nas.errors import NasError
 
 if TYPE_CHECKING:
@@ -33,18 +33,9 @@ def search(
     trials: Annotated[
         int | None, typer.Option(min=1, help="Number of candidates to finish, those before a --resume included.")
     ] = None,
-    time: Annotated[str | None, typer.Option(help="Stop after this time: 90s, 30m, 2h, 1h30m.")] = None,
-    slots: Annotated[
-        int | None,
-        typer.Option(min=1, help="Number of candidates trained at the same time. Default: as many as fit the machine."),
-    ] = None,
-    gpus_per_trial: Annotated[
-        str | None,
-        typer.Option(
-            metavar="auto|NUMBER",
-            help="auto: give a candidate the part of a GPU that its predicted memory needs. Default: one GPU each.",
-        ),
-    ] = None,
+    time: TimeLimit = None,
+    slots: Slots = None,
+    gpus_per_trial: ShareOfGpu = None,
     gpu_memory: Annotated[
         str | None,
         typer.Option(metavar="24GiB", help="Memory of each GPU that this search may use, with --gpus-per-trial auto."),
@@ -72,7 +63,7 @@ def search(
     storage: Annotated[
         str | None, typer.Option(metavar="URL", help="Optuna storage. Default: study.db in the run.")
     ] = None,
-    address: Annotated[str | None, typer.Option(help="A Ray cluster to run on: auto, or HOST:PORT.")] = None,
+    address: Cluster = None,
 ) -> None:
     """Search a space: train candidates, keep every result, report and export the best.
 
