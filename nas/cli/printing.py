@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,10 +15,36 @@ if TYPE_CHECKING:
 
     from nas.study import Run
 
+SELDOM_S = 10  # seconds between two lines about what is being done, where stderr is no terminal
+
 
 def say(message: str) -> None:
     """Print a message to the user on stderr, because stdout is for data."""
     typer.echo(message, err=True)
+
+
+@contextlib.contextmanager
+def doing(message: str) -> Iterator[Callable[[str], None]]:
+    """Show on stderr what is being done, and yield a function that takes what is done next.
+
+    In a terminal it is a line that is replaced; elsewhere, as in the log of a cluster, one now and then.
+    """
+    from rich.console import Console
+
+    error = Console(stderr=True)
+    if error.is_terminal:
+        with error.status(message) as status:
+            yield status.update
+        return
+    said = time.monotonic() - SELDOM_S
+
+    def tell(message: str) -> None:
+        nonlocal said
+        if time.monotonic() >= said + SELDOM_S:
+            said = time.monotonic()
+            say(message)
+
+    yield tell
 
 
 def console() -> Console:

@@ -27,7 +27,8 @@ from nas.training.evaluate import Evaluator
 from nas.training.loop import EpochRecord
 from nas.training.metrics import LOSSES
 
-SAMPLES = 256  # of the batch that is measured, and of the held-out one
+SAMPLES = 256  # of the batch that is measured, and of the held-out one, at most
+ANSWERS = 2**14  # of such a batch: classes of pixels or of tokens; it has a sample at least
 PROBED = 1000  # training samples of the linear classifiers
 
 
@@ -102,19 +103,20 @@ def diagnose(
     torch.manual_seed(0)
     network = build(topology, init=recipe.init).to(device)
     with safe_onednn(network):
-        start = flow(network, *_batch(evaluator.data, SAMPLES), LOSSES[task.loss])
+        start = flow(network, *_batch(evaluator.data), LOSSES[task.loss])
     curves: list[list[EpochRecord]] = []
     trained = None
     for seed in range(seeds):
-        tell(f"{name}: training {seed + 1} of {seeds}")
+        training = f"{name}: training {seed + 1} of {seeds}"
+        tell(training)
         curves.append([])
         with contextlib.suppress(Diverged):
             for record in evaluator.start(topology, seed=seed):
                 curves[-1].append(record)
+                tell(f"{training}, epoch {len(curves[-1])} of {evaluator.epochs} has ended")
             if seed == 0 and isinstance(evaluator.network, Network):
-                tell(f"{name}: the loss around its weights, and what its blocks compute")
                 with safe_onednn(evaluator.network):
-                    trained = _measure(evaluator.network, evaluator)
+                    trained = _measure(evaluator.network, evaluator, lambda what: tell(f"{name}: {what}"))
     return Diagnosis(
         name=name,
         params=sum(one.numel() for one in network.parameters()),
@@ -129,29 +131,37 @@ def diagnose(
     )
 
 
-def _measure(network: Network, evaluator: Evaluator) -> Trained:
+def _measure(network: Network, evaluator: Evaluator, tell: Callable[[str], None]) -> Trained:
     """Return what is measured of a trained network."""
     loss, task = LOSSES[evaluator.task.loss], evaluator.task
-    batch, held = _batch(evaluator.data, SAMPLES), _batch(evaluator.validation, SAMPLES)
+    batch, held = _batch(evaluator.data), _batch(evaluator.validation)
+    tell("what its blocks compute")
     outputs = features(network, held[0])
     accuracies: list[float] = []
     if task.loss == "cross_entropy" and held[1].ndim == 1:
         seen = _batch(evaluator.data, PROBED)
         accuracies = probes(features(network, seen[0]), seen[1], outputs, held[1])
+    alike = similarity(outputs)
+    tell("the loss around its weights")
     return Trained(
         flow=flow(network, *batch, loss),
         surface=surface(network, *batch, loss),
         sharpness=sharpness(network, *batch, loss),
-        similarity=similarity(outputs),
+        similarity=alike,
         probes=accuracies,
         openness=openness(network, held[0]),
         reuse=reuse(network),
     )
 
 
-def _batch(data: Batches, size: int) -> tuple[Tensor, Tensor]:
-    """Return samples that are drawn from a split, the same in every call; all of a smaller one."""
-    return next(data.shuffled(min(size, len(data)), torch.Generator().manual_seed(0)))
+def _batch(data: Batches, size: int = SAMPLES) -> tuple[Tensor, Tensor]:
+    """Return samples that are drawn from a split, the same in every call; all of a smaller one.
+
+    The batch is smaller where a sample has many answers, so that pixels take no more time than images.
+    """
+    inputs, targets = next(data.shuffled(min(size, len(data)), torch.Generator().manual_seed(0)))
+    kept = max(1, ANSWERS // targets[0].numel())
+    return inputs[:kept], targets[:kept]
 
 
 def path_lengths(topology: Topology) -> list[float]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.cli.naming import baselines_named, changes, network_named, trial_named
-from nas.cli.printing import console, print_json, say
+from nas.cli.printing import console, doing, print_json, say
 from nas.cli.root import AsJson, NetworkWord, Recipe, TaskOfNetwork, app
 from nas.errors import NasError
 
@@ -41,8 +41,6 @@ def diagnose(
     """
     from json import dumps
 
-    from rich.console import Console
-
     from nas.analysis import diagnosis_dict, diagnosis_page, diagnosis_table, diagnosis_words
     from nas.diagnosis import diagnose as measure
     from nas.files import write_whole
@@ -56,9 +54,8 @@ def diagnose(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise NasError(f"--output {folder}: {error.strerror}") from None
-    err = Console(stderr=True)
-    with err.status(first) as status:
-        found = [measure(name, one, space.task, space.recipe, seeds, status.update) for name, one in networks]
+    with doing(first) as tell:
+        found = [measure(name, one, space.task, space.recipe, seeds, tell) for name, one in networks]
     page = write_whole(folder / "diagnosis.html", diagnosis_page(found, space.task.name))
     told = diagnosis_dict(found, space.task.name)
     write_whole(folder / "diagnosis.json", dumps(told, indent=2, ensure_ascii=False) + "\n")
