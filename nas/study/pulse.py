@@ -1,0 +1,97 @@
+"""The pulse of a search: what its process writes into the study every few seconds, so that others see it alive.
+
+It is a system attribute of the study, so that the dashboards of Optuna do not list it among the attributes of the user.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+from optuna.exceptions import OptunaError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+    from nas.study.writer import Record
+
+NAME = "nas:pulse"  # of the system attribute
+EVERY_S = 5.0  # seconds between two signs of life, unless a search says otherwise
+SILENCE_S = 60.0  # a shorter silence does not mean that a search is dead: a disk or a network may be slow
+LONGEST = 200  # characters of a text
+MISSED = 3  # signs of life that may be missing
+
+
+def _printable(text: object) -> object:
+    """Return text without control characters, which a terminal would obey, and not longer than a line."""
+    if not isinstance(text, str):
+        return text
+    return "".join(one if one.isprintable() else " " for one in text[:LONGEST])
+
+
+Word = Annotated[str, BeforeValidator(_printable)]
+Whole = Annotated[int, Field(ge=0, lt=2**31)]
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+
+
+class RunningTrial(BaseModel):
+    """A trial that is being trained, the short name of the node that trains it, and how many slots it takes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    trial: Whole
+    node: Word = ""
+    slots: Whole = 1
+
+
+class Pulse(BaseModel):
+    """One sign of life of a search.
+
+    host, pid         where its process runs
+    alive             when it wrote the sign, in UTC
+    every             seconds between two signs
+    slots             those of all devices (nas.searching.packing); slots_per_gpu of them are one GPU, where gpu is true
+    utilisation       the share of their time that slots spent in training, 0 … 1
+    seconds_left      an estimate; None before there is one
+    running           the trials that are being trained
+    ended             why the search is over, in its last sign; None while it goes on
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    host: Word
+    pid: Whole
+    alive: AwareDatetime
+    every: Seconds = EVERY_S
+    slots: Whole = 1
+    gpu: bool = False
+    slots_per_gpu: Annotated[int, Field(ge=1, lt=2**31)] = 1
+    utilisation: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    seconds_left: Seconds | None = None
+    running: Annotated[tuple[RunningTrial, ...], Field(max_length=10_000)] = ()
+    ended: Word | None = None
+
+    @classmethod
+    def read(cls, record: Record) -> Pulse | None:
+        """Return the last pulse of a run, or of a retraining of it; None if there is none, or none that can be read."""
+        try:
+            study = record.storage.get_study_id_from_name(record.study_name)
+            return cls.model_validate(record.storage.get_study_system_attrs(study).get(NAME))
+        except (KeyError, ValueError, OptunaError):  # ValueError: no JSON, or no pulse
+            return None
+
+    def silence(self, now: datetime | None = None) -> float:
+        """Return the seconds since the sign; `now` is a time with a zone, the present unless given."""
+        return max(0.0, ((now or datetime.now(UTC)) - self.alive).total_seconds())
+
+    def is_alive(self, now: datetime | None = None) -> bool:
+        """Return whether the search goes on: it has not said that it ended, and was not silent for too long."""
+        return self.ended is None and self.silence(now) <= max(MISSED * self.every, SILENCE_S)
+
+
+def write(storage: BaseStorage, study_id: int, pulse: Pulse) -> None:
+    """Write a pulse into a study, in place of the last one; its time is written in UTC, to the second."""
+    second = pulse.alive.astimezone(UTC).replace(microsecond=0)
+    content = pulse.model_copy(update={"alive": second}).model_dump(mode="json")
+    storage.set_study_system_attr(study_id, NAME, content)
