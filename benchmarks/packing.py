@@ -28,7 +28,7 @@ import ray
 from nas.searching.driver import search
 from nas.space import SearchSpace
 from nas.study import Run
-from nas.study.attributes import MEASURED
+from nas.study.attributes import MEASURED, recorded
 
 Options = dict[str, Any]  # of a search
 
@@ -56,7 +56,7 @@ def space(candidates: int, epochs: int, seed: int) -> SearchSpace:
 def an_hour(run: Run) -> float:
     """Candidates."""
     trials = run.study.get_trials()
-    ends = [(trial.datetime_complete, timedelta(seconds=trial.user_attrs[MEASURED]["busy"])) for trial in trials]
+    ends = [(trial.datetime_complete, timedelta(seconds=recorded(trial)[MEASURED]["busy"])) for trial in trials]
     assert all(trial.state.name == "COMPLETE" for trial in trials)
     began = min(end - busy for end, busy in ends if end is not None)
     return len(ends) / ((max(end for end, _ in ends if end is not None) - began).total_seconds() / 3600)

@@ -10,7 +10,8 @@ NasError                    one clear line for a person; the command line prints
     ├── Diverged            the loss is not finite
     ├── OutOfMemory         it does not fit on the device
     ├── TimedOut            it took longer than it may
-    └── OverLimits          it costs more than `limits` allow
+    ├── OverLimits          it costs more than `limits` allow
+    └── Dismissed           a person ended its trial in the study
 """
 
 from __future__ import annotations
@@ -71,6 +72,12 @@ class OverLimits(CandidateError):
     """The candidate costs more than `limits` allow; it is never trained."""
 
     reason = "over the limits"
+
+
+class Dismissed(CandidateError):
+    """A person ended the trial of the candidate in the study, in the Optuna dashboard say."""
+
+    reason = "stopped by a person"
 
 
 def expected(what: str, got: object, allowed: Iterable[str], words: Iterable[str] | None = None) -> str:

@@ -28,7 +28,7 @@ def rows(machine: Machine) -> Iterator[Row]:
         yield {"left out": f"not installed: {', '.join(missing)}"}
         return
     from nas.study import Run
-    from nas.study.attributes import MEASURED, PREDICTED
+    from nas.study.attributes import MEASURED, PREDICTED, recorded
 
     with tempfile.TemporaryDirectory(prefix="card-") as folder:
         space = Path(folder, "digits.yaml")
@@ -46,7 +46,7 @@ def rows(machine: Machine) -> Iterator[Row]:
         trials = Run.open("card", Path(folder, "runs")).study.get_trials()
     states = Counter(trial.state.name for trial in trials)
     row["states"] = ", ".join(f"{count} {state}" for state, count in states.items())
-    measured = [trial.user_attrs for trial in trials if "memory" in trial.user_attrs.get(MEASURED, {})]
+    measured = [recorded(trial) for trial in trials if "memory" in recorded(trial).get(MEASURED, {})]
     ratios = [known[PREDICTED]["memory"] / known[MEASURED]["memory"] for known in measured]
     replayed = [known[MEASURED].get("replayed", 0.0) for known in measured]
     if ratios:
@@ -56,7 +56,7 @@ def rows(machine: Machine) -> Iterator[Row]:
             "allocated, MiB": round(median(known[MEASURED]["memory"] for known in measured) / MIB, 1),
             "replayed": round(median(replayed), 3),
         }
-    row["busy seconds"] = round(sum(trial.user_attrs.get(MEASURED, {}).get("busy", 0) for trial in trials), 1)
+    row["busy seconds"] = round(sum(recorded(trial).get(MEASURED, {}).get("busy", 0) for trial in trials), 1)
     yield row | {"end": done.stderr[-300:]}
 
 

@@ -178,7 +178,7 @@ def effects_of(run: Run, objective: str | None = None, most: int | None = None) 
 
     Raises RunError for an unknown objective, and for fewer than FEWEST topologies that were trained to the end.
     """
-    from nas.study.attributes import BASELINE, PAIR, PILOT
+    from nas.study.attributes import BASELINE, PAIR, PILOT, recorded
 
     goals = run.space.goals
     name = objective or goals.metric
@@ -187,7 +187,7 @@ def effects_of(run: Run, objective: str | None = None, most: int | None = None) 
     trials = run.study.get_trials(deepcopy=False)
     random = run.space.search.sampler == "random"
     drawn = all(
-        (random and PAIR not in one) or one.keys() & {PILOT, BASELINE} for one in (t.user_attrs for t in trials)
+        (random and PAIR not in one) or one.keys() & {PILOT, BASELINE} for one in map(recorded, trials)
     )
     return effects(run.frame(), run.space, goals.columns[name], most=most, drawn=drawn)
 

@@ -159,10 +159,10 @@ def pilot_of(run: Run, trials: int | None = None) -> Pilot:
     The topologies are those that were drawn for a pilot, or all but the baselines if none was. Raises RunError if
     fewer than FEWEST of them were trained to the end.
     """
-    from nas.study.attributes import BASELINE, PILOT
+    from nas.study.attributes import BASELINE, PILOT, recorded
 
     goals, frame = run.space.goals, run.frame()
-    drawn = {trial.number for trial in run.study.get_trials(deepcopy=False) if PILOT in trial.user_attrs}
+    drawn = {trial.number for trial in run.study.get_trials(deepcopy=False) if PILOT in recorded(trial)}
     named = frame["baseline"].fillna("") != ""
     own = frame["trial"].isin(drawn) if drawn else ~named
     own &= trained(frame)

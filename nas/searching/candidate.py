@@ -9,8 +9,22 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from nas.study.attributes import BASELINE, KEY, LINE, PILOT, PREDICTED, PROXIES, REASON, REPEAT, SAVED, SEED, TOPOLOGY
+from nas.study.attributes import (
+    BASELINE,
+    CANDIDATE,
+    KEY,
+    LINE,
+    PILOT,
+    PREDICTED,
+    PROXIES,
+    REASON,
+    REPEAT,
+    SAVED,
+    SEED,
+    TOPOLOGY,
+)
 from nas.study.reuse import ReusableTrial
+from nas.study.shown import user_attributes
 from nas.study.writer import TrialHandle
 from nas.topology import Topology
 
@@ -32,7 +46,7 @@ class Candidate:
     repeat         how many evaluations of its topology, with other seeds, began before this one
     reused         a result of another run, which makes the training needless
     slots          slots of a device that it takes while it is trained (nas.searching.packing)
-    more           further user attributes of its trial
+    more           what else its record holds
     handle         its trial in the run's study
     """
 
@@ -59,8 +73,8 @@ class Candidate:
         return self.handle.result().number
 
     @property
-    def attributes(self) -> dict[str, Any]:
-        """The user attributes that its trial has before training."""
+    def record(self) -> dict[str, Any]:
+        """What the record of its trial holds before training."""
         known: dict[str, Any] = {
             TOPOLOGY: self.topology.to_dict(),
             LINE: self.topology.describe(),
@@ -80,12 +94,12 @@ class Candidate:
 
     def trial(self, state: TrialState) -> FrozenTrial:
         """Return the trial with which the study records it before training."""
-        sampled = self.sampler_trial
+        sampled, known = self.sampler_trial, self.record
         params, distributions = (sampled.params, sampled.distributions) if sampled else ({}, {})
         return create_trial(
             state=state,
             params=params,
             distributions=distributions,
-            user_attrs=self.attributes,
-            system_attrs=dict(self.system_attrs),
+            user_attrs=user_attributes(known),
+            system_attrs={**self.system_attrs, CANDIDATE: known},
         )

@@ -11,6 +11,7 @@ from nas.searching import environment
 from nas.searching.retraining import new_seeds, retrain, retraining_space
 from nas.searching.slots import ResourceRequest
 from nas.study import Run
+from nas.study.attributes import KEY, recorded
 from nas.study.confirmation import Confirmation, Network, Plan
 from nas.study.quiet import quiet_libraries
 from nas.study.retraining import TrainOn
@@ -95,7 +96,7 @@ def networks_of(run: Run, top: int, by: str | None, trials: Sequence[int] = ()) 
     board = board[(board["state"] == "COMPLETE") & known & board["expected"].notna()]
     named = board["name"] != ""
     if trials:
-        keys = {run.trial(number).user_attrs.get("key") for number in trials}
+        keys = {recorded(run.trial(number)).get(KEY) for number in trials}
         chosen = board["key"].isin(keys)
         if chosen.sum() < len(keys):
             raise RunError(f"trials {', '.join(map(str, trials))}: only trials that finished can be confirmed")

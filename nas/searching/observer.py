@@ -24,6 +24,9 @@ class SearchObserver:
     def ended(self, candidate: Candidate, state: str, reason: str | None, outcome: TrialOutcome) -> None:
         """Handle the end of a training; `state` is the name of the trial's state, `reason` why it failed."""
 
+    def dismissed(self, candidate: Candidate) -> None:
+        """Handle that a person has ended the trial of the candidate: it does not count as one of the trials."""
+
     def refused(self, candidate: Candidate) -> None:
         """Handle that the candidate is not trained, and does not count as one of the trials asked for."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.space import OBJECTIVES, Objective, SearchSpace
-from nas.study.attributes import CURVE, MEASURED, METRICS, PREDICTED, holders, value_of
+from nas.study.attributes import CURVE, MEASURED, METRICS, PREDICTED, holders, recorded, value_of
 
 FinalState = tuple[TrialState, str | None]  # the state, and the reason if it is FAIL
 
@@ -33,7 +33,7 @@ class TrialOutcome:
     @classmethod
     def of_complete(cls, trial: FrozenTrial) -> TrialOutcome:
         """Return the outcome of a trial that is COMPLETE in a study."""
-        known = trial.user_attrs
+        known = recorded(trial)
         return cls(known[CURVE], full_budget=True, measured=known.get(MEASURED, {}))
 
     @property
@@ -74,7 +74,7 @@ def objective_values(outcome: TrialOutcome, space: SearchSpace, predicted: Mappi
 
 
 def _attributes(outcome: TrialOutcome, predicted: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return the user attributes of the trial that hold values of objectives."""
+    """Return the part of the record that holds values of objectives."""
     return {PREDICTED: predicted, METRICS: outcome.metrics, MEASURED: outcome.measured}
 
 

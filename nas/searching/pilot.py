@@ -15,7 +15,7 @@ from nas.searching.controls import Controls
 from nas.searching.repeats import Repeats, Request
 from nas.space import SearchSpace
 from nas.space.settings import PilotSettings
-from nas.study.attributes import PILOT, counts
+from nas.study.attributes import PILOT, counts, recorded
 from nas.topology import Topology
 
 LONG = 200  # trials of a search that begins with a pilot by itself
@@ -32,7 +32,7 @@ def resolved(space: SearchSpace, trials: int, seeded: bool, past: Sequence[Froze
     """
     wanted = space.search.pilot
     if wanted == "auto":
-        if any(map(counts, past)) and not any(PILOT in trial.user_attrs for trial in past):
+        if any(map(counts, past)) and not any(PILOT in recorded(trial) for trial in past):
             return None
         long = trials >= LONG and seeded and space.search.repeats == "auto"
         return PilotSettings(topologies=min(20, int(SHARE * trials) // SEEDS), seeds=SEEDS) if long else None

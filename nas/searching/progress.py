@@ -14,7 +14,7 @@ from nas.searching.candidate import Candidate
 from nas.searching.observer import SearchObserver
 from nas.searching.outcome import TrialOutcome
 from nas.space import SearchSpace
-from nas.study.attributes import BASELINE, CURVE, LINE, METRICS, PREDICTED, REUSED, SAVED
+from nas.study.attributes import BASELINE, CURVE, LINE, METRICS, PREDICTED, REUSED, SAVED, recorded
 
 
 class BestSoFar(NamedTuple):
@@ -116,6 +116,10 @@ class Progress(SearchObserver):
         value = outcome.metrics.get(self.metric) if state == "COMPLETE" else None
         self._note(value, candidate.baseline, candidate.predicted, candidate.topology.describe())
 
+    def dismissed(self, candidate: Candidate) -> None:
+        """Remove a candidate whose trial a person has ended."""
+        self.running.pop(candidate, None)
+
     def refused(self, candidate: Candidate) -> None:
         """Count a refused candidate."""
         self.saved += candidate.saved
@@ -124,7 +128,7 @@ class Progress(SearchObserver):
     def recall(self, trials: Iterable[FrozenTrial]) -> None:
         """Add the results of earlier sessions."""
         for trial in trials:
-            known = trial.user_attrs
+            known = recorded(trial)
             self.saved += known.get(SAVED, 0) + (REUSED in known)
             if CURVE not in known:
                 continue

@@ -21,7 +21,7 @@ from nas.searching.repeats import Request
 from nas.searching.sampler_study import SamplerStudy, limit_excess
 from nas.space import SearchSpace
 from nas.study import compat
-from nas.study.attributes import BASELINE, CURVE, KEY, PAIR, PILOT, PREDICTED, REPEAT, SEED, TOPOLOGY
+from nas.study.attributes import BASELINE, CURVE, KEY, PAIR, PILOT, PREDICTED, REPEAT, SEED, TOPOLOGY, recorded
 from nas.study.writer import TrialHandle, resolved
 from nas.topology import Topology
 
@@ -49,8 +49,9 @@ class Proposer:
         self.space, self.predict_cost, self.seed = space, predict_cost, seed
         self.sampler_study = SamplerStudy(space, sampler)
         past = [trial for trial in trials if trial.state.is_finished()]
-        self.known_keys = {trial.user_attrs.get(KEY, "") for trial in past}
-        trained = {trial.user_attrs.get(KEY, "") for trial in past if CURVE in trial.user_attrs}
+        records = list(map(recorded, past))
+        self.known_keys = {known.get(KEY, "") for known in records}
+        trained = {known.get(KEY, "") for known in records if CURVE in known}
         self.refused_keys = self.known_keys - trained  # over the limits: proposing them again saves no training
         for trial in past:
             self.sampler_study.load(trial)
@@ -106,7 +107,7 @@ class Proposer:
         """
         params = compat.enqueued_params(trial) or trial.params
         sampler_trial, topology = self.sampler_study.suggest(params) if params else (None, None)
-        attributes = trial.user_attrs
+        attributes = recorded(trial)
         if TOPOLOGY in attributes:
             topology = Topology.from_dict(attributes[TOPOLOGY])
         if topology is None:
@@ -133,7 +134,7 @@ class Proposer:
         values: Sequence[float] | None,
         attributes: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        """Tell the sampler how a candidate ended; `attributes` are the user attributes that its training added."""
+        """Tell the sampler how a candidate ended; `attributes` are what its training added to the record."""
         if candidate.sampler_trial is not None:
             known = {PREDICTED: candidate.predicted, **attributes}
             self.sampler_study.tell(candidate.sampler_trial, state, values, known)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -14,7 +15,7 @@ from nas.searching.candidate import Candidate
 from nas.searching.observer import SearchObserver
 from nas.searching.outcome import TrialOutcome, final_state, objective_values
 from nas.space import SearchSpace
-from nas.study.attributes import CURVE, KEY, MEASURED, METRICS, REASON, SEED
+from nas.study.attributes import CURVE, KEY, MEASURED, METRICS, REASON, SEED, recorded
 from nas.study.retraining import RECIPE, TRAIN_ON, Network, Plan, Retraining, TrainingId
 from nas.study.writer import StudyWriter, resolved
 from nas.topology import Topology
@@ -41,13 +42,14 @@ class RetrainSession:
         self.writer = StudyWriter(retraining)
         self.writer.requeue(list(self.writer.trials(TrialState.RUNNING)))
         waiting = self.writer.trials(TrialState.WAITING).items()
-        self._waiting = {TrainingId.of(trial.user_attrs): handle for handle, trial in waiting}
+        self._waiting = {TrainingId.of(recorded(trial)): handle for handle, trial in waiting}
         self._running: list[Candidate] = []
         self._topologies: dict[str, Topology] = {}
         self._kept: dict[str, tuple[float, int]] = {}  # key → the loss and the number of the trial with the weights
         for trial in (ended.get(plan.identify(network, seed)) for network, seed in every):
             if trial is not None and trial.state == TrialState.COMPLETE:
-                self._leads(trial.user_attrs[KEY], trial.user_attrs[SEED], trial.values[0], trial.number)
+                known = recorded(trial)
+                self._leads(known[KEY], known[SEED], trial.values[0], trial.number)
 
     def ask(self, patience: float | None = None) -> Candidate | None:
         """Return the next training; its trial is RUNNING in the study. None if none is left."""
@@ -84,6 +86,16 @@ class RetrainSession:
             self.writer.drop_weights({number for _, number in self._kept.values()})
         for observer in self.observers:
             observer.ended(candidate, state.name, reason, outcome)
+
+    def report(self, candidate: Candidate, record: Mapping[str, Any]) -> None:
+        """Record the metric of an epoch, so that others see the curve while it grows."""
+        self.writer.report(candidate.handle, record, self.space.task.metric)
+
+    def dismiss(self, candidate: Candidate) -> None:
+        """Let go of a training whose trial a person has ended: it has failed."""
+        self._running.remove(candidate)
+        for observer in self.observers:
+            observer.dismissed(candidate)
 
     def close(self) -> None:
         """Set the trials of running trainings to WAITING, and wait until all is written."""

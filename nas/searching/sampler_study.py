@@ -18,9 +18,10 @@ from nas.errors import SpaceError
 from nas.sampling import history
 from nas.space import SearchSpace
 from nas.space.objectives import predicted_objectives
-from nas.study.attributes import CURVE, PREDICTED, violations
+from nas.study.attributes import CANDIDATE, CURVE, OUTCOME, PREDICTED, recorded, violations
 from nas.topology import Topology
 
+RECORD = (CANDIDATE, OUTCOME)  # system attributes that no sampler reads
 SCRATCH = ("tpe:", "gp:", "fixed_params")  # prefixes of system attributes that a sampler needs only while it suggests
 
 
@@ -54,7 +55,7 @@ class SamplerStudy:
     def tell(
         self, trial: Trial, state: TrialState, values: Sequence[float] | None, attributes: Mapping[str, Any]
     ) -> None:
-        """Record how a suggestion ended; `attributes` are the user attributes of its trial in the run's study."""
+        """Record how a suggestion ended; `attributes` are in the record of its trial in the run's study."""
         for name, value in constraint_violations(self.space, attributes).items():
             trial.set_constraint(name, value)
         for name, attribute in sampler_attributes(self.space, attributes).items():
@@ -65,7 +66,7 @@ class SamplerStudy:
         """Add a finished trial of the run's study, unless it has no parameters."""
         if not trial.params:
             return
-        attributes = trial.user_attrs
+        attributes = recorded(trial)
         state = sampler_state(self.space, trial.state, attributes)
         self.study.add_trial(
             create_trial(
@@ -74,7 +75,7 @@ class SamplerStudy:
                 params=trial.params,
                 distributions=trial.distributions,
                 user_attrs=sampler_attributes(self.space, attributes),
-                system_attrs=trial.system_attrs,
+                system_attrs={name: noted for name, noted in trial.system_attrs.items() if name not in RECORD},
                 constraints=constraint_violations(self.space, attributes),
             )
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -50,10 +50,16 @@ class TrainingSession(Protocol):
     def ask(self, patience: float | None = None) -> Candidate | None:
         """Return the next candidate to train; None if there is none within so many seconds."""
 
+    def report(self, candidate: Candidate, record: Mapping[str, Any]) -> None:
+        """Record the end of an epoch."""
+
     def tell(
         self, candidate: Candidate, outcome: TrialOutcome, weights: Callable[[], bytes | None] = lambda: None
     ) -> None:
         """Record how the training of a candidate ended; `weights` returns those of the trained network."""
+
+    def dismiss(self, candidate: Candidate) -> None:
+        """Let go of a candidate whose trial a person has ended: it does not count."""
 
 
 @dataclass(eq=False)
@@ -85,6 +91,7 @@ class SessionSearcher(NotPickled, Searcher):
 
     placements   which candidate is on which device
     trainings    the candidates that Tune trains, by the id of their trial in Tune
+    dismissed    candidates whose trial a person has ended: they are killed at the next check
     stopped      why the search was stopped; None if it was not
     error        the error that stopped it
     """
@@ -100,6 +107,7 @@ class SessionSearcher(NotPickled, Searcher):
         self.session, self.machine, self.timeout, self.stop_reason = session, machine, timeout, stop_reason
         self.placements = Placements[Candidate](machine.capacity)
         self.trainings: dict[str, ActiveTraining] = {}
+        self.dismissed: set[Candidate] = set()
         self.stopped: str | None = None
         self.error: Exception | None = None
 
@@ -160,6 +168,7 @@ class SessionSearcher(NotPickled, Searcher):
         training.busy += result["busy"]
         if result["record"] is not None:
             training.curve.append(result["record"])
+            self.session.report(training.candidate, result["record"])
             for observer in self.session.observers:
                 observer.epoch_ended(training.candidate, result["record"], result["busy"])
 
@@ -172,6 +181,8 @@ class SessionSearcher(NotPickled, Searcher):
         if last["end"] == CandidateTrainable.NO_EVALUATOR:
             raise RunError(f"no candidate can be trained: {last['reason']}")
         self._release(trial)
+        if self._let_go(training.candidate):
+            return
         if last["end"] == CandidateTrainable.OUT_OF_MEMORY:
             self._out_of_memory(training, last["reason"], training.busy, last["gpu_memory"])
             return
@@ -195,6 +206,8 @@ class SessionSearcher(NotPickled, Searcher):
         if training.kill_reason is None and crash.out_of_memory:
             self._out_of_memory(training, "the machine had none left", busy)
             return
+        if self._let_go(training.candidate):
+            return
         reason = training.kill_reason or f"error: its process died: {crash.detail[:200]}"
         self.session.tell(training.candidate, TrialOutcome(training.curve, failure=reason, measured={"busy": busy}))
 
@@ -209,7 +222,7 @@ class SessionSearcher(NotPickled, Searcher):
             late = self.timeout is not None and training.began and time.monotonic() - training.began > self.timeout
             if late and training.kill_reason is None:
                 training.kill_reason = f"{TimedOut.reason}: more than {self.timeout:g} s"
-            if training.kill_reason or self.stopped:
+            if training.kill_reason or self.stopped or training.candidate in self.dismissed:
                 _kill(training)
 
     def fail(self, error: Exception) -> None:
@@ -222,6 +235,14 @@ class SessionSearcher(NotPickled, Searcher):
         training = self.trainings.pop(trial.trial_id)
         self.placements.release(training.candidate)
         return training
+
+    def _let_go(self, candidate: Candidate) -> bool:
+        """Dismiss a candidate whose trial a person has ended; return False if nobody has."""
+        if candidate not in self.dismissed:
+            return False
+        self.dismissed.remove(candidate)
+        self.session.dismiss(candidate)
+        return True
 
     def _out_of_memory(
         self, training: ActiveTraining, message: str, busy: float, gpu_memory: int | None = None

@@ -43,6 +43,7 @@ from nas.study.attributes import (
     SEED,
     TOPOLOGY,
     counts,
+    recorded,
 )
 from nas.study.leaders import TopologyScores, TrialScore
 from nas.study.reuse import ReusableTrial, reusable_trials
@@ -170,6 +171,17 @@ class Session:
         for observer in self.observers:
             observer.ended(candidate, state.name, reason, outcome)
 
+    def report(self, candidate: Candidate, record: Mapping[str, Any]) -> None:
+        """Record the metric of an epoch, so that others see the curve while it grows."""
+        self.writer.report(candidate.handle, record, self.space.task.metric)
+
+    def dismiss(self, candidate: Candidate) -> None:
+        """Let go of a candidate whose trial a person has ended: it does not count."""
+        self.running.remove(candidate)
+        self._prefetcher.tell(candidate, TrialState.FAIL, None, {})
+        for observer in self.observers:
+            observer.dismissed(candidate)
+
     def close(self) -> None:
         """Set the trials of running candidates to WAITING for the next session, and wait until all is written."""
         try:
@@ -183,13 +195,14 @@ class Session:
     def _recall_past(self) -> None:
         """Take the seeds and the scores of the trials of earlier sessions."""
         for trial in self.past:
-            self.pairs.began(trial.user_attrs.get(TOPOLOGY), trial.user_attrs.get(PAIR))
-            if {KEY, SEED} <= trial.user_attrs.keys():
-                self.repeats.began(trial.user_attrs[KEY], trial.user_attrs[SEED])
-            if trial.user_attrs.keys() & {BASELINE, PILOT}:
-                self._recall_role(trial.user_attrs)
+            known = recorded(trial)
+            self.pairs.began(known.get(TOPOLOGY), known.get(PAIR))
+            if {KEY, SEED} <= known.keys():
+                self.repeats.began(known[KEY], known[SEED])
+            if known.keys() & {BASELINE, PILOT}:
+                self._recall_role(known)
             if trial.state == TrialState.COMPLETE:
-                self.scores.add(TrialScore.of(self.space, trial.number, trial.values, trial.user_attrs))
+                self.scores.add(TrialScore.of(self.space, trial.number, trial.values, known))
 
     def _recall_role(self, known: Mapping[str, Any]) -> None:
         """Take a baseline or a topology of the pilot from an earlier session; one that cannot be read is left out."""
@@ -227,7 +240,7 @@ class Session:
         """Give the candidate the result of another run."""
         self._add_trial(candidate, TrialState.RUNNING)
         outcome = TrialOutcome.of_complete(known.trial)
-        candidate.seed = known.trial.user_attrs[SEED]
+        candidate.seed = recorded(known.trial)[SEED]
         self._began(candidate)
         self._conclude(candidate, outcome, known.weights, {REUSED: known.origin, SEED: candidate.seed})
         for observer in self.observers:
@@ -261,7 +274,7 @@ class Session:
         leads = False
         if state == TrialState.COMPLETE:
             values = objective_values(outcome, self.space, candidate.predicted)
-            known = {**candidate.attributes, **attributes}
+            known = {**candidate.record, **attributes}
             leads = self.scores.add(TrialScore.of(self.space, candidate.number, values, known))
         if leads and (content := weights()) is not None:
             self.writer.keep_weights(candidate.handle, content)

@@ -25,7 +25,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from nas.searching.candidate import Candidate
 from nas.space import SearchSpace
-from nas.study.attributes import CURVE, PREDICTED, was_trained
+from nas.study.attributes import CURVE, PREDICTED, recorded, was_trained
 from nas.study.pareto import ParetoFront
 
 NO_CONTROLLER: Any = None  # instead of Tune's controller, which ASHA does not use
@@ -90,8 +90,9 @@ class FairASHA(ASHAScheduler):
     def _recall(self, trial: FrozenTrial) -> None:
         stand_in: Any = SimpleNamespace(trial_id=f"trial {trial.number}")
         self.on_trial_add(NO_CONTROLLER, stand_in)
-        for result in trial.user_attrs[CURVE]:
-            self._judge(stand_in, result, trial.user_attrs.get(PREDICTED, {}))
+        known = recorded(trial)
+        for result in known[CURVE]:
+            self._judge(stand_in, result, known.get(PREDICTED, {}))
         self.on_trial_remove(NO_CONTROLLER, stand_in)
 
 

@@ -14,7 +14,7 @@ from nas.searching.candidate import Candidate
 from nas.searching.proposals import Proposer
 from nas.space import SearchSpace
 from nas.study import compat
-from nas.study.attributes import BASELINE, KEY, REASON
+from nas.study.attributes import BASELINE, KEY, REASON, recorded
 from nas.study.writer import StudyWriter, TrialHandle, resolved
 from nas.topology import Topology
 
@@ -64,7 +64,7 @@ def enqueue_baselines(
     past       the trials of the study
     baselines  name → topology; two names of one topology become one trial, named "first = second"
     """
-    known = {trial.user_attrs.get(KEY) for trial in past if BASELINE in trial.user_attrs}
+    known = {record.get(KEY) for record in map(recorded, past) if BASELINE in record}
     names_of: dict[str, tuple[list[str], Topology]] = {}
     for name, topology in baselines.items():
         names_of.setdefault(topology.key, ([], topology))[0].append(name)

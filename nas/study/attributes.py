@@ -1,4 +1,7 @@
-"""The user attributes of a trial: their names, and functions of their values.
+"""The record of a trial: the names of what it holds, and functions of their values.
+
+It stands in two system attributes of the trial, CANDIDATE and OUTCOME. Its user attributes are a short form of it for
+people (nas.study.shown): the Optuna dashboard lays out whatever stands there, and curves are wider than a screen.
 
 A COMPLETE trial was trained to the full budget, a PRUNED one was stopped early by a scheduler, and a FAIL has a REASON.
 A trial whose training began has a CURVE, which may be empty. A trial that was refused before its training has none,
@@ -13,12 +16,16 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from nas.errors import Dismissed
 from nas.space import Goals, Objective, SearchSpace
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-# names of user attributes; their values are plain JSON, which every tool that reads Optuna's storages can show
+CANDIDATE = "nas:candidate"  # system attribute: what is known of a trial before its training
+OUTCOME = "nas:outcome"  # system attribute: what its training gave
+
+# names in the record; their values are plain JSON
 TOPOLOGY = "topology"  # Topology.to_dict()
 LINE = "line"  # Topology.describe()
 KEY = "key"  # Topology.key
@@ -37,14 +44,42 @@ PAIR = "pair"  # {of, decision, value}: the trial from which it differs in one d
 SAVED = "saved"  # how many proposals before this one were not trained, because an equal topology had been
 
 
+def recorded(trial: FrozenTrial) -> Mapping[str, Any]:
+    """Return the record of a trial: its values by the names above.
+
+    A trial that has no CANDIDATE was added by another program, or by a version that recorded as user attributes.
+    """
+    begun, ended = (trial.system_attrs.get(name) for name in (CANDIDATE, OUTCOME))
+    known = begun if isinstance(begun, Mapping) else trial.user_attrs
+    return {**known, **ended} if isinstance(ended, Mapping) else known
+
+
+def ended_by_person(trial: FrozenTrial) -> bool:
+    """Return whether somebody ended a trial of a search, in the Optuna dashboard say, before its training had ended.
+
+    The search writes the OUTCOME before the state, so a trial that ended without one was ended by somebody else.
+    """
+    begun = trial.system_attrs.get(CANDIDATE)
+    ours = isinstance(begun, Mapping) and REASON not in begun
+    return ours and trial.state.is_finished() and OUTCOME not in trial.system_attrs
+
+
+def reason_of(trial: FrozenTrial) -> str | None:
+    """Return why a trial failed; None if it did not, or if nothing says so."""
+    reason = recorded(trial).get(REASON)
+    if isinstance(reason, str):
+        return reason
+    return Dismissed.reason if ended_by_person(trial) else None
+
+
 def value_of(objective: Objective, attributes: Mapping[str, Any]) -> float:
-    """Return the value of an objective in the user attributes of a trial; NaN if they hold no such number."""
+    """Return the value of an objective in the record of a trial; NaN if it holds no such number."""
     values = [number_at(attributes.get(name), objective.name) for name in holders(objective)]
     return next((value for value in values if not math.isnan(value)), math.nan)
 
 
 def holders(objective: Objective) -> tuple[str, ...]:
-    """Return the names of the user attributes that may hold the value of an objective; the first one counts."""
+    """Return the names in the record that may hold the value of an objective; the first one counts."""
     return (PREDICTED,) if objective.before_training else (METRICS, MEASURED)
 
 
@@ -78,12 +113,13 @@ def elementwise_mean(tuples: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
 
 def was_trained(trial: FrozenTrial) -> bool:
     """Return whether the trial was trained in its own run, to whatever end."""
-    return trial.state.is_finished() and CURVE in trial.user_attrs and REUSED not in trial.user_attrs
+    known = recorded(trial)
+    return trial.state.is_finished() and CURVE in known and REUSED not in known
 
 
 def counts(trial: FrozenTrial) -> bool:
     """Return whether the trial counts among the trials that a search was asked for: it is trained and no baseline."""
-    return was_trained(trial) and BASELINE not in trial.user_attrs
+    return was_trained(trial) and BASELINE not in recorded(trial)
 
 
 def number_at(values: object, name: str) -> float:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from optuna.study import Study
-from optuna.trial import FrozenTrial
+import optuna
+from optuna.storages import BaseStorage
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from nas.study.pareto import pareto_rank
+
+if TYPE_CHECKING:
+    from optuna.study._frozen import FrozenStudy as FrozenStudy
 
 
 def trial_id(trial: FrozenTrial) -> int:
@@ -15,6 +23,56 @@ def trial_id(trial: FrozenTrial) -> int:
     Only the number of a trial in its study is public.
     """
     return trial._trial_id
+
+
+def renumbered_trial(trial: FrozenTrial, identifier: int) -> FrozenTrial:
+    """Return a shallow copy of a trial with another identifier (Optuna 5.0)."""
+    other = copy.copy(trial)
+    other._trial_id = identifier
+    return other
+
+
+def study_id(study: FrozenStudy) -> int:
+    """Return the identifier of a study in its storage, which all methods of a storage take (Optuna 5.0).
+
+    `BaseStorage.get_all_studies` returns such studies; only their names are public.
+    """
+    return study._study_id
+
+
+def renumbered_study(study: FrozenStudy, identifier: int) -> FrozenStudy:
+    """Return a shallow copy of a study with another identifier (Optuna 5.0)."""
+    other = copy.copy(study)
+    other._study_id = identifier
+    return other
+
+
+def cached_storage(storage: BaseStorage) -> BaseStorage:
+    """Return the storage with a layer that reads a finished trial once, as every `Study` uses it (Optuna 5.0).
+
+    Its function is not documented: "only for internal usage".
+    """
+    return optuna.storages.get_storage(storage)
+
+
+def speed_up_dashboard() -> None:
+    """Let the dashboard find Pareto fronts with `pareto_rank` (optuna-dashboard 0.21).
+
+    For three objectives its own function compares all pairs of trials at every poll: 11 s for 10,000 trials. It is not
+    public; where a version of the dashboard does not have it, nothing is changed.
+    """
+    from optuna_dashboard import _app
+
+    if hasattr(_app, "get_pareto_front_trials"):
+        _app.get_pareto_front_trials = _pareto_front_trials
+
+
+def _pareto_front_trials(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> list[FrozenTrial]:
+    """Return the COMPLETE trials that no other dominates, in their order."""
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    values = [trial.values for trial in complete]
+    ranks = pareto_rank(values, [direction.name.lower() for direction in directions], fronts=1)
+    return [trial for trial, rank in zip(complete, ranks, strict=True) if rank == 1]
 
 
 def study_key(study: Study) -> Hashable:

@@ -18,6 +18,8 @@ from nas.study.attributes import (
     REUSED,
     SEED,
     TOPOLOGY,
+    reason_of,
+    recorded,
     value_of,
 )
 
@@ -38,11 +40,12 @@ def frame_of(trials: Sequence[FrozenTrial], goals: Goals) -> pd.DataFrame:
 
 
 def _row(trial: FrozenTrial, goals: Goals) -> dict[str, Any]:
-    known = trial.user_attrs
+    known = recorded(trial)
     curve = known.get(CURVE)
     curve = curve if isinstance(curve, list) else []
     row = {"trial": trial.number, "state": trial.state.name, "topology": known.get(TOPOLOGY)}
-    row |= {name: _text(known.get(name)) for name in (REASON, BASELINE, KEY, LINE)} | {SEED: known.get(SEED)}
+    row |= {name: _text(known.get(name)) for name in (BASELINE, KEY, LINE)}
+    row |= {REASON: reason_of(trial), SEED: known.get(SEED)}
     row |= {name: value_of(objective, known) for name, objective in goals.columns.items()}
     row |= {"curve": curve, "epochs": len(curve), "reused": _origin(known.get(REUSED)), "proxies": known.get(PROXIES)}
     return row | {"started": trial.datetime_start, "ended": trial.datetime_complete}

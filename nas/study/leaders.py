@@ -65,7 +65,7 @@ class TrialScore:
 
     @classmethod
     def of(cls, space: SearchSpace, number: int, values: Sequence[float], attributes: Mapping[str, Any]) -> TrialScore:
-        """Return the score of trial `number` with these objective values and user attributes."""
+        """Return the score of trial `number` with these objective values and this record."""
         losses = space.goals.losses(values)
         rank, kept = winner_rank(space, attributes), is_feasible(space, attributes)
         names = space.goals.names

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nas.errors import RunError
 from nas.study import Run
-from nas.study.attributes import KEY, SEED, number_at
+from nas.study.attributes import KEY, SEED, number_at, recorded
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from optuna.storages import RDBStorage
     from optuna.trial import FrozenTrial
 
-# user attributes of its trials, besides those of nas.study.attributes
+# what the record of its trials holds besides, see nas.study.attributes
 RECIPE = "recipe"  # Recipe.model_dump()
 TRAIN_ON = "train_on"
 
@@ -71,7 +71,7 @@ class TrainingId(NamedTuple):
 
     @classmethod
     def of(cls, attributes: Mapping[str, Any]) -> TrainingId | None:
-        """Return that of a trial with these user attributes; None if they do not say."""
+        """Return that of a trial with this record; None if it does not say."""
         try:
             recipe = Recipe.model_validate(attributes.get(RECIPE))
         except ValidationError:
@@ -169,7 +169,7 @@ class Retraining:
         if self.study is None:
             return {}
         ended = (trial for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished())
-        known = ((TrainingId.of(trial.user_attrs), trial) for trial in ended)
+        known = ((TrainingId.of(recorded(trial)), trial) for trial in ended)
         return {identity: trial for identity, trial in known if identity is not None}
 
     def ended(self, plan: Plan) -> dict[str, list[FrozenTrial | None]]:
@@ -180,7 +180,7 @@ class Retraining:
 
 def numbers(trials: Sequence[FrozenTrial | None], attribute: str, name: str) -> list[float]:
     """Return a number of each trial; NaN where it has not ended well."""
-    known = [trial.user_attrs if trial and trial.state.name == "COMPLETE" else {} for trial in trials]
+    known = [recorded(trial) if trial and trial.state.name == "COMPLETE" else {} for trial in trials]
     return [number_at(one.get(attribute), name) for one in known]
 
 

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from nas.errors import RunError
 from nas.space import SearchSpace
 from nas.study import Run
-from nas.study.attributes import CURVE, KEY
+from nas.study.attributes import CURVE, KEY, recorded
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,9 @@ def reusable_trials(runs: Sequence[Run], space: SearchSpace) -> dict[str, Reusab
     for run in runs:
         check_reusable(run, space)
         for trial in run.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-            if CURVE in trial.user_attrs:
-                found.setdefault(trial.user_attrs[KEY], ReusableTrial(run, trial))
+            known = recorded(trial)
+            if CURVE in known:
+                found.setdefault(known[KEY], ReusableTrial(run, trial))
     return found
 
 

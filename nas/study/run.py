@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.errors import RunError
 from nas.space import SearchSpace
-from nas.study.attributes import KEY, REUSED, SAVED, TOPOLOGY, value_of, was_trained
+from nas.study.attributes import KEY, REUSED, SAVED, TOPOLOGY, recorded, value_of, was_trained
 from nas.study.folder import ROOT, locked, new_config, new_folder, read_config, write_config
 from nas.study.storage import open_storage, sqlite_url
 from nas.topology import Topology
@@ -200,7 +200,7 @@ class Run:
         """
         found: dict[str, int] = {}
         for trial in sorted(self.study.get_trials(deepcopy=False), key=lambda trial: not was_trained(trial)):
-            whole = trial.user_attrs.get(KEY)
+            whole = recorded(trial).get(KEY)
             if isinstance(whole, str) and key and whole.startswith(key.lower()):
                 found.setdefault(whole, trial.number)
         if len(found) != 1:
@@ -210,7 +210,7 @@ class Run:
 
     def topology(self, number: int) -> Topology:
         """Return the topology of a trial. Raises RunError if there is no such trial, or if it has no topology."""
-        data = self.trial(number).user_attrs.get(TOPOLOGY)
+        data = recorded(self.trial(number)).get(TOPOLOGY)
         if data is None:
             raise RunError(f"trial {number} of run {self.name!r} has no topology")
         return Topology.from_dict(data)
@@ -232,8 +232,8 @@ class Run:
         from nas.study.leaders import TopologyScores, TrialScore
 
         trials = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        known = [trial for trial in trials if math.isfinite(value_of(self.space.goals.target, trial.user_attrs))]
-        return TopologyScores(TrialScore.of(self.space, one.number, one.values, one.user_attrs) for one in known)
+        known = [trial for trial in trials if math.isfinite(value_of(self.space.goals.target, recorded(trial)))]
+        return TopologyScores(TrialScore.of(self.space, one.number, one.values, recorded(one)) for one in known)
 
     @property
     def saved(self) -> int:
@@ -241,7 +241,7 @@ class Run:
         this run, and results that were taken from other runs.
         """
         trials = self.study.get_trials(deepcopy=False)
-        return sum(trial.user_attrs.get(SAVED, 0) + (REUSED in trial.user_attrs) for trial in trials)
+        return sum(known.get(SAVED, 0) + (REUSED in known) for known in map(recorded, trials))
 
     def best(self) -> Topology | None:
         """Return the topology of the winner; None if no trial is COMPLETE."""

@@ -7,8 +7,10 @@ missing, and a trial that had just ended may still be RUNNING; a resumed search 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import numbers
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -16,18 +18,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import sqlalchemy
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import OptunaError
+from optuna.exceptions import OptunaError, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.errors import RunError
 from nas.files import write_whole
 from nas.study import compat
+from nas.study.attributes import OUTCOME, number_at
+from nas.study.shown import user_attributes
 from nas.study.worker import Worker
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
 
 T = TypeVar("T")
+REPORT_S = 0.5  # seconds: a function may report a thousand steps in a second, and each write takes milliseconds
 
 
 class TrialHandle(NamedTuple):
@@ -70,6 +75,7 @@ class StudyWriter:
         self.record, self.storage = record, record.storage
         self._study = self.storage.get_study_id_from_name(record.study_name)
         self._worker = Worker("study-writer")
+        self._reported: dict[Future[TrialHandle], float] = {}  # when the last epoch of a trial was written
 
     def trials(self, *states: TrialState) -> dict[TrialHandle, FrozenTrial]:
         """Return the trials of these states (all without any) that the storage holds now; queued writes are missing."""
@@ -87,19 +93,36 @@ class StudyWriter:
     def fill_in(self, handle: TrialHandle, trial: FrozenTrial, known: FrozenTrial) -> None:
         """Write the parameters and attributes of `known` that the queued `trial` lacks."""
         params = {name: value for name, value in known.params.items() if name not in trial.params}
-        attributes = {name: value for name, value in known.user_attrs.items() if trial.user_attrs.get(name) != value}
+        shown = {name: value for name, value in known.user_attrs.items() if trial.user_attrs.get(name) != value}
+        noted = {name: value for name, value in known.system_attrs.items() if trial.system_attrs.get(name) != value}
         self._write(self._set_params, handle, params, known.distributions)
-        self._write(self._set_attributes, handle, attributes)
+        self._write(self._set_attributes, handle, noted, shown)
+
+    def report(self, handle: Future[TrialHandle], record: Mapping[str, Any], metric: str) -> None:
+        """Write the metric of an epoch of a trial that is being trained, but no more than one in REPORT_S for a trial.
+
+        record  that of the epoch: {epoch, <metric>, …}; one without the metric is left out
+
+        The whole curve is written when the trial ends.
+        """
+        now, epoch, value = time.monotonic(), number_at(record, "epoch"), number_at(record, metric)
+        if math.isfinite(epoch) and math.isfinite(value) and now >= self._reported.get(handle, -math.inf) + REPORT_S:
+            self._reported[handle] = now
+            self._write(self._report, handle, int(epoch), float(value))
 
     def finish(
         self,
         handle: Future[TrialHandle],
         state: TrialState,
-        attributes: Mapping[str, Any],
+        outcome: Mapping[str, Any],
         values: Sequence[float] | None = None,
     ) -> None:
-        """Write how a trial ended: its user attributes, then its state and its objective values."""
-        self._write(self._finish, handle, state, attributes, values)
+        """Write how a trial ended: what its training adds to the record, then its state and its objective values.
+
+        A trial that a person has ended in the meantime stays as it is.
+        """
+        self._reported.pop(handle, None)
+        self._write(self._finish, handle, state, outcome, values)
 
     def requeue(self, handles: Sequence[TrialHandle]) -> None:
         """Set trials that began and did not end to WAITING again; they keep their parameters."""
@@ -137,19 +160,27 @@ class StudyWriter:
             internal = distributions[name].to_internal_repr(value)
             self.storage.set_trial_param(handle.id, name, internal, distributions[name])
 
-    def _set_attributes(self, handle: TrialHandle, attributes: Mapping[str, Any]) -> None:
-        for name, value in attributes.items():
+    def _set_attributes(self, handle: TrialHandle, noted: Mapping[str, Any], shown: Mapping[str, Any]) -> None:
+        """Write system attributes, which hold the record, and user attributes."""
+        for name, value in noted.items():
+            self.storage.set_trial_system_attr(handle.id, name, as_json(value))
+        for name, value in shown.items():
             self.storage.set_trial_user_attr(handle.id, name, as_json(value))
+
+    def _report(self, handle: Future[TrialHandle], epoch: int, value: float) -> None:
+        with contextlib.suppress(UpdateFinishedTrialError):
+            self.storage.set_trial_intermediate_value(handle.result().id, epoch, value)
 
     def _finish(
         self,
         handle: Future[TrialHandle],
         state: TrialState,
-        attributes: Mapping[str, Any],
+        outcome: Mapping[str, Any],
         values: Sequence[float] | None,
     ) -> None:
-        self._set_attributes(handle.result(), attributes)
-        self.storage.set_trial_state_values(handle.result().id, state, values)
+        with contextlib.suppress(UpdateFinishedTrialError):
+            self._set_attributes(handle.result(), {OUTCOME: outcome} if outcome else {}, user_attributes(outcome))
+            self.storage.set_trial_state_values(handle.result().id, state, values)
 
     def _keep_weights(self, handle: Future[TrialHandle], weights: bytes) -> None:
         write_whole(self.record.weights_folder / f"{handle.result().number}.safetensors", weights)

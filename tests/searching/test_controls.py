@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial
 
 from nas.searching.session import Session
 from nas.space import SearchSpace
+from nas.study.attributes import recorded
 from nas.topology import Topology
 from tests.helpers import scripted
 from tests.helpers.sessions import trained, trials_of
@@ -52,8 +53,8 @@ def enqueued(made: Session) -> Topology:
 def seeds_by_name(trials: list[FrozenTrial]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = defaultdict(list)
     for trial in trials:
-        if name := trial.user_attrs.get("baseline"):
-            found[name].append(trial.user_attrs["seed"])
+        if name := recorded(trial).get("baseline"):
+            found[name].append(recorded(trial)["seed"])
     return dict(found)
 
 
@@ -63,7 +64,7 @@ def test_the_chain_of_the_winner_is_trained_with_add_and_with_no_skips(session: 
     winner = made.run.winner
     assert winner is not None
     assert winning(made.run.topology(winner))
-    counted = [trial for trial in trials if "baseline" not in trial.user_attrs]
+    counted = [trial for trial in trials if "baseline" not in recorded(trial)]
     assert len(counted) == 3**2 + 3**4 + 3**5 - 2  # all points, of which two are baselines
     # both chains were trained among the trials, so that there is nothing left to train
     assert seeds_by_name(trials) == {"plain": [0], "resnet": [0]}
@@ -74,7 +75,7 @@ def test_controls_come_after_the_trials_and_do_not_count(session: Make) -> None:
     made = session(space(), trials=12)
     enqueued(made)
     trials = searched(made)
-    assert len([trial for trial in trials if "baseline" not in trial.user_attrs]) == 12
+    assert len([trial for trial in trials if "baseline" not in recorded(trial)]) == 12
     number = made.run.winner
     names = seeds_by_name(trials)
     own = {name: topology for name, topology in _named(trials).items() if name.startswith(f"trial {number}: ")}
@@ -83,7 +84,7 @@ def test_controls_come_after_the_trials_and_do_not_count(session: Make) -> None:
     for name, topology in own.items():
         kind = "add" if name.endswith("add") else None
         assert [block.skip and block.skip.kind for block in topology.blocks] == [kind] * 4
-    assert [trial.user_attrs.get("baseline") for trial in trials[-2:]] == list(own)
+    assert [recorded(trial).get("baseline") for trial in trials[-2:]] == list(own)
     again = session(resume=True, trials=12)
     assert again.is_over
     assert again.ask() is None
@@ -99,11 +100,11 @@ def test_the_best_baseline_and_the_own_chains_have_the_seeds_of_the_winner(sessi
     trials = searched(again)
     assert again.is_over
     number = again.run.winner
-    assert [trial.user_attrs["seed"] for trial in trials if trial.user_attrs["key"] == winner.key] == [7, 8, 9]
+    assert [recorded(trial)["seed"] for trial in trials if recorded(trial)["key"] == winner.key] == [7, 8, 9]
     seeds = seeds_by_name(trials)
     assert seeds[f"trial {number}: every skip add"] == seeds[f"trial {number}: no skips"] == [7, 8, 9]
     assert sorted(map(len, (seeds["plain"], seeds["resnet"]))) == [1, 3]
-    assert len([trial for trial in trials if "baseline" not in trial.user_attrs]) == 14
+    assert len([trial for trial in trials if "baseline" not in recorded(trial)]) == 14
 
 
 @pytest.mark.parametrize("baselines", [[], ["resnet"]])
@@ -114,5 +115,5 @@ def test_a_search_without_baselines_has_no_controls(session: Make, baselines: li
 
 
 def _named(trials: list[FrozenTrial]) -> dict[str, Topology]:
-    attributes = [trial.user_attrs for trial in trials if "baseline" in trial.user_attrs]
+    attributes = [recorded(trial) for trial in trials if "baseline" in recorded(trial)]
     return {one["baseline"]: Topology.from_dict(one["topology"]) for one in attributes}

@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from nas.searching.session import Session
 from nas.searching.trainable import reason_of
+from nas.study.attributes import recorded
 from tests.helpers import scripted
 from tests.helpers.sessions import trained, trials_of
 
@@ -42,11 +43,11 @@ def test_every_end_has_its_state_and_its_reason(
     made.tell(candidate, trained(candidate, **outcome))
     [trial] = trials_of(made)
     assert trial.state.name == state
-    assert trial.user_attrs.get("reason") == reason
+    assert recorded(trial).get("reason") == reason
     assert (trial.values is not None) == (state == "COMPLETE")
     assert made.finished == 1
-    assert "curve" in trial.user_attrs
-    json.dumps(trial.user_attrs, allow_nan=False)
+    assert "curve" in recorded(trial)
+    json.dumps(recorded(trial), allow_nan=False)
 
 
 @pytest.mark.parametrize("objective", ["latency", "seconds"])
@@ -58,8 +59,8 @@ def test_an_objective_that_was_not_measured_is_a_failure(session: Make, objectiv
     made.tell(measured, trained(measured, measured={"busy": 1.0, objective: 0.25}))
     failed, complete = trials_of(made)
     assert failed.state == TrialState.FAIL
-    assert failed.user_attrs["reason"] == f"missing metric: no {objective!r} was measured"
-    assert failed.user_attrs["curve"] == trained(unmeasured).curve
+    assert recorded(failed)["reason"] == f"missing metric: no {objective!r} was measured"
+    assert recorded(failed)["curve"] == trained(unmeasured).curve
     assert complete.state == TrialState.COMPLETE
     assert complete.values[2] == 0.25
 
@@ -70,7 +71,7 @@ def test_an_objective_is_not_needed_of_a_trial_that_was_stopped_early(session: M
     assert candidate is not None
     made.tell(candidate, trained(candidate, full_budget=False))
     [trial] = trials_of(made)
-    assert (trial.state, trial.user_attrs.get("reason")) == (TrialState.PRUNED, None)
+    assert (trial.state, recorded(trial).get("reason")) == (TrialState.PRUNED, None)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from nas.analysis.effects import effects_of
 from nas.analysis.factors import factors_of
 from nas.searching.session import Session
-from nas.study.attributes import KEY, PAIR, SEED, TOPOLOGY
+from nas.study.attributes import KEY, PAIR, SEED, TOPOLOGY, recorded
 from tests.helpers import scripted
 from tests.helpers.sessions import drive, trials_of
 
@@ -21,24 +21,24 @@ def test_a_share_of_the_trials_changes_one_block_of_a_leader(session: Make) -> N
     made = session(scripted.space(blocks=6, pairs=0.25, seed=3), trials=60)
     drive(made)
     trials = trials_of(made)
-    pairs = [trial for trial in trials if PAIR in trial.user_attrs]
+    pairs = [trial for trial in trials if PAIR in recorded(trial)]
     assert len(trials) == 60
     assert 12 <= len(pairs) <= 15
-    assert not any(PAIR in trial.user_attrs for trial in trials[:8])
-    best = sorted((trial.user_attrs["metrics"]["accuracy"] for trial in trials), reverse=True)
+    assert not any(PAIR in recorded(trial) for trial in trials[:8])
+    best = sorted((recorded(trial)["metrics"]["accuracy"] for trial in trials), reverse=True)
     cells = Counter[str]()
     for trial in pairs:
-        leader = trials[trial.user_attrs[PAIR]["of"]]
-        assert trial.user_attrs[SEED] == leader.user_attrs[SEED] == 3
-        assert leader.user_attrs["metrics"]["accuracy"] >= best[len(best) // 2]
-        one, other = (factors_of(made.space, each.user_attrs[TOPOLOGY]) for each in (trial, leader))
+        leader = trials[recorded(trial)[PAIR]["of"]]
+        assert recorded(trial)[SEED] == recorded(leader)[SEED] == 3
+        assert recorded(leader)["metrics"]["accuracy"] >= best[len(best) // 2]
+        one, other = (factors_of(made.space, recorded(each)[TOPOLOGY]) for each in (trial, leader))
         assert one is not None and other is not None
         changed = [name for name in one.exact if one.exact[name] != other.exact[name]]
         assert len(changed) == 1
         assert "none" in (one.values[changed[0]], other.values[changed[0]])
         cells.update(changed)
     assert len(cells) >= 5  # over the blocks, where the least is known
-    assert len({trial.user_attrs[KEY] for trial in trials}) == 60
+    assert len({recorded(trial)[KEY] for trial in trials}) == 60
     assert effects_of(made.run).cells["pairs"].sum() >= len(pairs)
 
 
@@ -46,7 +46,7 @@ def test_a_resumed_search_keeps_to_the_share(session: Make) -> None:
     drive(session(scripted.space(blocks=6, pairs=0.25), trials=60), 30)
     again = session(resume=True, trials=60)
     drive(again)
-    assert 12 <= sum(PAIR in trial.user_attrs for trial in trials_of(again)) <= 16
+    assert 12 <= sum(PAIR in recorded(trial) for trial in trials_of(again)) <= 16
 
 
 def test_a_small_space_ends_without_changes_that_are_new(session: Make) -> None:
@@ -62,11 +62,11 @@ def test_other_kinds_and_long_skips_are_changed_too(session: Make, kinds: list[s
     made = session(type(scripted.space()).from_dict(data), trials=30)
     drive(made)
     trials = trials_of(made)
-    pairs = [trial for trial in trials if PAIR in trial.user_attrs]
+    pairs = [trial for trial in trials if PAIR in recorded(trial)]
     assert len(pairs) >= 7
     for trial in pairs:
         one, other = (
-            factors_of(made.space, each.user_attrs[TOPOLOGY]) for each in (trial, trials[trial.user_attrs[PAIR]["of"]])
+            factors_of(made.space, recorded(each)[TOPOLOGY]) for each in (trial, trials[recorded(trial)[PAIR]["of"]])
         )
         assert one is not None and other is not None
         assert sum(one.exact.get(name) != other.exact.get(name) for name in one.exact | other.exact) == 1

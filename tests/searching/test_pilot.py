@@ -11,6 +11,7 @@ from nas.searching.pilot import resolved
 from nas.searching.session import Session
 from nas.space import SearchSpace
 from nas.space.settings import PilotSettings
+from nas.study.attributes import recorded
 from tests.helpers import scripted
 from tests.helpers.sessions import drive, trials_of
 
@@ -26,15 +27,15 @@ def test_the_first_trials_are_drawn_and_have_the_same_seeds(session: Make) -> No
     done = drive(made)
     trials = trials_of(made)
     assert made.finished == 14
-    pilot = [trial.user_attrs for trial in trials if trial.user_attrs.get("pilot")]
+    pilot = [recorded(trial) for trial in trials if recorded(trial).get("pilot")]
     assert Counter(one["key"] for one in pilot) == dict.fromkeys({one["key"] for one in pilot}, 2)
     assert len(pilot) == 10
     assert Counter(one["seed"] for one in pilot) == {4: 5, 5: 5}
     named = Counter((one.baseline, one.seed) for one in done if one.baseline in ("plain", "resnet"))
     assert named == {("plain", 4): 1, ("plain", 5): 1, ("resnet", 4): 1, ("resnet", 5): 1}
-    first = [trial.user_attrs for trial in trials[:14]]
+    first = [recorded(trial) for trial in trials[:14]]
     assert all("pilot" in one or "baseline" in one for one in first)
-    assert sum("pilot" not in one.user_attrs and "baseline" not in one.user_attrs for one in trials) == 4
+    assert sum("pilot" not in recorded(one) and "baseline" not in recorded(one) for one in trials) == 4
 
 
 def test_a_pilot_alone_ends_and_the_search_goes_on_from_it(session: Make) -> None:
@@ -48,7 +49,7 @@ def test_a_pilot_alone_ends_and_the_search_goes_on_from_it(session: Make) -> Non
     whole = session(resume=True, trials=16)
     drive(whole)
     assert whole.finished == 16
-    keys = Counter(trial.user_attrs["key"] for trial in trials_of(whole) if trial.user_attrs.get("pilot"))
+    keys = Counter(recorded(trial)["key"] for trial in trials_of(whole) if recorded(trial).get("pilot"))
     assert sorted(keys.values()) == [2] * 5
 
 
@@ -57,15 +58,15 @@ def test_a_search_that_has_begun_without_one_goes_on_without_one(session: Make) 
     again = session(resume=True, trials=200)
     assert again.pilot.choose() is None
     drive(again, 3)
-    assert not any("pilot" in trial.user_attrs for trial in trials_of(again))
+    assert not any("pilot" in recorded(trial) for trial in trials_of(again))
 
 
 def test_what_is_over_the_limits_is_replaced(session: Make) -> None:
     data = space().to_dict() | {"limits": {"params": 1400}}
     made = session(SearchSpace.from_dict(data), trials=10)
     drive(made)
-    trained = [t for t in trials_of(made) if t.user_attrs.get("pilot") and t.state.name == "COMPLETE"]
-    assert len({trial.user_attrs["key"] for trial in trained}) == 5
+    trained = [t for t in trials_of(made) if recorded(t).get("pilot") and t.state.name == "COMPLETE"]
+    assert len({recorded(trial)["key"] for trial in trained}) == 5
     assert len(trained) == 10
 
 

@@ -12,6 +12,7 @@ import pytest
 from nas.analysis import leaderboard
 from nas.searching.candidate import Candidate
 from nas.searching.session import Session
+from nas.study.attributes import recorded
 from tests.helpers import scripted
 from tests.helpers.sessions import trained, trials_of
 
@@ -36,26 +37,26 @@ def test_leaders_are_evaluated_again_with_other_seeds(session: Make) -> None:
     done = first + noisy(again)
     trials = trials_of(again)
     assert len(done) == len(trials) == 40
-    assert not any("repeat" in trial.user_attrs for trial in trials[:20])
-    pairs = [(trial.user_attrs["key"], trial.user_attrs["seed"]) for trial in trials]
+    assert not any("repeat" in recorded(trial) for trial in trials[:20])
+    pairs = [(recorded(trial)["key"], recorded(trial)["seed"]) for trial in trials]
     assert len(set(pairs)) == 40  # never the same key with the same seed
-    repeats = [trial for trial in trials if "repeat" in trial.user_attrs]
+    repeats = [trial for trial in trials if "repeat" in recorded(trial)]
     assert 6 <= len(repeats) <= 11  # every second one of the second half
     for trial in repeats:
-        assert trial.user_attrs["seed"] == 5 + trial.user_attrs["repeat"] <= 7
-        assert trial.params == next(t for t in trials if t.user_attrs["key"] == trial.user_attrs["key"]).params
+        assert recorded(trial)["seed"] == 5 + recorded(trial)["repeat"] <= 7
+        assert trial.params == next(t for t in trials if recorded(t)["key"] == recorded(trial)["key"]).params
     results: dict[str, list[float]] = {}
     for trial in trials:
-        results.setdefault(trial.user_attrs["key"], []).append(trial.user_attrs["metrics"]["accuracy"])
+        results.setdefault(recorded(trial)["key"], []).append(recorded(trial)["metrics"]["accuracy"])
     means = {key: sum(values) / len(values) for key, values in results.items()}
     best = max(means, key=lambda key: means[key])
-    assert trials[again.run.winner].user_attrs["key"] == best
+    assert recorded(trials[again.run.winner])["key"] == best
     kept = {int(path.stem) for path in again.run.weights_folder.iterdir()}
     assert kept <= again.scores.numbers
-    assert {trial.number for trial in trials if trial.user_attrs["key"] == best} & kept
+    assert {trial.number for trial in trials if recorded(trial)["key"] == best} & kept
     board = leaderboard(again.run)
     assert board["key"][0] == best
-    assert board["key"][0] == trials[again.run.winner].user_attrs["key"]
+    assert board["key"][0] == recorded(trials[again.run.winner])["key"]
     assert list(board["accuracy"]) == pytest.approx([means[key] for key in board["key"]])
     assert list(board["seeds"]) == [len(results[key]) for key in board["key"]]
     assert board["sd"].notna().tolist() == [len(results[key]) > 1 for key in board["key"]]
@@ -70,8 +71,8 @@ def test_a_repeat_that_was_interrupted_is_resumed(session: Make) -> None:
     noisy(again)
     trials = trials_of(again)
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 20
-    assert trials[repeat.number].user_attrs["repeat"] == 1
-    assert len({(trial.user_attrs["key"], trial.user_attrs["seed"]) for trial in trials}) == 20
+    assert recorded(trials[repeat.number])["repeat"] == 1
+    assert len({(recorded(trial)["key"], recorded(trial)["seed"]) for trial in trials}) == 20
 
 
 # ------------------------------------------------------------------------------------------------------- repeats: auto

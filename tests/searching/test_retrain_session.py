@@ -11,7 +11,7 @@ from nas.errors import RunError
 from nas.searching.confirmation import networks_of
 from nas.searching.retrain_session import RetrainSession
 from nas.study import Run
-from nas.study.attributes import MEASURED, METRICS, REASON
+from nas.study.attributes import MEASURED, METRICS, REASON, recorded
 from nas.study.confirmation import Confirmation
 from tests.helpers import runs, scripted
 from tests.helpers.confirmations import FIRST, confirmed, noisy, plan_of, searched
@@ -75,7 +75,7 @@ def test_a_failure_is_a_result(tmp_path: Path) -> None:
     confirmed(run, plan_of(run, 2), lambda name, seed: "diverged" if name == "plain" else usual(name, seed))
     trials = Confirmation(run).trials().values()
     failed = [trial for trial in trials if trial.state.name == "FAIL"]
-    assert [trial.user_attrs[REASON] for trial in failed] == ["diverged"] * 2
+    assert [recorded(trial)[REASON] for trial in failed] == ["diverged"] * 2
     assert confirmed(run, plan_of(run, 2), usual) == []
 
 
@@ -83,8 +83,8 @@ def test_the_record_holds_both_splits(tmp_path: Path) -> None:
     run = searched(tmp_path)
     confirmed(run, plan_of(run, 1), lambda name, seed: (0.9, 0.8))
     trial = next(iter(Confirmation(run).trials().values()))
-    assert trial.user_attrs[METRICS]["accuracy"] == 0.9
-    assert trial.user_attrs[MEASURED]["test_accuracy"] == 0.8
+    assert recorded(trial)[METRICS]["accuracy"] == 0.9
+    assert recorded(trial)[MEASURED]["test_accuracy"] == 0.8
     assert trial.values == [0.9]
 
 

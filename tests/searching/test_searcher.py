@@ -12,6 +12,7 @@ from nas.searching.session import Session
 from nas.searching.slots import Machine, ResourceRequest, divide_into_slots
 from nas.searching.trainable import CandidateTrainable
 from nas.study import Run
+from nas.study.attributes import recorded
 from tests.helpers import scripted
 
 GIB = 2**30
@@ -58,7 +59,7 @@ def test_a_candidate_that_waits_for_its_retry_survives_the_search(tmp_path: Path
     again.trial_ended(result("e", CandidateTrainable.OUT_OF_MEMORY, reason="still no more", gpu_memory=None))
     again.session.close()
     trials = again.session.run.study.get_trials()
-    reasons = {trial.user_attrs.get("reason") for trial in trials}
+    reasons = {recorded(trial).get("reason") for trial in trials}
     needs = scripted.price(short_of_memory.topology)["memory"]
     alone = f"out of memory: predicted {needs:,} bytes, alone on a GPU with 1,073,741,824 bytes: still no more"
     assert reasons == {"error: no", alone}
@@ -74,4 +75,4 @@ def test_a_process_that_ray_killed_to_free_memory_is_out_of_memory(tmp_path: Pat
     hit.trial_crashed(SimpleNamespace(trial_id="b", **files))  # type: ignore[arg-type]
     hit.session.close()
     [trial] = hit.session.run.study.get_trials()
-    assert trial.user_attrs["reason"].endswith(" bytes, alone on a node: the machine had none left")
+    assert recorded(trial)["reason"].endswith(" bytes, alone on a node: the machine had none left")

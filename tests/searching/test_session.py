@@ -20,6 +20,7 @@ from nas.searching.session import Session
 from nas.space import SearchSpace
 from nas.space.settings import Sampler
 from nas.study import Run
+from nas.study.attributes import recorded
 from nas.study.pareto import dominates
 from nas.study.worker import Worker
 from nas.topology import Topology
@@ -43,7 +44,7 @@ def test_a_search_ends_after_as_many_trials_as_asked(session: Make) -> None:
         topology = candidate.topology
         assert made.space.sample(optuna.trial.FixedTrial(trial.params)) == topology
         assert trial.values == [scripted.accuracy(topology), scripted.price(topology)["params"]]
-        assert trial.user_attrs == {
+        assert recorded(trial) == {
             "topology": topology.to_dict(),
             "line": topology.describe(),
             "key": topology.key,
@@ -148,7 +149,7 @@ def test_proposals_of_known_topologies_are_counted(session: Make) -> None:
     made = session(scripted.space(blocks=2, sampler="random"), trials=6)
     drive(made)
     before = made.run.saved
-    assert sum(trial.user_attrs.get("saved", 0) for trial in trials_of(made)) == before
+    assert sum(recorded(trial).get("saved", 0) for trial in trials_of(made)) == before
     again = session(resume=True, trials=9)
     drive(again)
     assert again.run.saved > before > 0  # nine topologies, drawn at random
@@ -169,19 +170,19 @@ def test_a_topology_that_another_run_finished_is_not_trained(session: Make, tmp_
     trials = trials_of(made)
     assert len(trials) == 27 and len(done) == 17  # all but the ten that the other run finished
     assert made.finished == 17 and made.exhausted is not None
-    reused = {trial.number: trial for trial in trials if "reused" in trial.user_attrs}
-    assert [trial.user_attrs["reused"] for trial in reused.values()] == [
+    reused = {trial.number: trial for trial in trials if "reused" in recorded(trial)}
+    assert [recorded(trial)["reused"] for trial in reused.values()] == [
         {"run": "other", "trial": number} for number in range(12) if number not in (1, 2)
     ]
-    theirs = {trial.user_attrs["key"]: trial for trial in other.study.trials}
+    theirs = {recorded(trial)["key"]: trial for trial in other.study.trials}
     for trial in reused.values():
-        known = theirs[trial.user_attrs["key"]]
+        known = theirs[recorded(trial)["key"]]
         assert trial.state == TrialState.COMPLETE
         assert trial.values == known.values
-        assert {n: trial.user_attrs[n] for n in ("curve", "metrics", "measured")} == {
-            n: known.user_attrs[n] for n in ("curve", "metrics", "measured")
+        assert {n: recorded(trial)[n] for n in ("curve", "metrics", "measured")} == {
+            n: recorded(known)[n] for n in ("curve", "metrics", "measured")
         }
-    assert trials[0].user_attrs["baseline"] == "plain" and 0 in reused
+    assert recorded(trials[0])["baseline"] == "plain" and 0 in reused
     assert made.run.saved == 10
     assert list(made.run.frame()["reused"].dropna()) == [f"other/{n}" for n in range(12) if n not in (1, 2)]
     assert len([t for t in made.proposer.sampler_study.study.trials if t.state == TrialState.COMPLETE]) == 27
@@ -213,9 +214,9 @@ def test_a_candidate_over_the_limits_is_recorded_but_neither_trained_nor_counted
     assert refused
     assert len(refused) == len(Refusals.seen)
     for trial in refused:
-        params = trial.user_attrs["predicted"]["params"]
-        assert trial.user_attrs["reason"] == f"over the limits: {params:,} params, 1,250 allowed"
-        assert "curve" not in trial.user_attrs
+        params = recorded(trial)["predicted"]["params"]
+        assert recorded(trial)["reason"] == f"over the limits: {params:,} params, 1,250 allowed"
+        assert "curve" not in recorded(trial)
     again = session(resume=True, trials=12)
     assert again.finished == 12
     assert again.ask() is None
@@ -226,7 +227,7 @@ def test_a_space_with_nothing_within_the_limits_ends(session: Make) -> None:
     assert drive(made) == []
     assert made.exhausted == "the space is exhausted: every topology was tried"
     assert len(trials_of(made)) == 81
-    assert "; " in trials_of(made)[0].user_attrs["reason"]
+    assert "; " in recorded(trials_of(made)[0])["reason"]
 
 
 def test_too_many_refusals_end_a_search(session: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,7 +243,7 @@ def test_a_sampler_learns_from_refusals(session: Make) -> None:
     refused = [t for t in made.proposer.sampler_study.study.trials if any(v > 0 for v in t.constraints.values())]
     assert refused
     assert {trial.state for trial in refused} == {TrialState.PRUNED}
-    known = [trial.user_attrs.get("key") for trial in trials_of(made)]
+    known = [recorded(trial).get("key") for trial in trials_of(made)]
     again = session(resume=True, trials=5)
     assert len(again.proposer.sampler_study.study.trials) == len(known)
     remembered = [t for t in again.proposer.sampler_study.study.trials if any(v > 0 for v in t.constraints.values())]
@@ -261,7 +262,7 @@ def test_every_sampler_searches_and_resumes(session: Make, name: str) -> None:
     drive(session(scripted.space(blocks=6, sampler=name), trials=16), 14)
     again = session(resume=True, trials=18)
     assert len(drive(again)) == 4
-    assert len({trial.user_attrs["key"] for trial in trials_of(again)}) == 18
+    assert len({recorded(trial)["key"] for trial in trials_of(again)}) == 18
 
 
 @pytest.mark.parametrize("name", ["tpe", "random", "nsga2"])

@@ -11,6 +11,7 @@ from optuna.trial import TrialState, create_trial
 from nas.searching.session import Session
 from nas.space import SearchSpace
 from nas.study import Run
+from nas.study.attributes import recorded
 from nas.topology import Topology, references
 from tests.helpers import scripted
 from tests.helpers.sessions import drive, trained, trials_of
@@ -27,10 +28,10 @@ def test_baselines_are_tried_first_and_named_and_do_not_count(session: Make) -> 
     assert [candidate.baseline for candidate in done] == ["plain", "resnet", "resnet20", None, None]
     assert made.finished == 2
     trials = trials_of(made)
-    assert [trial.user_attrs.get("baseline") for trial in trials] == ["plain", "resnet", "resnet20", None, None]
+    assert [recorded(trial).get("baseline") for trial in trials] == ["plain", "resnet", "resnet20", None, None]
     assert trials[1].params == {f"block{number:02}.skip": "add" for number in range(1, 5)}
     assert trials[2].params == {}  # not a point of the space
-    assert Topology.from_dict(trials[2].user_attrs["topology"]) == made.space.baselines()["resnet20"]
+    assert Topology.from_dict(recorded(trials[2])["topology"]) == made.space.baselines()["resnet20"]
 
 
 def test_baselines_are_queued_once(session: Make) -> None:
@@ -77,7 +78,7 @@ def test_running_trials_are_asked_for_again_with_the_same_parameters(session: Ma
     drive(again, 4)
     trials = trials_of(again)
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 9
-    assert len({trial.user_attrs["key"] for trial in trials}) == 9
+    assert len({recorded(trial)["key"] for trial in trials}) == 9
     assert all(trial.params for trial in trials)
 
 
@@ -120,8 +121,8 @@ def test_a_person_may_enqueue(session: Make) -> None:
     trials = {trial.number: trial for trial in trials_of(made)}
     [mine] = [trial for trial in trials.values() if trial.params == wanted]
     assert mine.state == TrialState.COMPLETE
-    assert mine.user_attrs["topology"]["blocks"][0]["skip"]["kind"] == "concat"
-    reasons = sorted(t.user_attrs["reason"].split(":")[0] for t in trials.values() if t.state == TrialState.FAIL)
+    assert recorded(mine)["topology"]["blocks"][0]["skip"]["kind"] == "concat"
+    reasons = sorted(recorded(t)["reason"].split(":")[0] for t in trials.values() if t.state == TrialState.FAIL)
     assert reasons == ["error", "error", "error", "known"]
     assert made.finished == 6
     assert not [trial for trial in trials.values() if not trial.state.is_finished()]

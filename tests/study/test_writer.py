@@ -21,7 +21,7 @@ def test_a_storage_that_fails_is_one_clear_error(tmp_path: Path) -> None:
     handle = writer.add(create_trial(state=TrialState.RUNNING))
     writer.flush()
     with run.storage.engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE trial_user_attributes")
+        connection.exec_driver_sql("DROP TABLE trial_system_attributes")
     writer.finish(handle, TrialState.COMPLETE, {CURVE: []}, [0.5, 1.0])
     with pytest.raises(RunError, match=r"the record cannot be written: .*no such table"):
         writer.flush()
