@@ -1,4 +1,4 @@
-"""Tables of runs, one row for each, for `nas list` and `nas status`."""
+"""A table of runs, one row for each, for `nas list` and `nas status --csv`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas import units
-from nas.analysis.marks import coloured
-from nas.analysis.ranking import formats, leaderboard, leaderboard_rows, states, trained, with_marks
+from nas.analysis.ranking import formats, leaderboard, states, trained
 from nas.errors import NasError
 from nas.study.states import ENDED, STATE_WORDS
 
@@ -68,25 +67,6 @@ def runs_table(frame: pd.DataFrame) -> Table:
         counts = (str(row[title]) if row[title] else "·" for title in others)
         started = str(row["started"])[:16].replace("T", " ")
         table.add_row(Text(str(row["run"]), "bold"), str(row["task"]), started, finished, *counts, str(row["written"]))
-    return table
-
-
-def running_table(run: Run) -> Table | Text:
-    """Return a table of the candidates in training: the epoch of each, and its time so far."""
-    frame, metric = run.frame(), run.space.task.metric
-    running = frame[frame["state"] == "RUNNING"]
-    if running.empty:
-        return Text("nothing is being trained", "dim")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for title in ("trial", "baseline", "skips", "params", "epoch", metric, "for"):
-        table.add_column(title, justify="left" if title in ("baseline", "skips") else "right", overflow="fold")
-    rows = with_marks(leaderboard_rows(running, run.space.goals), running).astype({"params": "float64"})
-    for row, curve, started in zip(rows.to_dict("records"), running["curve"], running["started"], strict=True):
-        last = curve[-1] if curve else {}
-        so_far = units.number(last.get(metric))
-        seconds = (pd.Timestamp.now() - started).total_seconds() if not pd.isna(started) else None
-        facts = (coloured(row["skips"]), units.count(row["params"]), f"{len(curve)} of {run.space.recipe.epochs}")
-        table.add_row(str(row["trial"]), str(row["name"]), *facts, so_far, units.duration(seconds))
     return table
 
 

@@ -4,46 +4,23 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
 
-import optuna
 import pytest
 from rich.console import Console
 
 from nas.analysis import leaderboard, report
-from nas.analysis.marks import marks
-from nas.analysis.overview import running_table, runs_frame, runs_table
+from nas.analysis.overview import runs_frame, runs_table
 from nas.space import SearchSpace
 from nas.study import Run
-from tests.helpers.analysis_trials import WINNER, frame
-
-SPACE: dict[str, Any] = {
-    "task": "digits",
-    "network": {
-        "stem": {"op": "conv3x3", "width": 16},
-        "stages": [{"blocks": 4, "op": "basic", "width": 16}],
-        "head": "classify",
-    },
-    "search": {"trials": 12, "baselines": ["plain"], "objectives": ["accuracy", "params"]},
-}
-
-
-def recorded(row: dict[str, Any]) -> optuna.trial.FrozenTrial:
-    """A row of a frame as the search would have recorded it."""
-    known = {name: row[name] for name in ("topology", "line", "key", "baseline", "seed", "curve")}
-    known |= {"predicted": {name: row[name] for name in ("params", "memory", "flops")}}
-    done = row["state"] == "COMPLETE"
-    known |= {"metrics": {"accuracy": row["accuracy"]}, "measured": {"seconds": row["seconds"]}} if done else {}
-    known |= {"reason": row["reason"]} if row["state"] == "FAIL" else {}
-    values = [row["accuracy"], row["params"]] if done else None
-    return optuna.trial.create_trial(state=optuna.trial.TrialState[row["state"]], values=values, user_attrs=known)
+from tests.helpers.analysis_trials import frame
+from tests.helpers.recorded_runs import SPACE, recorded
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     run = Run.create(SearchSpace.from_dict(SPACE), "first", tmp_path)
-    for row in frame(12).astype("object").to_dict("records"):
-        run.study.add_trial(recorded({name: None if value != value else value for name, value in row.items()}))
+    for row in frame(12).to_dict("records"):
+        run.study.add_trial(recorded(row))
     return run
 
 
@@ -92,17 +69,6 @@ def test_the_overview_tells_of_every_run(run: Run, tmp_path: Path) -> None:
     assert "9 of 16" in text  # twelve trials and four baselines
     assert "% accuracy" in text and "stopped" in text
     assert "cannot be read" in " ".join(text.split())
-
-
-def test_what_is_being_trained(run: Run) -> None:
-    assert "nothing" in str(running_table(run))
-    trial = run.study.ask()
-    for name, value in {"topology": WINNER.to_dict(), "line": WINNER.describe(), "baseline": "resnet"}.items():
-        trial.set_user_attr(name, value)
-    console = Console(width=100, file=io.StringIO(), color_system=None)
-    console.print(running_table(run))
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert f"{trial.number}  resnet" in text and marks(WINNER) in text and "0 of 8" in text
 
 
 def test_no_run_yet() -> None:

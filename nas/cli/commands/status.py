@@ -2,22 +2,73 @@
 
 from __future__ import annotations
 
-from nas.cli.printing import console, print_frame, print_proxy_worth
+import contextlib
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nas.cli.printing import console, print_frame, print_json, print_proxy_worth
 from nas.cli.root import AsCsv, AsJson, RunName, app
+from nas.errors import NasError
+
+if TYPE_CHECKING:
+    from nas.analysis.search_status import StatusReader
+
+EVERY_S = 2.0  # seconds between two drawings
+LINES = 16  # of the view besides the rows of its table, and the line of the prompt
 
 
 @app.command(rich_help_panel="Watch")
-def status(run: RunName = None, csv: AsCsv = False, json: AsJson = False) -> None:
-    """Show how far a search is: its candidates by state, the best so far, and what is being trained.
+def status(
+    run: RunName = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Draw again every two seconds until it ends.")] = False,
+    csv: AsCsv = False,
+    json: AsJson = False,
+) -> None:
+    """Show how far a search is: what is trained now, what has ended and why, the best so far beside the best baseline,
+    the time spent and left, and whether the search is alive.
 
-    Example: [bold]nas status digits-20260105-093000[/bold]
+    Examples: [bold]nas status digits-20260105-093000[/bold], [bold]nas status --watch[/bold], [bold]nas status --json |
+    jq .best.expected[/bold]
     """
-    from nas.analysis.overview import running_table, runs_frame, runs_table
+    from nas.analysis.overview import runs_frame
+    from nas.analysis.search_status import StatusReader
+    from nas.analysis.search_status_text import status_dict, status_view
     from nas.study import Run
 
+    if watch and (csv or json):
+        raise NasError("--watch draws in a terminal: leave out --csv and --json")
     opened = Run.open(run)
-    frame = runs_frame([opened])
-    if not print_frame(frame, csv, json):
-        console().print(runs_table(frame))
-        console().print(running_table(opened))
-        print_proxy_worth(opened)
+    if csv:
+        print_frame(runs_frame([opened]), csv, json)
+        return
+    reader = StatusReader(opened)
+    if json:
+        print_json(status_dict(reader.read()))
+        return
+    if watch:
+        _watch(reader)
+    else:
+        screen = console()
+        screen.print(status_view(reader.read(), screen.width))
+    print_proxy_worth(opened)
+
+
+def _watch(reader: StatusReader) -> None:
+    """Draw the status again and again, in place, until the search ends or a person presses Ctrl-C."""
+    from rich.live import Live
+
+    from nas.analysis.search_status_text import status_view
+
+    screen = console()
+    if not screen.is_terminal:
+        raise NasError("--watch needs a terminal: nas status --json gives the same as data")
+    status = reader.read()
+    with contextlib.suppress(KeyboardInterrupt), Live(console=screen, auto_refresh=False) as live:
+        while True:
+            live.update(status_view(status, screen.width, max(1, screen.height - LINES)), refresh=True)
+            if not status.goes_on:
+                return
+            time.sleep(EVERY_S)
+            status = reader.read()
