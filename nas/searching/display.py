@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -14,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas import units
+from nas.errors import Dismissed
 from nas.searching.candidate import Candidate
 from nas.searching.observer import SearchObserver
 from nas.searching.outcome import TrialOutcome
@@ -21,10 +23,27 @@ from nas.searching.progress import Progress, one_line
 from nas.study.states import ENDED, REFUSED, STATE_WORDS
 
 MOST_ROWS = 8  # candidates in training that the live view shows
+MOST_NAMED = 3  # candidates in training whose epochs a line shows
+SELDOM_S = 30  # seconds between two lines about candidates in training
+
+
+@contextlib.contextmanager
+def starting(name: str, address: str | None, stream: TextIO | None) -> Iterator[None]:
+    """Show that Ray is being started: in a terminal until it is, else as a line."""
+    words = f"{name}: starting Ray …" if address is None else f"{name}: connecting to Ray at {address} …"
+    if stream is None:
+        yield
+    elif (console := Console(file=stream, highlight=False)).is_terminal:
+        with console.status(Text(words)):
+            yield
+    else:
+        print(words, file=stream, flush=True)
+        yield
 
 
 class LineDisplay(SearchObserver):
-    """Prints one line for each candidate that has ended. To be used in a `with` statement.
+    """Prints one line for each candidate that has ended, and one now and then about those in training. To be used in a
+    `with` statement.
 
     ending  why the search is over; the last line says it
     """
@@ -32,6 +51,7 @@ class LineDisplay(SearchObserver):
     def __init__(self, progress: Progress, name: str, stream: TextIO) -> None:
         self.progress, self.name, self.stream = progress, name, stream
         self.ending = "stopped"
+        self._said = time.monotonic()
 
     def __enter__(self) -> LineDisplay:
         before = f", {self.progress.before} of them before" if self.progress.before else ""
@@ -41,6 +61,13 @@ class LineDisplay(SearchObserver):
     def __exit__(self, *_: object) -> None:
         self.print(_summary(self.progress, self.name, self.ending))
 
+    def epoch_ended(self, candidate: Candidate, record: Mapping[str, Any], busy: float) -> None:
+        """Print how far the search is, if that was not printed a short time ago."""
+        now = time.monotonic()
+        if now >= self._said + SELDOM_S:
+            self._said = now
+            self.print(_so_far(self.progress, now))
+
     def ended(self, candidate: Candidate, state: str, reason: str | None, outcome: TrialOutcome) -> None:
         """Print the end of a training."""
         self.print(_line(self.progress, candidate, state, reason, outcome))
@@ -48,6 +75,10 @@ class LineDisplay(SearchObserver):
     def retried(self, candidate: Candidate, reason: str) -> None:
         """Print that a training starts again."""
         self.print(f"trial {candidate.number}  once more, alone: {reason}")
+
+    def dismissed(self, candidate: Candidate) -> None:
+        """Print that a person has ended the trial."""
+        self.print(f"trial {candidate.number}  {Dismissed.reason}  {_name(candidate)}")
 
     def reused(self, candidate: Candidate, outcome: TrialOutcome) -> None:
         """Print a result of another run."""
@@ -74,6 +105,9 @@ class LiveDisplay(LineDisplay):
     def __exit__(self, *_: object) -> None:
         self.live.stop()
         super().__exit__()
+
+    def epoch_ended(self, candidate: Candidate, record: Mapping[str, Any], busy: float) -> None:
+        """Print nothing: the view shows it."""
 
     def ended(self, candidate: Candidate, state: str, reason: str | None, outcome: TrialOutcome) -> None:
         """Print a failure; the view shows everything else."""
@@ -149,6 +183,19 @@ def _line(progress: Progress, candidate: Candidate, state: str, reason: str | No
     took = units.duration(float(outcome.measured.get("busy", 0)))
     place = f"[{progress.finished}/{progress.total}] trial {candidate.number}"
     return f"{place}  {STATE_WORDS[state]}: {result}  {size}{took}  {_name(candidate)}"
+
+
+def _so_far(progress: Progress, now: float) -> str:
+    """Return the line about a search: 3 of 60 finished, 2 running (epoch 4 of 8 · 0.8123, …), about 12m 30s left."""
+    running = list(progress.running.values())
+    each = [
+        f"epoch {one.record.get('epoch', 0)} of {progress.epochs} · {_metric(one.record.get(progress.metric))}"
+        for one in running[:MOST_NAMED]
+    ]
+    each += ["…"] if len(running) > MOST_NAMED else []
+    left = progress.seconds_left(now)
+    estimate = f", about {units.duration(left)} left" if left is not None else ""
+    return f"{progress.finished} of {progress.total} finished, {len(running)} running ({', '.join(each)}){estimate}"
 
 
 def _summary(progress: Progress, name: str, ending: str) -> str:

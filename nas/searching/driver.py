@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import sys
@@ -23,6 +24,7 @@ from nas.tasks.recipe import Recipe
 from nas.topology import Topology
 
 if TYPE_CHECKING:
+    from nas.searching.search_log import SearchLog
     from nas.searching.searcher import SessionSearcher
     from nas.searching.trainable import CandidateEvaluator, MakeEvaluator
 
@@ -47,6 +49,7 @@ def search(
     address: str | None = None,
     evaluate: MakeEvaluator | None = None,
     only_pilot: bool = False,
+    log_json: str | Path | None = None,
     quiet: bool = False,
 ) -> Run:
     """Search `space` for the best topologies until `trials` candidates were trained, and return the run.
@@ -77,6 +80,7 @@ def search(
                     (nas.searching.trainable.CandidateEvaluator); by default they are trained
                     (nas.training.evaluate.Evaluator), or looked up if the task has a table or a function of results
     only_pilot      whether the search stops after its baselines and its pilot (nas.searching.pilot); it can be resumed
+    log_json        a file to which every event is appended as a line of JSON (nas.searching.event_log); "-" is stdout
     quiet           whether nothing is shown on stderr
 
     After Ctrl-C the trials that were running wait for the next session, and run.interrupted is True.
@@ -86,6 +90,7 @@ def search(
     changes = {"trials": trials, "sampler": sampler, "time": time, "seed": seed, "pairs": pairs}
     changes = {name: value for name, value in changes.items() if value is not None}
     request = ResourceRequest(slots, gpus_per_trial, gpu_memory)
+    logs = _logs(log_json)
     if (space is None) == (resume is None):
         raise RunError("a search takes a space, or a run to resume: one of the two")
     with quiet_libraries():
@@ -103,7 +108,7 @@ def search(
                 raise RunError(f"run {run.name!r} has its storage already: storage is only for a new run")
             run.update(_changed(run.space, changes))
         with run.lock():
-            _run_session(run, request, address, evaluate, quiet, baselines, reused, only_pilot)
+            _run_session(run, request, address, evaluate, logs, quiet, baselines, reused, only_pilot)
     return run
 
 
@@ -142,6 +147,13 @@ def _check_baselines(baselines: Mapping[str, Topology], space: SearchSpace) -> N
             )
 
 
+def _logs(log_json: str | Path | None) -> list[SearchLog]:
+    """Return the logs that the search writes. Raises RunError if one cannot be written."""
+    from nas.searching.event_log import open_event_log
+
+    return [] if log_json is None else [open_event_log(log_json)]
+
+
 def _reused_runs(names: Sequence[str | Path], root: Path | str, space: SearchSpace) -> list[Run]:
     """Return the runs whose results are to be reused. Raises RunError if they cannot be."""
     from nas.study.reuse import check_reusable
@@ -157,6 +169,7 @@ def _run_session(
     request: ResourceRequest,
     address: str | None,
     evaluate: MakeEvaluator,
+    logs: Sequence[SearchLog],
     quiet: bool,
     baselines: Mapping[str, Topology] | None,
     reuse: Sequence[Run],
@@ -164,41 +177,44 @@ def _run_session(
 ) -> None:
     """Search until all trials of the run are finished, or until the search is stopped."""
     from nas.results import depends_on_seed
-    from nas.searching.display import make_display
+    from nas.searching.display import make_display, starting
     from nas.searching.progress import Progress
+    from nas.searching.search_log import logged
     from nas.searching.searcher import SessionSearcher
     from nas.searching.session import Session
     from nas.searching.tuning import run_tune
 
-    space, settings = run.space, run.space.search
+    space, settings, stream = run.space, run.space.search, None if quiet else sys.stderr
     predict_cost = functools.partial(_predict_cost, recipe=space.recipe)
-    session = Session(
-        run,
-        predict_cost,
-        settings.trials,
-        baselines=baselines,
-        reuse=reuse,
-        seeded=depends_on_seed(evaluate),
-        only_pilot=only_pilot,
-    )
-    try:
+    with contextlib.ExitStack() as stack, contextlib.ExitStack() as preparation:
+        session = Session(
+            run,
+            predict_cost,
+            settings.trials,
+            baselines=baselines,
+            reuse=reuse,
+            seeded=depends_on_seed(evaluate),
+            only_pilot=only_pilot,
+        )
+        stack.callback(session.close)
         if session.is_over:
             return
+        preparation.enter_context(starting(run.name, address, stream))
         ours = getattr(evaluate, "func", None) is _make_evaluator  # what another one keeps on a GPU is unknown
         load = space.task.load if ours else None
-        with interrupts() as interrupted, ray_machine(address, request, settings.trials, load) as machine:
-            progress = Progress(space, settings.trials, session.finished, machine.slots)
-            progress.recall(session.past)
-            display = make_display(progress, run.name, None if quiet else sys.stderr)
-            session.observers = (progress, display)
-            reason = stop_reason(settings.time, interrupted)
-            searcher = SessionSearcher(session, machine, settings.timeout, reason)
-            with display:
-                run_tune(searcher, evaluate)
-                display.ending = _ending(searcher, session.exhausted, run)
-                run.interrupted = searcher.stopped == INTERRUPTED
-    finally:
-        session.close()
+        interrupted = stack.enter_context(interrupts())
+        machine = stack.enter_context(ray_machine(address, request, settings.trials, load))
+        progress = Progress(space, settings.trials, session.finished, machine.slots)
+        progress.recall(session.past)
+        display = make_display(progress, run.name, stream)
+        session.observers = (progress, display, *logs)
+        reason = stop_reason(settings.time, interrupted)
+        searcher = SessionSearcher(session, machine, settings.timeout, reason)
+        preparation.close()
+        with logged(logs, run) as log, display:
+            run_tune(searcher, evaluate)
+            display.ending = log.ending = _ending(searcher, session.exhausted, run)
+            run.interrupted = searcher.stopped == INTERRUPTED
     if searcher.error is not None:
         raise searcher.error from None
 

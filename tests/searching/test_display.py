@@ -114,3 +114,47 @@ def test_a_file_gets_lines() -> None:
     progress = Progress(scripted.space(), 1, 0, 1)
     assert type(displays.make_display(progress, "mine", io.StringIO())) is displays.LineDisplay
     assert type(displays.make_display(progress, "mine", None)) is displays.LineDisplay
+
+
+def test_lines_about_candidates_in_training_are_rare(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("nas.searching.display.time.monotonic", lambda: now)
+    space, stream = scripted.space(), io.StringIO()
+    progress = Progress(space, 60, 3, 4)
+    display = displays.LineDisplay(progress, "mine", stream)
+    made = candidates(space, 5)
+
+    def epoch(candidate: Candidate, number: int, value: float) -> None:
+        for observer in (progress, display):
+            observer.epoch_ended(candidate, {"epoch": number, "accuracy": value}, 10.0)
+
+    epoch(made[0], 1, 0.8123)
+    now = 131.0
+    epoch(made[1], 1, 0.5)
+    now = 140.0
+    epoch(made[1], 2, 0.6)
+    progress.ended(made[1], "COMPLETE", None, outcome(0.6))
+    assert stream.getvalue().splitlines() == [
+        "3 of 60 finished, 2 running (epoch 1 of 2 · 0.8123, epoch 1 of 2 · 0.5000)"
+    ]
+    now = 161.0
+    for candidate in made[2:]:
+        epoch(candidate, 1, 0.7)
+    last = stream.getvalue().splitlines()[-1]
+    assert last.startswith("4 of 60 finished, 2 running (epoch 1 of 2 · 0.8123, epoch 1 of 2 · 0.7000), about ")
+    now = 192.0
+    epoch(made[2], 2, 0.75)
+    assert ", …), about " in stream.getvalue().splitlines()[-1]
+    assert len(stream.getvalue().splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [(None, "mine: starting Ray …"), ("h:1", "mine: connecting to Ray at h:1 …")],
+)
+def test_the_first_line_is_there_at_once(address: str | None, words: str) -> None:
+    stream = io.StringIO()
+    with displays.starting("mine", address, stream):
+        assert stream.getvalue() == f"{words}\n"
+    with displays.starting("mine", address, None):
+        pass

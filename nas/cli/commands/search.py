@@ -64,6 +64,10 @@ def search(
         str | None, typer.Option(metavar="URL", help="Optuna storage. Default: study.db in the run.")
     ] = None,
     address: Cluster = None,
+    log_json: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Append every event to this file, each as a line of JSON; - is stdout."),
+    ] = None,
 ) -> None:
     """Search a space: train candidates, keep every result, report and export the best.
 
@@ -102,18 +106,20 @@ def search(
         reuse=reuse or (),
         storage=storage,
         address=address,
+        log_json=log_json,
     )
-    _finish(run)
+    _finish(run, with_table=log_json != "-")
     if run.interrupted:
         raise typer.Exit(130)
 
 
-def _finish(run: Run) -> None:
+def _finish(run: Run, *, with_table: bool) -> None:
     """Print the leaderboard, write the report and export the winner of a search that has ended."""
     from nas.analysis import report
     from nas.export import export_run
 
-    print_leaderboard(run, by=None, top=10)
+    if with_table:
+        print_leaderboard(run, by=None, top=10)
     page = report(run)
     say(f"report   {page}")
     if run.best() is not None:

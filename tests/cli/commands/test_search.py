@@ -49,6 +49,7 @@ def test_the_winner_runs_with_torch_alone(folder: Path, tmp_path: Path) -> None:
         ("missing.yaml", "missing.yaml"),
         ("", "SPACE or --resume"),
         ("tiny.yaml --name first", "exists already"),
+        ("tiny.yaml --log-json none/events", "the log of events cannot be written: none/events: No such file"),
         ("tiny.yaml --name ../x", "name must be"),
         ("tiny.yaml --sampler tpee", "did you mean 'tpe'"),
         ("tiny.yaml --time soon", "time"),

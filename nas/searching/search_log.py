@@ -1,0 +1,134 @@
+"""A log of a search: an observer that hands every event on to a file or to another tool, on a thread of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from nas.searching.candidate import Candidate
+from nas.searching.observer import SearchObserver
+from nas.searching.outcome import TrialOutcome
+from nas.study import Run
+
+BEGAN, STARTED, EPOCH, RETRIED = "search_began", "started", "epoch", "retried"
+ENDED, REFUSED, REUSED, OVER = "ended", "refused", "reused", "search_ended"
+
+
+@dataclass(frozen=True)
+class SearchEvent:
+    """Something that happened in a search.
+
+    kind       search_began, started, epoch, retried, ended, refused, reused or search_ended
+    candidate  whose trial it happened to; None of the search itself
+    facts      what else is known of it, as plain data
+    time       when it happened, in UTC
+    """
+
+    kind: str
+    candidate: Candidate | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    time: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class SearchLog(SearchObserver):
+    """Passes every event to `write`, in their order, on a thread of its own, so that no slot waits for it.
+
+    If `write` fails, a line on stderr says so and nothing more is written: a search is worth more than its log.
+
+    title  what it writes, in a word
+    """
+
+    title = "log"
+    run: Run  # whose search it is, once it has begun
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=self.title)
+        self._failed = False
+
+    def write(self, event: SearchEvent) -> None:
+        """Write an event. Called on the thread of the log."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Close what `write` has opened. Called on the thread of the log, after the last event."""
+
+    def begin(self, run: Run) -> None:
+        """Begin a session of the run's search."""
+        self.run = run
+        space = run.space
+        facts: dict[str, Any] = {"run": run.name, "task": space.task.name, "metric": space.task.metric}
+        facts |= {"direction": space.task.direction, "trials": space.search.trials, "epochs": space.recipe.epochs}
+        self._pass_on(SearchEvent(BEGAN, facts=facts))
+
+    def end(self, reason: str) -> None:
+        """Write why the session is over, and wait until everything is written."""
+        self._pass_on(SearchEvent(OVER, facts={"reason": reason}))
+        self._thread.submit(self._guarded, self.finish)
+        self._thread.shutdown(wait=True)
+
+    def started(self, candidate: Candidate) -> None:
+        """Pass on that a candidate was chosen."""
+        facts = {"seed": candidate.seed, "predicted": dict(candidate.predicted)}
+        self._pass_on(SearchEvent(STARTED, candidate, facts | {"topology": candidate.topology.describe()}))
+
+    def epoch_ended(self, candidate: Candidate, record: Mapping[str, Any], busy: float) -> None:
+        """Pass on the record of an epoch, and the seconds for which its slot was busy with it."""
+        metrics = {name: value for name, value in record.items() if name not in ("epoch", "seconds")}
+        facts = {"epoch": record.get("epoch"), "metrics": metrics, "seconds": busy}
+        self._pass_on(SearchEvent(EPOCH, candidate, facts))
+
+    def retried(self, candidate: Candidate, reason: str) -> None:
+        """Pass on that a training starts again."""
+        self._pass_on(SearchEvent(RETRIED, candidate, {"reason": reason}))
+
+    def ended(self, candidate: Candidate, state: str, reason: str | None, outcome: TrialOutcome) -> None:
+        """Pass on the end of a training."""
+        facts = {"state": state, "reason": reason, "metrics": outcome.metrics, "measured": dict(outcome.measured)}
+        self._pass_on(SearchEvent(ENDED, candidate, facts))
+
+    def refused(self, candidate: Candidate) -> None:
+        """Pass on that a candidate is not trained."""
+        self._pass_on(SearchEvent(REFUSED, candidate, {"reason": candidate.refusal}))
+
+    def reused(self, candidate: Candidate, outcome: TrialOutcome) -> None:
+        """Pass on that a candidate has the result of another run."""
+        origin = None if candidate.reused is None else dict(candidate.reused.origin)
+        self._pass_on(SearchEvent(REUSED, candidate, {"origin": origin, "metrics": outcome.metrics}))
+
+    def _pass_on(self, event: SearchEvent) -> None:
+        self._thread.submit(self._guarded, self.write, event)
+
+    def _guarded(self, action: Callable[..., None], *arguments: Any) -> None:
+        if self._failed:
+            return
+        try:
+            action(*arguments)
+        except Exception as error:  # noqa: BLE001  # any error of another program's library
+            self._failed = True
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            print(f"{self.title}: nothing more is written: {reason}", file=sys.stderr, flush=True)
+
+
+@dataclass(eq=False)
+class LoggedSession:
+    """A session that is being logged; `ending` is why it is over, which its logs write last."""
+
+    ending: str = "stopped by an error"
+
+
+@contextlib.contextmanager
+def logged(logs: Sequence[SearchLog], run: Run) -> Iterator[LoggedSession]:
+    """Begin the logs of a session of the run's search, and end them with its `ending`."""
+    session = LoggedSession()
+    for log in logs:
+        log.begin(run)
+    try:
+        yield session
+    finally:
+        for log in logs:
+            log.end(session.ending)
