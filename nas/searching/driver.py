@@ -90,11 +90,12 @@ def search(
     changes = {"trials": trials, "sampler": sampler, "time": time, "seed": seed, "pairs": pairs}
     changes = {name: value for name, value in changes.items() if value is not None}
     request = ResourceRequest(slots, gpus_per_trial, gpu_memory)
-    logs = _logs(log_json)
     if (space is None) == (resume is None):
         raise RunError("a search takes a space, or a run to resume: one of the two")
     with quiet_libraries():
-        _check_baselines(baselines or {}, space or Run.open(resume, root).space)
+        given = space or Run.open(resume, root).space
+        _check_baselines(baselines or {}, given)
+        logs = _logs(log_json, given)
         if space is not None:
             space = _with_precision(_changed(space, changes))
             evaluate = evaluate or _evaluation(space)
@@ -147,11 +148,12 @@ def _check_baselines(baselines: Mapping[str, Topology], space: SearchSpace) -> N
             )
 
 
-def _logs(log_json: str | Path | None) -> list[SearchLog]:
-    """Return the logs that the search writes. Raises RunError if one cannot be written."""
+def _logs(log_json: str | Path | None, space: SearchSpace) -> list[SearchLog]:
+    """Return the logs that the search writes. Raises RunError or SpaceError if one cannot be written."""
     from nas.searching.event_log import open_event_log
+    from nas.searching.loggers import loggers
 
-    return [] if log_json is None else [open_event_log(log_json)]
+    return [*loggers(space.search.log_to), *([] if log_json is None else [open_event_log(log_json)])]
 
 
 def _reused_runs(names: Sequence[str | Path], root: Path | str, space: SearchSpace) -> list[Run]:

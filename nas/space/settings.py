@@ -27,6 +27,7 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_./-]{0,39}")
 DEFAULT = (ACCURACY, "params", "memory")
 
 Sampler = Literal["topology", "tpe", "gp", "nsga2", "qmc", "random", "exhaustive"]
+Logger = Literal["tensorboard", "mlflow", "wandb"]
 Proxy = Literal["params", "flops", "log_paths", "short_paths", "gradient_norm", "naswot", "jacobian", "synflow"]
 
 
@@ -185,6 +186,7 @@ class SearchSettings(Section):
                     seed: they tell what that skip is worth (`nas effects`)
     timeout         the time in seconds after which the training of a candidate has failed; None is no limit
     seed            the seed of the sampler and of every candidate
+    log_to          the tools that get every epoch and every result as well (nas.searching.loggers)
     """
 
     objectives: Objectives = tuple(OBJECTIVES[name] for name in DEFAULT)
@@ -201,6 +203,7 @@ class SearchSettings(Section):
     pairs: float = Field(default=0.0, ge=0, le=1)
     timeout: Seconds | None = None
     seed: int = Field(default=0, ge=0, lt=2**32)
+    log_to: Names[Logger] = ()
 
     @field_validator("constraints", mode="before")
     @classmethod

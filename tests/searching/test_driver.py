@@ -402,3 +402,10 @@ def test_a_log_that_cannot_be_written_leaves_no_run_behind(tmp_path: Path) -> No
     with pytest.raises(RunError, match="the log of events cannot be written"):
         search(scripted.space(), name="mine", root=tmp_path, log_json=tmp_path / "none" / "events")
     assert not (tmp_path / "mine").exists()
+
+
+def test_a_logger_without_its_package_leaves_no_run_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.searching.loggers.importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SpaceError, match=r"pip install 'skipnas\[wandb\]'"):
+        search(scripted.space(log_to="wandb"), name="mine", root=tmp_path)
+    assert not (tmp_path / "mine").exists()

@@ -61,6 +61,8 @@ def test_what_a_file_says(tmp_path: Path) -> None:
     assert (space.search.early_stopping.rule, space.search.sampler, space.search.seed) == ("none", "topology", 0)
     stopped = load(tmp_path, FILE.replace("trials: 60", "early_stopping: asha"))
     assert stopped.search.early_stopping.rule == "asha"
+    assert (space.search.log_to, stopped.search.log_to) == ((), ())
+    assert load(tmp_path, FILE.replace("trials: 60", "log_to: tensorboard")).search.log_to == ("tensorboard",)
 
 
 def test_the_resolved_space_is_plain_data_that_reads_back(tmp_path: Path) -> None:
@@ -125,6 +127,12 @@ def test_the_resolved_space_is_plain_data_that_reads_back(tmp_path: Path) -> Non
             "trials: 60",
             "sampler: tpee",
             ":16: search.sampler: must be one of topology, tpe, gp, nsga2, qmc, random, exhaustive, but got 't",
+        ),
+        (
+            "trials: 60",
+            "log_to: [tensorbord]",
+            ":16: search.log_to[1]: must be one of tensorboard, mlflow, wandb, but got 'tensorbord' "
+            "(did you mean 'tensorboard'?)",
         ),
         # wrong types
         (
