@@ -19,6 +19,12 @@ OVERRIDES = {  # methods that a library calls, and that it documents
     *("forward", "backward"),  # torch
     *("infer_relative_search_space", "sample_relative", "sample_independent", "before_trial", "after_trial"),  # optuna
     *("reseed_rng",),
+    *("create_new_study", "delete_study"),  # optuna.storages.BaseStorage
+    *("set_study_user_attr", "set_study_system_attr", "get_study_user_attrs", "get_study_system_attrs"),
+    *("get_study_id_from_name", "get_study_name_from_id", "get_study_directions", "get_all_studies"),
+    *("create_new_trial", "set_trial_param", "set_trial_state_values", "set_trial_intermediate_value"),
+    *("set_trial_user_attr", "set_trial_system_attr", "get_trial", "get_best_trial", "get_all_trials"),
+    *("get_trial_id_from_study_id_trial_number",),
     *("setup", "step", "reset_config", "cleanup", "save_checkpoint", "load_checkpoint"),  # ray.tune.Trainable
     *("suggest", "on_trial_complete", "on_trial_result", "on_trial_error", "on_trial_start", "stop_all"),  # ray.tune
     *("save", "restore", "set_search_properties", "choose_trial_to_run", "on_trial_add", "debug_string"),

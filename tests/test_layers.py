@@ -24,6 +24,7 @@ LAYERS = (
     ("sampling",),
     ("analysis",),
     ("export",),
+    ("watching",),
     ("searching",),
     ("cli",),
     ("__main__",),
@@ -33,7 +34,7 @@ HEAVY = {"torch", "ray", "optuna", "pandas", "plotly", "sklearn", "torchvision",
 MAY_IMPORT = {
     "torch": {"network", "training", "diagnosis", "cost", "searching", "export"},
     "ray": {"searching"},
-    "optuna": {"study", "sampling", "searching"},
+    "optuna": {"study", "sampling", "watching", "searching"},
 }
 
 

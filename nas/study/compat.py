@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -56,15 +57,21 @@ def cached_storage(storage: BaseStorage) -> BaseStorage:
 
 
 def speed_up_dashboard() -> None:
-    """Let the dashboard find Pareto fronts with `pareto_rank` (optuna-dashboard 0.21).
+    """Replace three functions of the dashboard by ours, which return the same in less time (optuna-dashboard 0.21).
 
-    For three objectives its own function compares all pairs of trials at every poll: 11 s for 10,000 trials. It is not
-    public; where a version of the dashboard does not have it, nothing is changed.
+    Pareto fronts     for three objectives, theirs compares all pairs of trials at every poll: 11 s for 10,000 trials
+    notes, artifacts  theirs look at all attributes of the study for each trial: a minute for 10,000 trials with notes
+
+    They are not public; where a version of the dashboard does not have one, nothing is changed.
     """
-    from optuna_dashboard import _app
+    from optuna_dashboard import _app, _note, _serializer
 
     if hasattr(_app, "get_pareto_front_trials"):
         _app.get_pareto_front_trials = _pareto_front_trials
+    if hasattr(_note, "get_note_from_system_attrs"):
+        _note.get_note_from_system_attrs = _note_with_version
+    if hasattr(_serializer, "list_trial_artifacts"):
+        _serializer.list_trial_artifacts = _ListTrialArtifacts()
 
 
 def _pareto_front_trials(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> list[FrozenTrial]:
@@ -73,6 +80,31 @@ def _pareto_front_trials(trials: Sequence[FrozenTrial], directions: Sequence[Stu
     values = [trial.values for trial in complete]
     ranks = pareto_rank(values, [direction.name.lower() for direction in directions], fronts=1)
     return [trial for trial, rank in zip(complete, ranks, strict=True) if rank == 1]
+
+
+def _note_with_version(system_attrs: Mapping[str, Any], trial_id: int | None) -> dict[str, str | int]:
+    """Return the version and the body of a note, as the dashboard sends it to the browser."""
+    version, body = note_of(system_attrs, trial_id)
+    return {"version": version, "body": body}
+
+
+class _ListTrialArtifacts:
+    """The facts about the artifacts of a trial: those of old dashboards stand in the study, all others in the trial.
+
+    A request asks for one trial after the other, so the few attributes that count are kept from one to the next.
+    """
+
+    def __init__(self) -> None:
+        self._kept: tuple[object, dict[str, str]] = (None, {})
+
+    def __call__(self, study: Mapping[str, Any], own: Mapping[str, Any], trial: FrozenTrial) -> list[dict[str, Any]]:
+        kept = self._kept
+        if kept[0] is not study:
+            kept = study, {key: value for key, value in study.items() if key.startswith("dashboard:artifacts:")}
+            self._kept = kept
+        old = [value for key, value in kept[1].items() if key.startswith(f"dashboard:artifacts:{trial._trial_id}:")]
+        facts = map(json.loads, [*old, *(value for key, value in own.items() if key.startswith("artifacts:"))])
+        return [one for one in facts if one is not None]
 
 
 def study_key(study: Study) -> Hashable:
@@ -109,3 +141,19 @@ def enqueued_attributes(params: Mapping[str, Any]) -> dict[str, Any]:
     trials in a thread of its own and needs their identifiers.
     """
     return {"fixed_params": dict(params)}
+
+
+def note_of(attributes: Mapping[str, Any], trial: int | None) -> tuple[int, str]:
+    """Return the version and the text of the note of a trial or of the study; 0 and "" without (optuna-dashboard 0.21).
+
+    attributes  the system attributes of the study
+    trial       the identifier of the trial; None for the study
+
+    The public get_note reads all attributes anew for each note, so that many notes take minutes.
+    """
+    begin = "dashboard:" if trial is None else f"dashboard:{trial}:"
+    parts: list[str] = []
+    while isinstance(part := attributes.get(f"{begin}note_str:{len(parts)}"), str):
+        parts.append(part)
+    version = attributes.get(f"{begin}note_ver")
+    return (version, "".join(parts)) if isinstance(version, int) else (0, "")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import itertools
+import json
+import random
 from pathlib import Path
 
 import optuna
+import pytest
 
 from nas.study import compat
 
@@ -57,3 +62,99 @@ def test_optuna_takes_the_parameters_of_enqueued_attributes() -> None:
     trial = study.ask()
     assert trial.number == 0
     assert trial.suggest_float("x", 0, 1) == 0.25
+
+
+def test_copies_have_other_identifiers(tmp_path: Path) -> None:
+    """FrozenTrial._trial_id, FrozenStudy._study_id"""
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'study.db'}")
+    for name in ("first", "second"):
+        optuna.create_study(study_name=name, storage=storage).add_trial(optuna.trial.create_trial(value=1.0))
+    for study in storage.get_all_studies():
+        identifier = compat.study_id(study)
+        assert storage.get_study_name_from_id(identifier) == study.study_name
+        other = compat.renumbered_study(study, 99)
+        assert compat.study_id(other) == 99 and compat.study_id(study) == identifier
+        assert (other.study_name, other.directions) == (study.study_name, study.directions)
+        (trial,) = storage.get_all_trials(identifier)
+        copy = compat.renumbered_trial(trial, 77)
+        assert compat.trial_id(copy) == 77 and compat.trial_id(trial) != 77
+        assert copy.values == trial.values
+
+
+def test_a_cached_storage_reads_a_finished_trial_once(tmp_path: Path) -> None:
+    """optuna.storages.get_storage"""
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'study.db'}")
+    optuna.create_study(storage=storage).add_trial(optuna.trial.create_trial(value=1.0))
+    cached = compat.cached_storage(storage)
+    assert cached.get_all_trials(1, deepcopy=False)[0] is cached.get_all_trials(1, deepcopy=False)[0]
+    assert storage.get_all_trials(1, deepcopy=False)[0] is not storage.get_all_trials(1, deepcopy=False)[0]
+
+
+def test_the_dashboard_takes_our_notes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """optuna_dashboard._note.get_note_from_system_attrs: the notes are equal, also one that became shorter."""
+    from optuna_dashboard import _note, save_note
+
+    spec = importlib.util.spec_from_file_location("fresh", _note.__file__)
+    assert spec and spec.loader
+    fresh = importlib.util.module_from_spec(spec)  # in the module itself, another test may have replaced it
+    spec.loader.exec_module(fresh)
+    theirs = fresh.get_note_from_system_attrs
+    storage = optuna.storages.InMemoryStorage()
+    study = optuna.create_study(storage=storage)
+    for body in ("", "x" * 5000, "short"):
+        trial = study.ask()
+        save_note(trial, "before" * 1000)
+        save_note(trial, body)
+    save_note(study, "of the study")
+    attributes = storage.get_all_studies()[0].system_attrs
+    expected = [theirs(attributes, number) for number in (None, 0, 1, 2, 3)]
+    monkeypatch.setattr(_note, "get_note_from_system_attrs", theirs)  # what it was is restored after the test
+    compat.speed_up_dashboard()
+    assert _note.get_note_from_system_attrs is not theirs
+    assert [_note.get_note_from_system_attrs(attributes, number) for number in (None, 0, 1, 2, 3)] == expected
+    assert [len(note["body"]) for note in expected] == [12, 0, 5000, 5, 0]
+
+
+def test_the_dashboard_takes_our_lists_of_artifacts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """optuna_dashboard._serializer.list_trial_artifacts: the lists are equal, for one study after another."""
+    from optuna_dashboard import _serializer
+    from optuna_dashboard.artifact._backend import list_trial_artifacts as theirs
+
+    monkeypatch.setattr(_serializer, "list_trial_artifacts", theirs)  # what it was is restored after the test
+    compat.speed_up_dashboard()
+    assert _serializer.list_trial_artifacts is not theirs
+    study = optuna.create_study()
+    for _ in range(12):
+        study.ask()
+    of_study = {f"dashboard:artifacts:{number}:a": json.dumps({"artifact_id": f"old {number}"}) for number in (1, 10)}
+    of_trial = {"artifacts:b": '{"artifact_id": "b"}', "artifacts:removed": "null", "dashboard:x": 1}
+    seen = []
+    for attributes in (of_study | {"dashboard:1:note_ver": 1, "artifacts:study": "{}"}, {}, of_study):
+        for trial, own in itertools.product(study.trials, (of_trial, {})):
+            seen.append(_serializer.list_trial_artifacts(attributes, own, trial))
+            assert seen[-1] == theirs(attributes, own, trial)
+    assert max(map(len, seen)) == 2
+
+
+@pytest.mark.parametrize("directions", [("maximize", "minimize"), ("maximize", "minimize", "minimize")])
+def test_the_dashboard_takes_our_pareto_front(directions: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """optuna_dashboard._app.get_pareto_front_trials: the fronts are equal, in the same order."""
+    from optuna_dashboard import _app
+    from optuna_dashboard._pareto_front import get_pareto_front_trials as theirs
+
+    monkeypatch.setattr(_app, "get_pareto_front_trials", theirs)  # what it was is restored after the test
+    compat.speed_up_dashboard()
+    draw = random.Random(0)
+    study = optuna.create_study(directions=directions)
+    study.enqueue_trial({})
+    for _ in range(100):
+        values = [float(draw.randint(0, 9)) for _ in directions]
+        study.add_trial(optuna.trial.create_trial(values=values))
+    study.add_trial(optuna.trial.create_trial(values=[float("inf")] * len(directions)))
+    assert _app.get_pareto_front_trials is not theirs
+    front = _app.get_pareto_front_trials(study.trials, study.directions)
+    numbers = [trial.number for trial in front]
+    assert len(numbers) > 1
+    assert numbers == sorted(trial.number for trial in study.best_trials)
+    assert numbers == [trial.number for trial in theirs(study.trials, study.directions)]
+    assert _app.get_pareto_front_trials([], study.directions) == []
