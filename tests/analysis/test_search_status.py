@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,8 @@ def test_the_best_beside_the_best_baseline(run: Run) -> None:
 
 def test_of_a_metric_that_is_minimised_less_is_ahead(tmp_path: Path) -> None:
     run = new_run(tmp_path, 2, objectives=["accuracy"])
-    object.__setattr__(run.space.task, "direction", "minimize")
+    task = dataclasses.replace(run.space.task, direction="minimize")
+    run.space = dataclasses.replace(run.space, task=task)
     for number, (name, value) in enumerate((("plain", 0.5), (None, 0.3))):
         row = trial(number, WINNER, name, accuracy=value, key=str(number))
         made = recorded(row)
