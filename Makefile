@@ -7,7 +7,7 @@ LOWEST := .venv-lowest
 unexport PYTHONDONTWRITEBYTECODE  # without bytecode every process takes twice as long to import torch
 PYTEST = OMP_NUM_THREADS=1 $(RUN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help setup search test test-all test-lowest check format picture bench-claims bench-cost bench-degradation bench-dispatch bench-engine bench-network bench-noise bench-packing bench-proof bench-early-stopping bench-samplers gpu constraints clean
+.PHONY: help setup search test test-all test-lowest check format picture pictures bench-claims bench-cost bench-degradation bench-dispatch bench-engine bench-network bench-noise bench-packing bench-proof bench-early-stopping bench-samplers gpu constraints clean
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -39,6 +39,9 @@ format: .venv/.ready  ## lay out the code
 
 picture: .venv/.ready  ## draw docs/architecture.svg, the wings and their imports, from the code
 	@$(RUN)/python -m docs.picture
+
+pictures: .venv/.ready  ## draw docs/pictures, what every command gives (needs tmux and Chromium; a quarter of an hour)
+	@$(RUN)/python -m docs.pictures $(ARGS)
 
 bench-degradation: .venv/.ready  ## plain nets degrade with depth, residual ones do not: training error of both
 	@$(RUN)/python -m benchmarks.degradation $(ARGS)

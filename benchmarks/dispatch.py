@@ -60,7 +60,7 @@ def measure_nas(trials: int, sampler: str, folder: Path) -> Overhead:
     from nas.searching.driver import search
     from nas.space import SearchSpace
 
-    _start_ray()
+    start_ray()
     began = time.perf_counter()
     space = SearchSpace.from_dict(SPACE)
     run = search(space, trials=trials, sampler=sampler, slots=2, root=folder, evaluate=Instant, quiet=True)
@@ -81,7 +81,7 @@ def measure_tune(trials: int, sampler: str, folder: Path) -> Overhead:
     from ray import tune
     from ray.tune.search.optuna import OptunaSearch
 
-    _start_ray()
+    start_ray()
     began = time.perf_counter()
     storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'plain.db'}")
     tuner = tune.Tuner(
@@ -106,7 +106,8 @@ def _overhead(seconds: float, study: Any, trials: int) -> Overhead:
     return seconds / trials, (max(ends) - min(ends)).total_seconds() / (trials - 1)
 
 
-def _start_ray() -> None:
+def start_ray() -> None:
+    """Start a Ray with two cores, without its dashboard."""
     import ray
 
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)

@@ -113,3 +113,8 @@ def large(value: int) -> str:
     power = len(str(value)) - 1
     lead = value // 10 ** (power - 1) / 10  # by whole numbers: a space may hold more than a float can
     return f"{lead} × 10{str(power).translate(RAISED)}"
+
+
+def printable(text: object) -> str:
+    """Return the text in one line, without the control characters that a terminal would obey."""
+    return "".join(sign if sign.isprintable() else " " for sign in str(text))

@@ -186,9 +186,7 @@ def effects_of(run: Run, objective: str | None = None, most: int | None = None) 
         raise RunError(expected("--objective", name, goals.columns))
     trials = run.study.get_trials(deepcopy=False)
     random = run.space.search.sampler == "random"
-    drawn = all(
-        (random and PAIR not in one) or one.keys() & {PILOT, BASELINE} for one in map(recorded, trials)
-    )
+    drawn = all((random and PAIR not in one) or one.keys() & {PILOT, BASELINE} for one in map(recorded, trials))
     return effects(run.frame(), run.space, goals.columns[name], most=most, drawn=drawn)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from nas.study import compat
 from nas.study.attributes import (
     BASELINE,
     CANDIDATE,
@@ -74,7 +75,7 @@ class Candidate:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What the record of its trial holds before training."""
+        """The record of its trial before training."""
         known: dict[str, Any] = {
             TOPOLOGY: self.topology.to_dict(),
             LINE: self.topology.describe(),
@@ -101,5 +102,5 @@ class Candidate:
             params=params,
             distributions=distributions,
             user_attrs=user_attributes(known),
-            system_attrs={**self.system_attrs, CANDIDATE: known},
+            system_attrs={**self.system_attrs, CANDIDATE: known, **compat.picture_attribute(self.topology.key)},
         )

@@ -185,6 +185,7 @@ def _run_session(
     from nas.searching.searcher import SessionSearcher
     from nas.searching.session import Session
     from nas.searching.tuning import run_tune
+    from nas.searching.watch import Watch
 
     space, settings, stream = run.space, run.space.search, None if quiet else sys.stderr
     predict_cost = functools.partial(_predict_cost, recipe=space.recipe)
@@ -198,6 +199,7 @@ def _run_session(
             seeded=depends_on_seed(evaluate),
             only_pilot=only_pilot,
         )
+        afterwards = stack.enter_context(contextlib.ExitStack())  # once the session is closed
         stack.callback(session.close)
         if session.is_over:
             return
@@ -213,10 +215,14 @@ def _run_session(
         reason = stop_reason(settings.time, interrupted)
         searcher = SessionSearcher(session, machine, settings.timeout, reason)
         preparation.close()
-        with logged(logs, run) as log, display:
+        watch = Watch(session, searcher, progress, machine)
+        afterwards.callback(watch.end)
+        with logged(logs, run) as log, display, watch:
             run_tune(searcher, evaluate)
-            display.ending = log.ending = _ending(searcher, session.exhausted, run)
+            display.ending = log.ending = watch.ending = _ending(searcher, session.exhausted, run)
             run.interrupted = searcher.stopped == INTERRUPTED
+            if watch.error is not None:
+                display.print(f"notes and plots for the dashboard are missing: {watch.error}")
     if searcher.error is not None:
         raise searcher.error from None
 

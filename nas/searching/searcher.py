@@ -69,6 +69,7 @@ class ActiveTraining:
     began       when it began (time.monotonic); 0 before
     curve       the record of every epoch so far
     busy        seconds that its slot was busy with it
+    place       the host and the GPU, once it has reported
     trial       its trial in Tune, once it has begun
     kill_reason why this module ended it; None if it did not
     """
@@ -77,6 +78,7 @@ class ActiveTraining:
     began: float = 0.0
     curve: list[dict[str, Any]] = field(default_factory=list)
     busy: float = 0.0
+    place: str = ""
     trial: Trial | None = None
     kill_reason: str | None = None
 
@@ -166,6 +168,7 @@ class SessionSearcher(NotPickled, Searcher):
         training = self.trainings[trial.trial_id]
         self.placements.observe(training.candidate, result["device"])
         training.busy += result["busy"]
+        training.place = result["place"]
         if result["record"] is not None:
             training.curve.append(result["record"])
             self.session.report(training.candidate, result["record"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -64,7 +65,8 @@ class CandidateTrainable(tune.Trainable):
     reason      why, for every end but FULL_BUDGET
     gpu_memory  of OUT_OF_MEMORY on a GPU: its bytes
     busy        seconds of this step
-    device      the node and its GPU, if there is one
+    device      the node and its GPU, if there is one, by the identifiers of Ray
+    place       the same for people: the name of the host
     measured    of FULL_BUDGET: what the evaluator measured
     """
 
@@ -81,6 +83,7 @@ class CandidateTrainable(tune.Trainable):
         self._setup_error = ""
         gpus, slots = ray.get_gpu_ids(), config["slots"]
         self._device = " ".join((ray.get_runtime_context().get_node_id(), *map(str, gpus)))
+        self._place = " GPU ".join((socket.gethostname(), *map(str, gpus)))
         try:
             threads = allowed_threads(machine.threads(slots))
             self._evaluator = evaluate(device="cuda" if gpus else "cpu", threads=threads)
@@ -103,7 +106,7 @@ class CandidateTrainable(tune.Trainable):
         began = time.perf_counter()
         result = self._train_epoch()
         done = result["end"] is not None
-        more = {"busy": time.perf_counter() - began, "device": self._device, "done": done}
+        more = {"busy": time.perf_counter() - began, "device": self._device, "place": self._place, "done": done}
         return (result["record"] or {}) | result | more
 
     def _train_epoch(self) -> dict[str, Any]:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from optuna.study._frozen import FrozenStudy as FrozenStudy
 
 
+NOTE_LENGTH = 2045  # characters that the dashboard keeps in one attribute
+
+
 def trial_id(trial: FrozenTrial) -> int:
     """Return the identifier of a trial in its storage, which all methods of a storage take (Optuna 5.0).
 
@@ -157,3 +160,24 @@ def note_of(attributes: Mapping[str, Any], trial: int | None) -> tuple[int, str]
         parts.append(part)
     version = attributes.get(f"{begin}note_ver")
     return (version, "".join(parts)) if isinstance(version, int) else (0, "")
+
+
+def note_attributes(trial: int | None, text: str, version: int = 1) -> dict[str, str | int]:
+    """Return the system attributes of a study that hold a note, cut at NOTE_LENGTH (optuna-dashboard 0.21).
+
+    trial    the identifier of the trial; None for the study
+    version  one more than that of the note that it replaces; the dashboard counts on when a person edits it
+
+    The public save_note reads all attributes of the study twice for each note.
+    """
+    begin = "dashboard:" if trial is None else f"dashboard:{trial}:"
+    return {f"{begin}note_str:0": text[:NOTE_LENGTH], f"{begin}note_ver": version}
+
+
+def picture_attribute(name: str) -> dict[str, str]:
+    """Return the system attribute of a trial that shows the SVG file `name` of the artifact store (Optuna 5.0).
+
+    The public upload_artifact writes the same, but cannot once a trial has ended, and takes a commit of its own before.
+    """
+    facts = {"artifact_id": name, "filename": f"{name}.svg", "mimetype": "image/svg+xml", "encoding": None}
+    return {f"artifacts:{name}": json.dumps(facts)}

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from nas.errors import RunError
 from nas.space import SearchSpace
 from nas.study.attributes import KEY, REUSED, SAVED, TOPOLOGY, recorded, value_of, was_trained
+from nas.study.description import describe_study
 from nas.study.folder import ROOT, locked, new_config, new_folder, read_config, write_config
 from nas.study.storage import open_storage, sqlite_url
 from nas.topology import Topology
@@ -79,6 +80,7 @@ class Run:
             run.weights_folder.mkdir()
             run._create_study(space, storage)
             write_config(run.path / "run.yaml", new_config(run.name, space, storage))
+            describe_study(run)
         except BaseException:
             shutil.rmtree(run.path, ignore_errors=True)
             raise
@@ -129,6 +131,7 @@ class Run:
             self.config["space"] = space.to_dict()
             write_config(self.path / "run.yaml", self.config)
         self.space = space
+        describe_study(self)
 
     @property
     def weights_folder(self) -> Path:

@@ -10,6 +10,7 @@ import json
 import os
 import pydoc
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 import ray
 import ray.cloudpickle
+from optuna.trial import TrialState
 
 import nas
 from nas.errors import RunError, SpaceError
@@ -409,3 +411,37 @@ def test_a_logger_without_its_package_leaves_no_run_behind(tmp_path: Path, monke
     with pytest.raises(SpaceError, match=r"pip install 'skipnas\[wandb\]'"):
         search(scripted.space(log_to="wandb"), name="mine", root=tmp_path)
     assert not (tmp_path / "mine").exists()
+
+
+# ------------------------------------------------------------------------------------- what a person does in the study
+
+
+def test_a_trial_that_a_person_fails_ends_and_its_slot_goes_on(cluster: None, tmp_path: Path) -> None:
+    log, seconds = tmp_path / "log", []
+
+    def fail_the_first_and_then_stop() -> None:
+        """Fail the first trial that reports an epoch, as the button of the dashboard does; stop once the next began."""
+        while not (tmp_path / "mine" / "run.yaml").is_file():
+            time.sleep(0.05)
+        study = Run.open("mine", tmp_path).study
+        while not any(trial.intermediate_values for trial in study.get_trials(deepcopy=False)):
+            time.sleep(0.05)
+        study.tell(0, state=TrialState.FAIL)
+        failed = time.monotonic()
+        while log.read_text().count("begin") < 2:
+            time.sleep(0.05)
+        seconds.append(time.monotonic() - failed)
+        study.set_user_attr("stop", True)
+
+    person = threading.Thread(target=fail_the_first_and_then_stop, daemon=True)
+    person.start()
+    script = {"epochs": 1000, "seconds": 0.1, "log": log}  # one training takes 100 s
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stderr", said := io.StringIO())
+        run = run_search(scripted.space(), tmp_path, script=script, name="mine", trials=2, slots=1, time="60s")
+    person.join()
+    assert seconds[0] < 15  # about three on a quiet machine: a look every two seconds, then a new process
+    assert states(run) == {"FAIL": 1, "WAITING": 1}
+    assert run.frame()["reason"][0] == "stopped by a person"
+    assert "trial 0  stopped by a person" in said.getvalue()
+    assert "mine: stopped by a person; nas search --resume mine goes on" in said.getvalue()

@@ -173,6 +173,5 @@ def test_interrupted_killed_and_resumed(tmp_path: Path, family: set[tuple[int, s
     listed = json.loads(run([*command, "trials", *storage, "--study-name", "mine", "--format", "json"]).stdout)
     assert Counter(trial["state"] for trial in listed) == Counter(frame["state"])
     for trial in listed:
-        known = {"topology", "line", "key", "seed", "predicted", "measured", "curve"}
-        assert known <= set(trial["user_attrs"])
+        assert {"topology", "key", "seed", "params", "memory"} <= set(trial["user_attrs"])
         assert ("reason" in trial["user_attrs"]) == (trial["state"] == "FAIL")

@@ -158,3 +158,34 @@ def test_the_dashboard_takes_our_pareto_front(directions: tuple[str, ...], monke
     assert numbers == sorted(trial.number for trial in study.best_trials)
     assert numbers == [trial.number for trial in theirs(study.trials, study.directions)]
     assert _app.get_pareto_front_trials([], study.directions) == []
+
+
+def test_the_dashboard_reads_our_notes() -> None:
+    """Names of system attributes of a study: dashboard:[ID:]note_ver, dashboard:[ID:]note_str:N."""
+    from optuna_dashboard import get_note, save_note
+
+    study = optuna.create_study()
+    trial = study.ask()
+    identity = compat.trial_id(study.get_trials()[0])
+    storage, key = compat.study_key(study)
+    for each, number in ((study, None), (trial, identity)):
+        for name, value in compat.note_attributes(number, f"**{number}**").items():
+            storage.set_study_system_attr(key, name, value)  # type: ignore[attr-defined]
+        assert get_note(each) == f"**{number}**"
+        read = storage.get_study_system_attrs(key)  # type: ignore[attr-defined]
+        assert compat.note_of(read, number) == (1, f"**{number}**")
+        save_note(each, "x" * 5000)
+        read = storage.get_study_system_attrs(key)  # type: ignore[attr-defined]
+        assert compat.note_of(read, number) == (2, "x" * 5000)
+    assert compat.note_of({}, 3) == (0, "")
+    assert len(str(compat.note_attributes(None, "y" * 5000)["dashboard:note_str:0"])) == compat.NOTE_LENGTH
+
+
+def test_optuna_reads_our_pictures() -> None:
+    """The system attribute artifacts:ID of a trial."""
+    from optuna.artifacts import get_all_artifact_meta
+
+    study = optuna.create_study()
+    study.add_trial(optuna.trial.create_trial(value=1.0, system_attrs=compat.picture_attribute("3f0c")))
+    (meta,) = get_all_artifact_meta(study.get_trials()[0], storage=compat.study_key(study)[0])  # type: ignore[index]
+    assert (meta.artifact_id, meta.filename, meta.mimetype) == ("3f0c", "3f0c.svg", "image/svg+xml")

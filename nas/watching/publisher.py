@@ -1,0 +1,128 @@
+"""Publish a run in its study: notes, pictures and plots that the Optuna dashboard shows, written while it is searched.
+
+The dashboard reads the attributes of a study in whole, again and again, and looks through all of them for each trial.
+So notes stand only with the first NOTES trials and with those that lead; every trial has its picture.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from nas.analysis import leaderboard
+from nas.analysis.draw_svg import arc_svg
+from nas.analysis.effects import effects_of
+from nas.errors import RunError, TopologyError
+from nas.files import write_whole
+from nas.study import compat
+from nas.study.attributes import CANDIDATE, KEY, TOPOLOGY, recorded
+from nas.study.frame import frame_of
+from nas.study.shown import role_of
+from nas.topology import Topology
+from nas.watching.notes import study_note, trial_note, wants_stop, without_stop
+from nas.watching.plots import POINTS, plots
+from nas.watching.storages import ARTIFACTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from optuna.trial import FrozenTrial, TrialState
+
+    from nas.study import Run
+
+NOTES = (
+    1000  # trials with notes, besides leaders and baselines: a thousand more cost a second of each look at the study
+)
+LEADERS = 20  # trials that have a note however late they come
+MOST = 300  # topologies from which effects are estimated
+
+
+class Publisher:
+    """Writes what has changed since the last call of `publish`.
+
+    run  the run; its study and its folder are written
+
+    What a person has written into a note stays.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.storage = run, run.storage
+        self._study = self.storage.get_study_id_from_name(run.study_name)
+        self._pictures: set[str] = set()  # keys of topologies
+        self._noted: dict[int, TrialState] = {}  # number of a trial → the state that its note tells
+        self._plots: dict[str, str] = {}  # name → the figure as JSON
+        self._begin()
+
+    def publish(self, final: bool = False) -> None:
+        """Write the notes, pictures and plots of what has changed.
+
+        final  whether the search is over: only then are effects estimated, which takes seconds
+        """
+        trials, goals = self.run.study.get_trials(deepcopy=False), self.run.space.goals
+        frame = frame_of(trials, goals)
+        board = leaderboard(frame, goals=goals, top=POINTS, front=True)
+        self._draw(trials)
+        self._note(trials, frame, {*range(NOTES), *board["trial"].head(LEADERS)})
+        effects = None
+        if final:
+            with contextlib.suppress(RunError):  # too few topologies
+                effects = effects_of(self.run, most=MOST)
+        for name, figure in plots(frame, board, goals, effects).items():
+            self._plot(name, figure)
+
+    @property
+    def stop_wanted(self) -> bool:
+        """Whether a person has ticked the box in the note of the study, or set its attribute `stop`."""
+        _, body = compat.note_of(self._attributes(), None)
+        return wants_stop(body) or bool(self.storage.get_study_user_attrs(self._study).get("stop"))
+
+    def _begin(self) -> None:
+        """Write the note of the study, and untick its box; a note that a person has written stays."""
+        version, body = compat.note_of(self._attributes(), None)
+        if not body or wants_stop(body):
+            self._write_note(None, without_stop(body) if body else study_note(self.run), version + 1)
+
+    def _draw(self, trials: list[FrozenTrial]) -> None:
+        """Write the pictures of topologies that have none yet."""
+        folder = self.run.path / ARTIFACTS
+        folder.mkdir(exist_ok=True)
+        for trial in trials:
+            known = trial.system_attrs.get(CANDIDATE)
+            if not isinstance(known, Mapping) or (key := str(known.get(KEY))) in self._pictures:
+                continue
+            self._pictures.add(key)
+            with contextlib.suppress(TopologyError):
+                topology = Topology.from_dict(known.get(TOPOLOGY))
+                if not (folder / topology.key).exists():
+                    write_whole(folder / topology.key, arc_svg(topology))
+
+    def _note(self, trials: list[FrozenTrial], frame: pd.DataFrame, shown: set[int]) -> None:
+        """Write the notes of trials that have changed their state; what a person has written stays."""
+        wanted = [trial for trial in trials if trial.number in shown and CANDIDATE in trial.system_attrs]
+        changed = [trial for trial in wanted if self._noted.get(trial.number) != trial.state]
+        rows = frame.iloc[[trial.number for trial in changed]].to_dict("records")
+        written = self._attributes() if changed else {}
+        for trial, row in zip(changed, rows, strict=True):
+            self._noted[trial.number] = trial.state
+            identity = compat.trial_id(trial)
+            note = trial_note(row, self.run.space.goals, self.run.name, role_of(recorded(trial)))
+            version, body = compat.note_of(written, identity)
+            if version <= 1 and body != note:  # the dashboard counts the versions that a person writes
+                self._write_note(identity, note)
+
+    def _write_note(self, identity: int | None, note: str, version: int = 1) -> None:
+        for name, value in compat.note_attributes(identity, note, version).items():
+            self.storage.set_study_system_attr(self._study, name, value)
+
+    def _plot(self, name: str, figure: dict[str, Any]) -> None:
+        import plotly.graph_objects as go
+        from optuna_dashboard import save_plotly_graph_object
+
+        content = json.dumps(figure)
+        if self._plots.get(name) != content:
+            self._plots[name] = content
+            save_plotly_graph_object(self.run.study, go.Figure(figure, skip_invalid=True), graph_object_id=name)
+
+    def _attributes(self) -> dict[str, Any]:
+        return self.storage.get_study_system_attrs(self._study)
