@@ -96,11 +96,12 @@ class Candidate:
     def trial(self, state: TrialState) -> FrozenTrial:
         """Return the trial with which the study records it before training."""
         sampled, known = self.sampler_trial, self.record
+        picture = self.topology.key, f"{self.topology.key}.svg", "image/svg+xml"  # drawn by nas.watching.publisher
         params, distributions = (sampled.params, sampled.distributions) if sampled else ({}, {})
         return create_trial(
             state=state,
             params=params,
             distributions=distributions,
             user_attrs=user_attributes(known),
-            system_attrs={**self.system_attrs, CANDIDATE: known, **compat.picture_attribute(self.topology.key)},
+            system_attrs={**self.system_attrs, CANDIDATE: known, **compat.artifact_attribute(*picture)},
         )

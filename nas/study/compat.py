@@ -174,10 +174,14 @@ def note_attributes(trial: int | None, text: str, version: int = 1) -> dict[str,
     return {f"{begin}note_str:0": text[:NOTE_LENGTH], f"{begin}note_ver": version}
 
 
-def picture_attribute(name: str) -> dict[str, str]:
-    """Return the system attribute of a trial that shows the SVG file `name` of the artifact store (Optuna 5.0).
+def artifact_attribute(name: str, filename: str, mimetype: str) -> dict[str, str]:
+    """Return the system attribute of a trial or study that shows the file `name` of the artifact store (Optuna 5.0).
 
-    The public upload_artifact writes the same, but cannot once a trial has ended, and takes a commit of its own before.
+    name      of hexadecimal digits and dashes, which the dashboard asks for
+    filename  the name under which it is downloaded
+
+    The public upload_artifact writes the same with a name that it draws, so that a file could not be replaced; and it
+    takes a commit of its own before a trial has ended, after which it cannot.
     """
-    facts = {"artifact_id": name, "filename": f"{name}.svg", "mimetype": "image/svg+xml", "encoding": None}
+    facts = {"artifact_id": name, "filename": filename, "mimetype": mimetype, "encoding": None}
     return {f"artifacts:{name}": json.dumps(facts)}

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.analysis import leaderboard
@@ -36,6 +38,17 @@ NOTES = (
 )
 LEADERS = 20  # trials that have a note however late they come
 MOST = 300  # topologies from which effects are estimated
+
+
+def attach_best(run: Run, folder: Path) -> None:
+    """Attach the exported network in a folder to the study, in place of an earlier one."""
+    store, study = run.path / ARTIFACTS, run.storage.get_study_id_from_name(run.study_name)
+    store.mkdir(exist_ok=True)
+    for filename, mimetype in (("network.py", "text/x-python"), ("card.md", "text/markdown")):
+        name = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{run.created} {run.study_name} {filename}"))  # of this run alone
+        write_whole(store / name, (folder / filename).read_text(encoding="utf-8"))
+        for attribute, value in compat.artifact_attribute(name, filename, mimetype).items():
+            run.storage.set_study_system_attr(study, attribute, value)
 
 
 class Publisher:

@@ -181,11 +181,16 @@ def test_the_dashboard_reads_our_notes() -> None:
     assert len(str(compat.note_attributes(None, "y" * 5000)["dashboard:note_str:0"])) == compat.NOTE_LENGTH
 
 
-def test_optuna_reads_our_pictures() -> None:
-    """The system attribute artifacts:ID of a trial."""
+def test_optuna_reads_our_artifacts() -> None:
+    """The system attribute artifacts:ID of a trial, and of a study."""
     from optuna.artifacts import get_all_artifact_meta
 
     study = optuna.create_study()
-    study.add_trial(optuna.trial.create_trial(value=1.0, system_attrs=compat.picture_attribute("3f0c")))
-    (meta,) = get_all_artifact_meta(study.get_trials()[0], storage=compat.study_key(study)[0])  # type: ignore[index]
-    assert (meta.artifact_id, meta.filename, meta.mimetype) == ("3f0c", "3f0c.svg", "image/svg+xml")
+    storage, key = compat.study_key(study)
+    attributes = compat.artifact_attribute("3f0c", "3f0c.svg", "image/svg+xml")
+    study.add_trial(optuna.trial.create_trial(value=1.0, system_attrs=attributes))
+    for name, value in attributes.items():
+        storage.set_study_system_attr(key, name, value)  # type: ignore[attr-defined]
+    for owner in (study.get_trials()[0], study):
+        (meta,) = get_all_artifact_meta(owner, storage=storage)  # type: ignore[arg-type]
+        assert (meta.artifact_id, meta.filename, meta.mimetype) == ("3f0c", "3f0c.svg", "image/svg+xml")

@@ -15,7 +15,7 @@ from optuna_dashboard import get_note, save_note, wsgi
 
 from nas.searching.session import Session
 from nas.study import Run
-from nas.watching.publisher import Publisher
+from nas.watching.publisher import Publisher, attach_best
 from tests.helpers import scripted
 from tests.helpers.sessions import drive, trained
 from tests.helpers.wsgi import call
@@ -77,6 +77,18 @@ def test_plots_are_there_and_follow_the_search(run: Run) -> None:
     after = {one["id"]: json.loads(one["graph_object"]) for one in seen(run)["plotly_graph_objects"]}
     assert len(after["best-so-far"]["data"][0]["x"]) == done
     assert "stopped by a person" in noted(run, running.number)
+
+
+def test_the_best_network_can_be_downloaded(run: Run, tmp_path: Path) -> None:
+    for content in ("first", "second"):
+        for filename in ("network.py", "card.md"):
+            (tmp_path / filename).write_text(f"{content} {filename}")
+        attach_best(run, tmp_path)
+    artifacts = {one["filename"]: one["artifact_id"] for one in seen(run)["artifacts"]}
+    assert artifacts.keys() == {"network.py", "card.md"}
+    app = wsgi(run.storage, artifact_store=FileSystemArtifactStore(run.path / "artifacts"))
+    answer = call(app, "GET", f"/artifacts/1/{artifacts['network.py']}")
+    assert answer.body == b"second network.py"
 
 
 def test_what_a_person_writes_stays(run: Run) -> None:

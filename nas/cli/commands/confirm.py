@@ -75,6 +75,7 @@ def _tell(run: Run, found: Confirmed, csv: bool, json: bool) -> None:
     """Print what was found, write the report and export the confirmed network."""
     from nas.analysis import confirmed_frame, confirmed_table, report
     from nas.export import export_run
+    from nas.watching import attach_best
 
     if json:
         print_json({"run": run.name, **found.to_dict()})
@@ -84,4 +85,6 @@ def _tell(run: Run, found: Confirmed, csv: bool, json: bool) -> None:
         for sentence in found.verdict():
             screen.print(sentence, highlight=False)
     say(f"report   {report(run)}")
-    say(f"best     {export_run(run)}")
+    folder = export_run(run)
+    attach_best(run, folder)
+    say(f"best     {folder}")

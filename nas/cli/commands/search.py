@@ -117,10 +117,13 @@ def _finish(run: Run, *, with_table: bool) -> None:
     """Print the leaderboard, write the report and export the winner of a search that has ended."""
     from nas.analysis import report
     from nas.export import export_run
+    from nas.watching import attach_best
 
     if with_table:
         print_leaderboard(run, by=None, top=10)
     page = report(run)
     say(f"report   {page}")
     if run.best() is not None:
-        say(f"winner   {export_run(run)}")
+        folder = export_run(run)
+        attach_best(run, folder)
+        say(f"winner   {folder}")
