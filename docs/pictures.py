@@ -45,6 +45,7 @@ class Picture:
     size: tuple[int, int] = (1400, 1000)
 
 
+DASHBOARD = "http://localhost:8765/dashboard/studies/1"
 PICTURES = {
     "pilot": Picture("nas pilot digits --topologies 8 --name pilot"),
     "live": Picture("nas search digits --seed 7 --name demo", after=75),
@@ -54,7 +55,7 @@ PICTURES = {
     "rank": Picture("nas rank demo"),
     "show": Picture("nas show demo/12"),
     "export": Picture("nas export demo"),
-    "dashboard": Picture("nas dashboard demo --port 8765", after=6, url="http://localhost:8765/dashboard/studies/1"),
+    "dashboard": Picture("nas dashboard demo --port 8765", after=6, url=f"{DASHBOARD}/trials?numbers=12"),
     "report": Picture("nas report demo", page="runs/demo/report.html"),
     "confirm": Picture("nas confirm demo --top 3 --seeds 5"),
     "effects": Picture("nas effects demo"),
@@ -120,7 +121,7 @@ def photograph(page: str, target: Path, size: tuple[int, int]) -> None:
     """Draw the upper part of a page with a headless Chromium."""
     flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=5000"]
     window = f"--window-size={size[0]},{size[1]}"
-    subprocess.run(["chromium", *flags, window, f"--screenshot={target}", page], check=True)
+    subprocess.run(["chromium", *flags, window, f"--screenshot={target}", page], check=True, capture_output=True)
 
 
 if __name__ == "__main__":

@@ -115,6 +115,12 @@ def large(value: int) -> str:
     return f"{lead} × 10{str(power).translate(RAISED)}"
 
 
+def short(text: object, most: int) -> str:
+    """Return the text in one line of at most so many characters, without control characters."""
+    line = printable(text)
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
 def printable(text: object) -> str:
     """Return the text in one line, without the control characters that a terminal would obey."""
     return "".join(sign if sign.isprintable() else " " for sign in str(text))

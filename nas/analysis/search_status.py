@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from nas import units
 from nas.analysis.marks import marks
 from nas.analysis.ranking import failures, leaderboard, states, trained, unit_of
 from nas.errors import TopologyError
@@ -195,9 +196,12 @@ class StatusReader:
         metric, epochs = self.run.space.goals.metric, self.run.space.recipe.epochs
         found = []
         for row in rows:
-            epoch, value = _last_epoch(reported.get(row["trial"], {}), row["curve"], metric)
-            seconds = None if pd.isna(row["started"]) else max(0.0, float((local - row["started"]).total_seconds()))
             place = places.get(row["trial"])
+            if place is not None:  # the study may still hold epochs of an attempt that was given up
+                epoch, value = place.epoch, place.value
+            else:
+                epoch, value = _last_epoch(reported.get(row["trial"], {}), row["curve"], metric)
+            seconds = None if pd.isna(row["started"]) else max(0.0, float((local - row["started"]).total_seconds()))
             found.append(
                 TrainingStatus(
                     trial=int(row["trial"]),
@@ -221,8 +225,7 @@ def cause_of(reason: str) -> str:
     kind, _, detail = reason.partition(":")
     if kind == "error" and detail:
         kind = f"{kind}: {detail.partition(':')[0].strip()}"
-    short = "".join(one if one.isprintable() else " " for one in kind)
-    return (short if len(short) <= CAUSE else f"{short[: CAUSE - 1]}…") or "unknown"
+    return units.short(kind, CAUSE) or "unknown"
 
 
 def _state(pulse: Pulse | None, now: datetime, *, running: bool, begun: bool, complete: bool) -> str:

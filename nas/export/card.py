@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nas.export.source import summarize_skips
 from nas.export.stem_and_head import example_input, output_shape, shape_text
 from nas.topology import Topology
-from nas.units import mebibytes
+from nas.units import mebibytes, short
 
 if TYPE_CHECKING:
     from nas.tasks.recipe import Recipe
@@ -68,9 +68,7 @@ def render_card(
 
 def escape_markdown(value: object) -> str:
     """Return the value as one line of plain text, in which Markdown and HTML are escaped."""
-    text = "".join(sign if sign.isprintable() else " " for sign in str(value))
-    text = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-    return " ".join(text.split()).translate(ESCAPED)
+    return " ".join(short(value, LONGEST).split()).translate(ESCAPED)
 
 
 def _costs(card: ModelCard, topology: Topology, milliseconds: float) -> Iterator[tuple[str, str]]:

@@ -24,9 +24,11 @@ from nas.tasks.recipe import Recipe
 from nas.topology import Topology
 
 if TYPE_CHECKING:
+    from nas.searching.display import LineDisplay
     from nas.searching.search_log import SearchLog
     from nas.searching.searcher import SessionSearcher
     from nas.searching.trainable import CandidateEvaluator, MakeEvaluator
+    from nas.searching.watch import Watch
 
 
 def search(
@@ -107,8 +109,9 @@ def search(
             reused = _reused_runs(reuse, root, run.space)
             if storage is not None and storage != run.storage_url:
                 raise RunError(f"run {run.name!r} has its storage already: storage is only for a new run")
-            run.update(_changed(run.space, changes))
         with run.lock():
+            if resume is not None:
+                run.update(_changed(run.space, changes))
             _run_session(run, request, address, evaluate, logs, quiet, baselines, reused, only_pilot)
     return run
 
@@ -199,6 +202,7 @@ def _run_session(
             seeded=depends_on_seed(evaluate),
             only_pilot=only_pilot,
         )
+        interrupted = stack.enter_context(interrupts())
         afterwards = stack.enter_context(contextlib.ExitStack())  # once the session is closed
         stack.callback(session.close)
         if session.is_over:
@@ -206,7 +210,6 @@ def _run_session(
         preparation.enter_context(starting(run.name, address, stream))
         ours = getattr(evaluate, "func", None) is _make_evaluator  # what another one keeps on a GPU is unknown
         load = space.task.load if ours else None
-        interrupted = stack.enter_context(interrupts())
         machine = stack.enter_context(ray_machine(address, request, settings.trials, load))
         progress = Progress(space, settings.trials, session.finished, machine.slots)
         progress.recall(session.past)
@@ -216,15 +219,20 @@ def _run_session(
         searcher = SessionSearcher(session, machine, settings.timeout, reason)
         preparation.close()
         watch = Watch(session, searcher, progress, machine)
-        afterwards.callback(watch.end)
+        afterwards.callback(_publish_the_rest, watch, display)
         with logged(logs, run) as log, display, watch:
             run_tune(searcher, evaluate)
             display.ending = log.ending = watch.ending = _ending(searcher, session.exhausted, run)
             run.interrupted = searcher.stopped == INTERRUPTED
-            if watch.error is not None:
-                display.print(f"notes and plots for the dashboard are missing: {watch.error}")
     if searcher.error is not None:
         raise searcher.error from None
+
+
+def _publish_the_rest(watch: Watch, display: LineDisplay) -> None:
+    """Publish the end of a search, and say what could not be written."""
+    watch.end()
+    if watch.error is not None:
+        display.print(f"in the dashboard something is missing: {watch.error}")
 
 
 def _ending(searcher: SessionSearcher, exhausted: str | None, run: Run) -> str:

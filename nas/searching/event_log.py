@@ -11,6 +11,7 @@ started        seed, predicted {params, flops, memory}, topology: the candidate 
 epoch          epoch, metrics, seconds (for which its slot was busy with it)
 retried        reason: its training starts again
 ended          state (COMPLETE, PRUNED or FAIL), reason (of a FAIL), metrics, measured {seconds, busy, …}
+dismissed      reason: a person has ended its trial, so that it does not count
 refused        reason: it is not trained
 reused         origin {run, trial}, metrics: the result of another run was taken
 search_ended   reason

@@ -20,7 +20,7 @@ from typing import Any
 
 from nas.errors import SpaceError
 from nas.searching.candidate import Candidate
-from nas.searching.search_log import ENDED, EPOCH, REFUSED, RETRIED, REUSED, STARTED, SearchEvent, SearchLog
+from nas.searching.search_log import DISMISSED, ENDED, EPOCH, REFUSED, RETRIED, REUSED, STARTED, SearchEvent, SearchLog
 
 
 class TrialLog(SearchLog):
@@ -61,8 +61,8 @@ class TrialLog(SearchLog):
             self.add_numbers(self._opened(candidate), numbers_of(facts["metrics"]), int(facts["epoch"] or 0))
         elif event.kind == RETRIED:
             self._close(candidate, "RETRIED", {}, facts["reason"])
-        elif event.kind == REFUSED:
-            self._close(candidate, "REFUSED", {}, facts["reason"])
+        elif event.kind in (DISMISSED, REFUSED):
+            self._close(candidate, event.kind.upper(), {}, facts["reason"])
         elif event.kind in (ENDED, REUSED):
             results = {f"result/{name}": value for name, value in numbers_of(facts["metrics"]).items()}
             results |= {f"measured/{name}": value for name, value in numbers_of(facts.get("measured", {})).items()}

@@ -21,7 +21,7 @@ from nas.searching.repeats import Request
 from nas.searching.sampler_study import SamplerStudy, limit_excess
 from nas.space import SearchSpace
 from nas.study import compat
-from nas.study.attributes import BASELINE, CURVE, KEY, PAIR, PILOT, PREDICTED, REPEAT, SEED, TOPOLOGY, recorded
+from nas.study.attributes import BASELINE, CURVE, KEY, PAIR, PILOT, PREDICTED, REASON, REPEAT, SEED, TOPOLOGY, recorded
 from nas.study.writer import TrialHandle, resolved
 from nas.topology import Topology
 
@@ -51,8 +51,9 @@ class Proposer:
         past = [trial for trial in trials if trial.state.is_finished()]
         records = list(map(recorded, past))
         self.known_keys = {known.get(KEY, "") for known in records}
+        refused = {known.get(KEY, "") for known in records if REASON in known and CURVE not in known}
         trained = {known.get(KEY, "") for known in records if CURVE in known}
-        self.refused_keys = self.known_keys - trained  # over the limits: proposing them again saves no training
+        self.refused_keys = refused - trained  # over the limits: proposing them again saves no training
         for trial in past:
             self.sampler_study.load(trial)
         self._rng = random.Random(seed + len(trials))

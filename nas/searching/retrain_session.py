@@ -94,14 +94,17 @@ class RetrainSession:
     def dismiss(self, candidate: Candidate) -> None:
         """Let go of a training whose trial a person has ended: it has failed."""
         self._running.remove(candidate)
+        self.writer.forget(candidate.handle)
         for observer in self.observers:
             observer.dismissed(candidate)
 
     def close(self) -> None:
         """Set the trials of running trainings to WAITING, and wait until all is written."""
-        self.writer.requeue([candidate.handle.result() for candidate in self._running])
-        self._running.clear()
-        self.writer.close()
+        try:
+            self.writer.requeue([candidate.handle.result() for candidate in self._running])
+            self._running.clear()
+        finally:
+            self.writer.close()
 
     def _candidate(self, network: Network, seed: int) -> Candidate:
         topology = self._topologies.setdefault(network.key, self.retraining.topology(network))

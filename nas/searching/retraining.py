@@ -53,6 +53,7 @@ def retrain(
     from nas.searching.searcher import SessionSearcher
     from nas.searching.training_bar import TrainingBar
     from nas.searching.tuning import run_tune
+    from nas.watching.publisher import draw
 
     retraining.begin(plan)
     session = RetrainSession(retraining, space, plan)
@@ -72,5 +73,7 @@ def retrain(
                 run_tune(searcher, evaluate)
     finally:
         session.close()
+        if retraining.study is not None:
+            draw(retraining.run, retraining.study.get_trials(deepcopy=False), set())
     if searcher.error is not None:
         raise searcher.error from None

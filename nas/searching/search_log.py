@@ -10,20 +10,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from nas.errors import Dismissed
 from nas.searching.candidate import Candidate
 from nas.searching.observer import SearchObserver
 from nas.searching.outcome import TrialOutcome
 from nas.study import Run
 
 BEGAN, STARTED, EPOCH, RETRIED = "search_began", "started", "epoch", "retried"
-ENDED, REFUSED, REUSED, OVER = "ended", "refused", "reused", "search_ended"
+ENDED, DISMISSED, REFUSED, REUSED, OVER = "ended", "dismissed", "refused", "reused", "search_ended"
 
 
 @dataclass(frozen=True)
 class SearchEvent:
     """Something that happened in a search.
 
-    kind       search_began, started, epoch, retried, ended, refused, reused or search_ended
+    kind       search_began, started, epoch, retried, ended, dismissed, refused, reused or search_ended
     candidate  whose trial it happened to; None of the search itself
     facts      what else is known of it, as plain data
     time       when it happened, in UTC
@@ -90,6 +91,10 @@ class SearchLog(SearchObserver):
         """Pass on the end of a training."""
         facts = {"state": state, "reason": reason, "metrics": outcome.metrics, "measured": dict(outcome.measured)}
         self._pass_on(SearchEvent(ENDED, candidate, facts))
+
+    def dismissed(self, candidate: Candidate) -> None:
+        """Pass on that a person has ended the trial."""
+        self._pass_on(SearchEvent(DISMISSED, candidate, {"reason": Dismissed.reason}))
 
     def refused(self, candidate: Candidate) -> None:
         """Pass on that a candidate is not trained."""

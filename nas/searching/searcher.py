@@ -205,11 +205,11 @@ class SessionSearcher(NotPickled, Searcher):
         if crash.setup_failed:
             raise RunError(f"no slot can be started: {crash.last_line[:300]}")
         training = self._release(trial)
+        if self._let_go(training.candidate):
+            return
         busy = time.monotonic() - training.began
         if training.kill_reason is None and crash.out_of_memory:
             self._out_of_memory(training, "the machine had none left", busy)
-            return
-        if self._let_go(training.candidate):
             return
         reason = training.kill_reason or f"error: its process died: {crash.detail[:200]}"
         self.session.tell(training.candidate, TrialOutcome(training.curve, failure=reason, measured={"busy": busy}))

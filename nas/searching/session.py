@@ -44,6 +44,7 @@ from nas.study.attributes import (
     TOPOLOGY,
     counts,
     recorded,
+    value_of,
 )
 from nas.study.leaders import TopologyScores, TrialScore
 from nas.study.reuse import ReusableTrial, reusable_trials
@@ -178,6 +179,7 @@ class Session:
     def dismiss(self, candidate: Candidate) -> None:
         """Let go of a candidate whose trial a person has ended: it does not count."""
         self.running.remove(candidate)
+        self.writer.forget(candidate.handle)
         self._prefetcher.tell(candidate, TrialState.FAIL, None, {})
         for observer in self.observers:
             observer.dismissed(candidate)
@@ -188,9 +190,11 @@ class Session:
             self._prefetcher.close()
         finally:
             unfinished = (*self.running, *self._prefetcher.unfetched())
-            self.writer.requeue([candidate.handle.result() for candidate in unfinished])
-            self.running.clear()
-            self.writer.close()
+            try:
+                self.writer.requeue([candidate.handle.result() for candidate in unfinished])
+                self.running.clear()
+            finally:
+                self.writer.close()
 
     def _recall_past(self) -> None:
         """Take the seeds and the scores of the trials of earlier sessions."""
@@ -201,7 +205,7 @@ class Session:
                 self.repeats.began(known[KEY], known[SEED])
             if known.keys() & {BASELINE, PILOT}:
                 self._recall_role(known)
-            if trial.state == TrialState.COMPLETE:
+            if trial.state == TrialState.COMPLETE and math.isfinite(value_of(self.space.goals.target, known)):
                 self.scores.add(TrialScore.of(self.space, trial.number, trial.values, known))
 
     def _recall_role(self, known: Mapping[str, Any]) -> None:

@@ -1,8 +1,8 @@
-"""A thread beside a search for people who look at its study: signs of life, notes, plots, and what they ask for."""
+"""Threads beside a search for people who look at its study: signs of life, notes, plots, and what they ask for."""
 
 from __future__ import annotations
 
-import contextlib
+import math
 import os
 import socket
 import threading
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 from optuna.exceptions import OptunaError
@@ -22,110 +22,126 @@ from nas.searching.progress import Progress
 from nas.searching.session import Session
 from nas.searching.slots import Machine
 from nas.study import pulse
-from nas.study.attributes import ended_by_person
+from nas.study.attributes import ended_by_person, number_at
+from nas.study.description import is_stopped
 from nas.watching.publisher import Publisher
 
 if TYPE_CHECKING:
-    from nas.searching.searcher import SessionSearcher
+    from nas.searching.searcher import ActiveTraining, SessionSearcher
 
 LOOK_S = 2.0  # seconds between two looks at what people have done in the study
 PUBLISH_S = 5.0  # seconds between two publications, at least
 PACE = 20  # a publication is followed by a pause of as many times its duration, so that it takes a twentieth of a core
-STORAGE_ERRORS = (OptunaError, sqlalchemy.exc.SQLAlchemyError, OSError)
+STORAGE_ERRORS = (OptunaError, sqlalchemy.exc.SQLAlchemyError)
 
 
 class Watch:
-    """Runs the thread in a `with` statement. Errors of the storage are left to the writer of the search.
+    """Runs two threads in a `with` statement: one that looks and gives signs of life, and one that publishes.
 
-    searcher  is told which candidates a person has dismissed
+    searcher  is told which candidates a person has dismissed, and to stop
     ending    why the search is over, for the last sign of life
-    asked     what a person asks of the search in its study: a reason to stop, or None
-    error     why nothing is published any more; None if it is
+    error     why something could not be written that people look at; None if everything was
+
+    What fails here never ends the search. Errors of the storage are left to its writer, which cannot do without it.
     """
 
     def __init__(self, session: Session, searcher: SessionSearcher, progress: Progress, machine: Machine) -> None:
         self.session, self.searcher, self.progress, self.machine = session, searcher, progress, machine
-        self.asked: str | None = None
         self.error: str | None = None
         self.ending = "stopped by an error"
         self.publisher = Publisher(session.run)
+        self._asked: str | None = None
         self._storage = session.run.storage
         self._study = self._storage.get_study_id_from_name(session.run.study_name)
         self._reason = searcher.stop_reason
-        searcher.stop_reason = lambda: self.asked or self._reason()
+        searcher.stop_reason = lambda: self._reason() or self._asked
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._threads = [
+            threading.Thread(target=each, name="watch", daemon=True) for each in (self._look, self._publish)
+        ]
 
     def __enter__(self) -> Watch:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._over.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def end(self) -> None:
         """Write the last sign of life, and publish what is left; the study is whole by then."""
-        self._guarded(lambda: self._beat(self.ending))
-        self._guarded(lambda: self._publish(final=True))
-
-    def _run(self) -> None:
-        published = 0.0
-        while True:
-            self._guarded(self._look)
-            self._guarded(self._beat)
-            if time.monotonic() >= published and self.error is None:
-                began = time.monotonic()
-                self._guarded(self._publish)
-                took = time.monotonic() - began
-                published = time.monotonic() + max(PUBLISH_S, PACE * took)
-            if self._over.wait(LOOK_S):
-                return
+        self._guarded(self._beat, self.ending)
+        self._guarded(self.publisher.publish, True)
 
     def _look(self) -> None:
-        """Find candidates that a person has ended, and whether the search is to stop."""
+        """Look again and again at what people ask for, and give a sign of life."""
+        while not self._over.wait(LOOK_S):
+            self._guarded(self._find_dismissed)
+            self._guarded(self._heed_stop)
+            self._guarded(self._beat)
+
+    def _publish(self) -> None:
+        """Publish again and again, with pauses so long that it takes a twentieth of a core."""
+        took = 0.0
+        while not self._over.wait(max(PUBLISH_S, PACE * took)):
+            began = time.monotonic()
+            self._guarded(self.publisher.publish)
+            took = time.monotonic() - began
+
+    def _find_dismissed(self) -> None:
+        """Find the candidates whose trials a person has ended."""
         running = [one for one in tuple(self.session.running) if one.handle.done()]
-        if self._storage.get_n_trials(self._study, TrialState.RUNNING) < len(running):
-            self.searcher.dismissed.update(filter(self._is_dismissed, running))
-        if self.publisher.stop_wanted:
-            self.asked = Dismissed.reason
+        alive = self._storage.get_all_trials(self._study, deepcopy=False, states=(TrialState.RUNNING,))
+        numbers = {trial.number for trial in alive}
+        for candidate in running:
+            if candidate.number not in numbers and self._is_dismissed(candidate):
+                self.searcher.dismissed.add(candidate)
 
     def _is_dismissed(self, candidate: Candidate) -> bool:
         return ended_by_person(self._storage.get_trial(candidate.handle.result().id))
+
+    def _heed_stop(self) -> None:
+        """Stop the search if a person asks for it."""
+        if self.publisher.stop_ticked or is_stopped(self._storage.get_study_user_attrs(self._study)):
+            self._asked = Dismissed.reason
 
     def _beat(self, ended: str | None = None) -> None:
         """Write a sign of life."""
         now, progress, machine = time.monotonic(), self.progress, self.machine
         trained = [one for one in tuple(self.searcher.trainings.values()) if one.began and one.candidate.handle.done()]
-        pulse.write(
-            self._storage,
-            self._study,
-            pulse.Pulse(
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                alive=datetime.now(UTC),
-                slots=machine.slots,
-                gpu=machine.gpu,
-                slots_per_gpu=machine.device.slots if machine.gpu else 1,
-                utilisation=progress.utilisation(now),
-                seconds_left=progress.seconds_left(now),
-                running=tuple(
-                    pulse.RunningTrial(trial=one.candidate.number, node=one.place, slots=one.candidate.slots)
-                    for one in trained
-                ),
-                ended=ended,
-            ),
+        sign = pulse.Pulse(
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            alive=datetime.now(UTC),
+            every=LOOK_S,
+            slots=machine.slots,
+            gpu=machine.gpu,
+            slots_per_gpu=machine.device.slots if machine.gpu else 1,
+            utilisation=progress.utilisation(now),
+            seconds_left=progress.seconds_left(now),
+            running=tuple(map(self._running, trained)),
+            ended=ended,
+        )
+        pulse.write(self._storage, self._study, sign)
+
+    def _running(self, one: ActiveTraining) -> pulse.RunningTrial:
+        last = one.curve[-1] if one.curve else {}
+        epoch, value = number_at(last, "epoch"), number_at(last, self.progress.metric)
+        return pulse.RunningTrial(
+            trial=one.candidate.number,
+            node=one.place,
+            slots=one.candidate.slots,
+            epoch=int(epoch) if math.isfinite(epoch) else 0,
+            value=value if math.isfinite(value) else None,
         )
 
-    def _guarded(self, act: Callable[[], None]) -> None:
-        """Call act(). A storage that fails now may be back at the next look."""
-        with contextlib.suppress(*STORAGE_ERRORS):  # the writer of the search, which cannot do without it, raises them
-            act()
-
-    def _publish(self, final: bool = False) -> None:
+    def _guarded(self, act: Callable[..., None], *arguments: Any) -> None:
+        """Call act(*arguments), and keep the first error that is none of the storage."""
         try:
-            self.publisher.publish(final)
+            act(*arguments)
         except STORAGE_ERRORS:
-            raise
+            return
         except Exception as error:  # noqa: BLE001  # a plot that cannot be drawn must not end the search
-            self.error = f"{type(error).__name__}: {error}"
+            self.error = self.error or f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

@@ -4,9 +4,9 @@ It stands in two system attributes of the trial, CANDIDATE and OUTCOME. Its user
 people (nas.study.shown): the Optuna dashboard lays out whatever stands there, and curves are wider than a screen.
 
 A COMPLETE trial was trained to the full budget, a PRUNED one was stopped early by a scheduler, and a FAIL has a REASON.
-A trial whose training began has a CURVE, which may be empty. A trial that was refused before its training has none,
-and does not count among the trials that a search was asked for; nor does a REUSED one, whose result is that of another
-run, nor a BASELINE.
+A trial whose training has ended has a CURVE, which may be empty. One that was refused before its training, or that a
+person ended, has none, and does not count among the trials that a search was asked for; nor does a REUSED one, whose
+result is that of another run, nor a BASELINE.
 """
 
 from __future__ import annotations
@@ -43,6 +43,13 @@ PILOT = "pilot"  # true for topologies that were drawn uniformly, to know the no
 PAIR = "pair"  # {of, decision, value}: the trial from which it differs in one decision, to know what that is worth
 SAVED = "saved"  # how many proposals before this one were not trained, because an equal topology had been
 
+# what may stand under a name, since a study can be written by anybody; anything else is left out
+KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys((LINE, KEY, BASELINE, REASON), str),
+    **dict.fromkeys((SEED, REPEAT, SAVED, PILOT), int),
+    **dict.fromkeys((TOPOLOGY, PREDICTED, MEASURED, PROXIES, METRICS, REUSED, PAIR), Mapping),
+}
+
 
 def recorded(trial: FrozenTrial) -> Mapping[str, Any]:
     """Return the record of a trial: its values by the names above.
@@ -50,8 +57,18 @@ def recorded(trial: FrozenTrial) -> Mapping[str, Any]:
     A trial that has no CANDIDATE was added by another program, or by a version that recorded as user attributes.
     """
     begun, ended = (trial.system_attrs.get(name) for name in (CANDIDATE, OUTCOME))
-    known = begun if isinstance(begun, Mapping) else trial.user_attrs
-    return {**known, **ended} if isinstance(ended, Mapping) else known
+    known = {
+        **(begun if isinstance(begun, Mapping) else trial.user_attrs),
+        **(ended if isinstance(ended, Mapping) else {}),
+    }
+    return {name: value for name, value in known.items() if _fits(name, value)}
+
+
+def _fits(name: str, value: object) -> bool:
+    """Return whether a value in a record is of the kind that its name promises."""
+    if name == CURVE:
+        return isinstance(value, list) and all(isinstance(record, Mapping) for record in value)
+    return isinstance(value, KINDS.get(name, object))
 
 
 def ended_by_person(trial: FrozenTrial) -> bool:
@@ -66,10 +83,9 @@ def ended_by_person(trial: FrozenTrial) -> bool:
 
 def reason_of(trial: FrozenTrial) -> str | None:
     """Return why a trial failed; None if it did not, or if nothing says so."""
-    reason = recorded(trial).get(REASON)
-    if isinstance(reason, str):
-        return reason
-    return Dismissed.reason if ended_by_person(trial) else None
+    reason: str | None = recorded(trial).get(REASON)
+    by_person = trial.state.name == "FAIL" and ended_by_person(trial)
+    return reason or (Dismissed.reason if by_person else None)
 
 
 def value_of(objective: Objective, attributes: Mapping[str, Any]) -> float:

@@ -162,16 +162,19 @@ def note_of(attributes: Mapping[str, Any], trial: int | None) -> tuple[int, str]
     return (version, "".join(parts)) if isinstance(version, int) else (0, "")
 
 
-def note_attributes(trial: int | None, text: str, version: int = 1) -> dict[str, str | int]:
-    """Return the system attributes of a study that hold a note, cut at NOTE_LENGTH (optuna-dashboard 0.21).
+def note_attributes(trial: int | None, text: str, version: int = 1, before: str = "") -> dict[str, str | int]:
+    """Return the system attributes of a study that hold a note (optuna-dashboard 0.21).
 
     trial    the identifier of the trial; None for the study
     version  one more than that of the note that it replaces; the dashboard counts on when a person edits it
+    before   the text that it replaces
 
     The public save_note reads all attributes of the study twice for each note.
     """
     begin = "dashboard:" if trial is None else f"dashboard:{trial}:"
-    return {f"{begin}note_str:0": text[:NOTE_LENGTH], f"{begin}note_ver": version}
+    places = range(0, max(len(text), len(before), 1), NOTE_LENGTH)
+    parts = {f"{begin}note_str:{part}": text[at : at + NOTE_LENGTH] for part, at in enumerate(places)}
+    return parts | {f"{begin}note_ver": version}
 
 
 def artifact_attribute(name: str, filename: str, mimetype: str) -> dict[str, str]:

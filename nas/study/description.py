@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nas.space import Objective, SearchSpace
+from nas import units
+from nas.space import Objective
 
 if TYPE_CHECKING:
     from nas.study import Run
@@ -14,16 +15,22 @@ STOP = "stop"  # whoever sets it to true stops the search
 LONGEST = 200  # characters of a value
 
 
-def metric_names(space: SearchSpace) -> list[str]:
-    """Return the names of the objectives, for the axes of every plot, with their units."""
-    return [f"{one.name} [{one.unit}]" if one.unit not in ("", "count") else one.name for one in space.goals.objectives]
+def is_stopped(attributes: Mapping[str, Any]) -> bool:
+    """Return whether the user attributes of a study ask to stop its search; a command line writes true as a text."""
+    return str(attributes.get(STOP)).lower() in ("true", "1")
+
+
+def metric_names(objectives: Iterable[Objective]) -> list[str]:
+    """Return the names of objectives with their units, for the axes of every plot."""
+    return [f"{one.name} [{one.unit}]" if one.unit not in ("", "count") else one.name for one in objectives]
 
 
 def describe_study(run: Run) -> None:
     """Write the names of the objectives and the user attributes of the study of a run."""
     study, known = run.study, run.study.user_attrs
-    if study.metric_names != metric_names(run.space):
-        study.set_metric_names(metric_names(run.space))
+    names = metric_names(run.space.goals.objectives)
+    if study.metric_names != names:
+        study.set_metric_names(names)
     for name, value in study_attributes(run).items():
         if known.get(name) != value:
             study.set_user_attr(name, value)
@@ -49,7 +56,7 @@ def study_attributes(run: Run) -> dict[str, str | int | bool]:
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
         STOP: False,
     }
-    return {name: value if isinstance(value, int) else str(value)[:LONGEST] for name, value in facts.items()}
+    return {name: value if isinstance(value, int) else units.short(value, LONGEST) for name, value in facts.items()}
 
 
 def _objective(one: Objective) -> str:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 from optuna.exceptions import OptunaError
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
+from nas import units
+
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
@@ -23,26 +25,25 @@ LONGEST = 200  # characters of a text
 MISSED = 3  # signs of life that may be missing
 
 
-def _printable(text: object) -> object:
-    """Return text without control characters, which a terminal would obey, and not longer than a line."""
-    if not isinstance(text, str):
-        return text
-    return "".join(one if one.isprintable() else " " for one in text[:LONGEST])
+def _short(text: object) -> object:
+    return units.short(text, LONGEST) if isinstance(text, str) else text
 
 
-Word = Annotated[str, BeforeValidator(_printable)]
+Word = Annotated[str, BeforeValidator(_short)]
 Whole = Annotated[int, Field(ge=0, lt=2**31)]
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
 class RunningTrial(BaseModel):
-    """A trial that is being trained, the short name of the node that trains it, and how many slots it takes."""
+    """A trial that is being trained: where, with how many slots, its last epoch (0: none yet) and the metric then."""
 
     model_config = ConfigDict(frozen=True)
 
     trial: Whole
     node: Word = ""
     slots: Whole = 1
+    epoch: Whole = 0
+    value: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
 
 class Pulse(BaseModel):

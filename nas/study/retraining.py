@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from nas.errors import RunError
 from nas.study import Run
 from nas.study.attributes import KEY, SEED, number_at, recorded
+from nas.study.description import metric_names
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology
 
@@ -151,6 +152,7 @@ class Retraining:
             direction=self.run.space.goals.target.direction,
             load_if_exists=True,
         )
+        study.set_metric_names(metric_names([self.run.space.goals.target]))
         study.set_user_attr(PLAN, plan.model_dump(mode="json"))
         self.__dict__["study"] = study
 

@@ -16,14 +16,14 @@ def user_attributes(record: Mapping[str, Any]) -> dict[str, str | int]:
     """Return the user attributes for a record: its topology, role, key, seed, costs and reason, each in a few words."""
     shown: dict[str, str | int] = {}
     if LINE in record:
-        shown["topology"] = _short(record[LINE])
+        shown["topology"] = units.short(record[LINE], LONGEST)
     if role := role_of(record):
-        shown["role"] = _short(role)
+        shown["role"] = units.short(role, LONGEST)
     shown |= {name: record[name] for name in (KEY, SEED) if name in record}
     for name, value in (record.get(PREDICTED) or {}).items():
         shown[name] = OBJECTIVES[name].unit_format.show(value) if name in OBJECTIVES else units.number(value)
     if REASON in record:
-        shown[REASON] = _short(record[REASON])
+        shown[REASON] = units.short(record[REASON], LONGEST)
     return shown
 
 
@@ -39,8 +39,3 @@ def role_of(record: Mapping[str, Any]) -> str:
     if isinstance(pair := record.get(PAIR), Mapping):
         roles.append(f"trial {pair.get('of')} with {pair.get('decision')}: {pair.get('value')}")
     return ", ".join(roles)
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -7,7 +7,6 @@ missing, and a trial that had just ended may still be RUNNING; a resumed search 
 
 from __future__ import annotations
 
-import contextlib
 import math
 import numbers
 import time
@@ -87,16 +86,16 @@ class StudyWriter:
         return self._write(self._add, trial)
 
     def claim(self, handle: TrialHandle) -> bool:
-        """Set a WAITING trial to RUNNING; return False if another process was faster."""
-        return self._write(self.storage.set_trial_state_values, handle.id, TrialState.RUNNING).result()
+        """Set a WAITING trial to RUNNING; return False if another process was faster, or if somebody has ended it."""
+        return bool(self._write(self._unless_ended, self._set_state, handle, TrialState.RUNNING).result())
 
     def fill_in(self, handle: TrialHandle, trial: FrozenTrial, known: FrozenTrial) -> None:
         """Write the parameters and attributes of `known` that the queued `trial` lacks."""
         params = {name: value for name, value in known.params.items() if name not in trial.params}
         shown = {name: value for name, value in known.user_attrs.items() if trial.user_attrs.get(name) != value}
         noted = {name: value for name, value in known.system_attrs.items() if trial.system_attrs.get(name) != value}
-        self._write(self._set_params, handle, params, known.distributions)
-        self._write(self._set_attributes, handle, noted, shown)
+        self._write(self._unless_ended, self._set_params, handle, params, known.distributions)
+        self._write(self._unless_ended, self._set_attributes, handle, noted, shown)
 
     def report(self, handle: Future[TrialHandle], record: Mapping[str, Any], metric: str) -> None:
         """Write the metric of an epoch of a trial that is being trained, but no more than one in REPORT_S for a trial.
@@ -108,7 +107,11 @@ class StudyWriter:
         now, epoch, value = time.monotonic(), number_at(record, "epoch"), number_at(record, metric)
         if math.isfinite(epoch) and math.isfinite(value) and now >= self._reported.get(handle, -math.inf) + REPORT_S:
             self._reported[handle] = now
-            self._write(self._report, handle, int(epoch), float(value))
+            self._write(self._unless_ended, self._report, handle, int(epoch), float(value))
+
+    def forget(self, handle: Future[TrialHandle]) -> None:
+        """Forget a trial that somebody else has ended."""
+        self._reported.pop(handle, None)
 
     def finish(
         self,
@@ -121,13 +124,13 @@ class StudyWriter:
 
         A trial that a person has ended in the meantime stays as it is.
         """
-        self._reported.pop(handle, None)
-        self._write(self._finish, handle, state, outcome, values)
+        self.forget(handle)
+        self._write(self._unless_ended, self._finish, handle, state, outcome, values)
 
     def requeue(self, handles: Sequence[TrialHandle]) -> None:
         """Set trials that began and did not end to WAITING again; they keep their parameters."""
         for handle in handles:
-            self._write(self.storage.set_trial_state_values, handle.id, TrialState.WAITING)
+            self._write(self._unless_ended, self._set_state, handle, TrialState.WAITING)
         self.flush()
 
     def keep_weights(self, handle: Future[TrialHandle], weights: bytes) -> None:
@@ -149,6 +152,16 @@ class StudyWriter:
     def _write(self, write: Callable[..., T], *arguments: Any) -> Future[T]:
         return self._worker.submit(_translating_errors, write, *arguments)
 
+    def _unless_ended(self, write: Callable[..., object], *arguments: Any) -> bool:
+        """Call write(*arguments), and return whether it took effect: False if somebody has ended the trial."""
+        try:
+            return write(*arguments) is not False
+        except UpdateFinishedTrialError:
+            return False
+
+    def _set_state(self, handle: TrialHandle, state: TrialState) -> bool:
+        return self.storage.set_trial_state_values(handle.id, state)
+
     def _add(self, trial: FrozenTrial) -> TrialHandle:
         identity = self.storage.create_new_trial(self._study, trial)
         return TrialHandle(identity, self.storage.get_trial_number_from_id(identity))
@@ -168,8 +181,7 @@ class StudyWriter:
             self.storage.set_trial_user_attr(handle.id, name, as_json(value))
 
     def _report(self, handle: Future[TrialHandle], epoch: int, value: float) -> None:
-        with contextlib.suppress(UpdateFinishedTrialError):
-            self.storage.set_trial_intermediate_value(handle.result().id, epoch, value)
+        self.storage.set_trial_intermediate_value(handle.result().id, epoch, value)
 
     def _finish(
         self,
@@ -178,9 +190,8 @@ class StudyWriter:
         outcome: Mapping[str, Any],
         values: Sequence[float] | None,
     ) -> None:
-        with contextlib.suppress(UpdateFinishedTrialError):
-            self._set_attributes(handle.result(), {OUTCOME: outcome} if outcome else {}, user_attributes(outcome))
-            self.storage.set_trial_state_values(handle.result().id, state, values)
+        self._set_attributes(handle.result(), {OUTCOME: outcome} if outcome else {}, user_attributes(outcome))
+        self.storage.set_trial_state_values(handle.result().id, state, values)
 
     def _keep_weights(self, handle: Future[TrialHandle], weights: bytes) -> None:
         write_whole(self.record.weights_folder / f"{handle.result().number}.safetensors", weights)

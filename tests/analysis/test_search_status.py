@@ -77,9 +77,10 @@ def test_of_a_metric_that_is_minimised_less_is_ahead(tmp_path: Path) -> None:
 
 def test_a_candidate_in_training_has_its_place_its_epoch_and_an_estimate(run: Run) -> None:
     begun = NOW - timedelta(seconds=30)
-    first = add_running(run, begun, {1: 0.5, 2: 0.625}, baseline="resnet")
+    first = add_running(run, begun, {1: 0.5, 7: 0.75}, baseline="resnet")  # epochs of an attempt that was given up
     second = add_running(run, NOW - timedelta(seconds=1), {})
-    signed(run, gpu=True, slots=4, slots_per_gpu=2, running=(RunningTrial(trial=first, node="gpu-1", slots=2),))
+    told = RunningTrial(trial=first, node="gpu-1", slots=2, epoch=2, value=0.625)
+    signed(run, gpu=True, slots=4, slots_per_gpu=2, running=(told,))
     found = StatusReader(run).read(NOW)
     one, other = found.running
     assert (one.trial, one.name, one.node, one.slots) == (first, "resnet", "gpu-1", 2)

@@ -12,8 +12,9 @@ import pytest
 
 from nas.errors import RunError
 from nas.searching.event_log import EventLog, open_event_log
+from nas.searching.observer import SearchObserver
 from nas.searching.outcome import TrialOutcome
-from nas.searching.search_log import logged
+from nas.searching.search_log import SearchLog, logged
 from nas.study import Run
 from nas.study.reuse import ReusableTrial
 from tests.helpers import runs, scripted
@@ -64,6 +65,11 @@ def test_every_event_is_a_line(run: Run, tmp_path: Path) -> None:
     assert refused["reason"] == "over the limits: 5 params"
     assert (reused["trial"], reused["origin"]) == (3, {"run": "mine", "trial": 0})
     assert over["reason"] == "interrupted" and "trial" not in over
+
+
+def test_a_log_hears_of_every_event() -> None:
+    events = {name for name in vars(SearchObserver) if not name.startswith("_")}
+    assert events <= vars(SearchLog).keys()
 
 
 def test_a_resumed_search_is_appended(run: Run, tmp_path: Path) -> None:

@@ -178,7 +178,11 @@ def test_the_dashboard_reads_our_notes() -> None:
         read = storage.get_study_system_attrs(key)  # type: ignore[attr-defined]
         assert compat.note_of(read, number) == (2, "x" * 5000)
     assert compat.note_of({}, 3) == (0, "")
-    assert len(str(compat.note_attributes(None, "y" * 5000)["dashboard:note_str:0"])) == compat.NOTE_LENGTH
+    for text in ("y" * 5000, "z"):  # a shorter note leaves nothing of the longer one
+        before = compat.note_of(storage.get_study_system_attrs(key), None)[1]  # type: ignore[attr-defined]
+        for name, value in compat.note_attributes(None, text, 3, before).items():
+            storage.set_study_system_attr(key, name, value)  # type: ignore[attr-defined]
+        assert get_note(study) == text
 
 
 def test_optuna_reads_our_artifacts() -> None:

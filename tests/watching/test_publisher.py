@@ -104,12 +104,15 @@ def test_what_a_person_writes_stays(run: Run) -> None:
 
 def test_a_ticked_box_stops_this_search_and_not_the_next(run: Run) -> None:
     publisher = Publisher(run)
-    assert not publisher.stop_wanted
-    save_note(run.study, get_note(run.study).replace("[ ]", "[x]"))
-    assert publisher.stop_wanted
-    assert not Publisher(run).stop_wanted
-    run.study.set_user_attr("stop", True)
-    assert publisher.stop_wanted
+    publisher.publish()
+    save_note(run.study, get_note(run.study).replace("[ ]", "[x]") + "x" * 3000)
+    publisher.publish()
+    assert publisher.stop_ticked
+    following = Publisher(run)
+    for _ in range(2):
+        following.publish()
+        assert not following.stop_ticked
+    assert get_note(run.study).count("- [ ] stop the search") == 1 and get_note(run.study).endswith("x" * 3000)
 
 
 def test_the_study_says_what_is_searched(run: Run) -> None:

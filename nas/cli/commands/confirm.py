@@ -86,5 +86,5 @@ def _tell(run: Run, found: Confirmed, csv: bool, json: bool) -> None:
             screen.print(sentence, highlight=False)
     say(f"report   {report(run)}")
     folder = export_run(run)
-    attach_best(run, folder)
     say(f"best     {folder}")
+    attach_best(run, folder)

@@ -125,5 +125,5 @@ def _finish(run: Run, *, with_table: bool) -> None:
     say(f"report   {page}")
     if run.best() is not None:
         folder = export_run(run)
-        attach_best(run, folder)
         say(f"winner   {folder}")
+        attach_best(run, folder)
