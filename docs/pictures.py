@@ -101,6 +101,7 @@ def typed(picture: Picture, folder: Path, target: Path) -> str:
     if picture.after is None:
         screen = captured()
     subprocess.run([*TMUX, "kill-server"], check=True)
+    time.sleep(1)  # until it is gone: the next command starts another
     return screen
 
 
