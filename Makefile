@@ -7,7 +7,7 @@ LOWEST := .venv-lowest
 unexport PYTHONDONTWRITEBYTECODE  # without bytecode every process takes twice as long to import torch
 PYTEST = OMP_NUM_THREADS=1 $(RUN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help setup search test test-all test-lowest check format picture pictures bench-claims bench-cost bench-degradation bench-dispatch bench-engine bench-network bench-noise bench-packing bench-proof bench-early-stopping bench-samplers gpu constraints clean
+.PHONY: help setup search test test-all test-lowest check format picture pictures bench-claims bench-cost bench-degradation bench-dispatch bench-engine bench-network bench-noise bench-packing bench-proof bench-early-stopping bench-samplers bench-watching gpu constraints clean
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -66,6 +66,9 @@ bench-noise: .venv/.ready  ## does a search recommend what is good or what was l
 
 bench-proof: .venv/.ready  ## does a search find something better than what is published? on real data, on the test split (hours; goes on where it stopped)
 	@$(RUN)/python -m benchmarks.proof $(ARGS)
+
+bench-watching: .venv/.ready  ## what it costs a search that its dashboard is open: pairs of searches (five minutes)
+	@$(RUN)/python -m benchmarks.watching $(ARGS)
 
 bench-dispatch: .venv/.ready  ## what an instant candidate costs: plain Ray Tune and nas (two minutes)
 	@$(RUN)/python -m benchmarks.dispatch $(ARGS)

@@ -1,4 +1,4 @@
-"""Every error that nas raises on purpose.
+"""Every error that nas raises on purpose, and the reasons of candidates that were not trained to the end.
 
 NasError                    one clear line for a person; the command line prints it and exits with 2
 ├── TopologyError           a topology breaks a rule; the message names the block

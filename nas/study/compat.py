@@ -1,4 +1,4 @@
-"""The private parts of Optuna that are used, in one place. tests/study/test_compat.py names and checks each of them."""
+"""The private parts of Optuna and of its dashboard that are used. tests/study/test_compat.py names and checks each."""
 
 from __future__ import annotations
 

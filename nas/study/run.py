@@ -4,6 +4,7 @@
       run.yaml      the resolved space with its task, recipe and search settings; versions, seed, git commit
       study.db      the Optuna storage, unless run.yaml names another
       weights/      <trial>.safetensors of the leaders
+      artifacts/    the pictures of trials and the best network, for the Optuna dashboard (nas.watching.publisher)
       confirm/      <trial>.safetensors of a confirmation (nas.study.confirmation)
 
 The study is the only record of the trials (see nas.study.attributes).

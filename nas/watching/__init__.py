@@ -1,4 +1,4 @@
-"""Watch runs from elsewhere: the Optuna dashboard of one run or of all of them."""
+"""Show runs in the Optuna dashboard: what a search publishes in its study, and the server of one run or of all."""
 
 import lazy_loader
 
