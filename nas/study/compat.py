@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from optuna.study._frozen import FrozenStudy as FrozenStudy
 
 
+# of optuna-dashboard 0.21: system attributes of a study that name a trial by its identifier (notes, files, skipped
+# trials); the paths of requests that create or rename a study, and of those that bring or remove a file of one
+NAMES_A_TRIAL = re.compile(r"(dashboard:(?:artifacts:)?|preference:skip_trial:)(\d+)(?=:|$)")
+CREATES_A_STUDY = re.compile(r"/api/studies(/\d+/rename)?/*")
+TAKES_A_FILE = re.compile(r"/api/artifacts/(\d+)")
 NOTE_LENGTH = 2045  # characters that the dashboard keeps in one attribute
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ from nas.watching.union import UnionStorage
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-UPLOAD = re.compile(r"/api/artifacts/(\d+)")
 uploading: ContextVar[int] = ContextVar("uploading")  # the study for which a request brings or removes a file
 
 
@@ -104,7 +102,7 @@ def _naming_the_study(app: WSGIApplication) -> WSGIApplication:
     """Return the application with a layer that keeps the study of an upload, which an artifact store is not told."""
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if found := UPLOAD.match(environ.get("PATH_INFO", "")):
+        if found := compat.TAKES_A_FILE.match(environ.get("PATH_INFO", "")):
             uploading.set(int(found[1]))
         return app(environ, start_response)
 

@@ -11,12 +11,12 @@ import re
 from collections.abc import Container
 from datetime import datetime
 
+from nas.study import compat
+
 LOCAL_BITS = 32  # as many as the databases give to a key
 SLOTS = 2 ** (53 - LOCAL_BITS)
 EPOCH = datetime(2020, 1, 1)
 SLOT_S = 600  # seconds of a slot: the slots last for forty years
-# attributes of a study that name a trial: notes and artifacts of the dashboard, and trials that a person skipped
-NAMING = re.compile(r"(dashboard:(?:artifacts:)?|preference:skip_trial:)(\d+)(?=:|$)")
 
 
 def slot_of(created: str, taken: Container[int]) -> int:
@@ -45,7 +45,11 @@ def split(identifier: int) -> tuple[int, int]:
 
 def shared_key(slot: int, key: str) -> str:
     """Return the name of a system attribute of a study with the identifier of its trial instead of the local one."""
-    return NAMING.sub(lambda found: f"{found[1]}{join(slot, int(found[2]))}", key, count=1) if ":" in key else key
+    return (
+        compat.NAMES_A_TRIAL.sub(lambda found: f"{found[1]}{join(slot, int(found[2]))}", key, count=1)
+        if ":" in key
+        else key
+    )
 
 
 def local_key(slot: int, key: str) -> str:
@@ -55,4 +59,4 @@ def local_key(slot: int, key: str) -> str:
         owner, trial = split(int(found[2]))
         return f"{found[1]}{trial if owner == slot else found[2]}"
 
-    return NAMING.sub(local, key, count=1) if ":" in key else key
+    return compat.NAMES_A_TRIAL.sub(local, key, count=1) if ":" in key else key

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
+
+from nas.study import compat
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 Rule = Callable[[str, str], str | None]  # method, path → the reason why it is refused, or None
 READS = {"GET", "HEAD", "OPTIONS"}
-CREATES = re.compile(r"/api/studies(/\d+/rename)?/*")
 
 
 def only_reads(method: str, path: str) -> str | None:
@@ -22,7 +22,7 @@ def only_reads(method: str, path: str) -> str | None:
 
 def no_new_studies(method: str, path: str) -> str | None:
     """Return why a request is refused by a dashboard of all runs: it would create or rename a study."""
-    if method != "POST" or not CREATES.fullmatch(path):
+    if method != "POST" or not compat.CREATES_A_STUDY.fullmatch(path):
         return None
     return "a dashboard of all runs neither creates nor renames studies: a study belongs to a run, which knows its name"
 

@@ -198,3 +198,24 @@ def test_optuna_reads_our_artifacts() -> None:
     for owner in (study.get_trials()[0], study):
         (meta,) = get_all_artifact_meta(owner, storage=storage)  # type: ignore[arg-type]
         assert (meta.artifact_id, meta.filename, meta.mimetype) == ("3f0c", "3f0c.svg", "image/svg+xml")
+
+
+def test_the_dashboard_names_trials_and_paths_as_we_know_them() -> None:
+    """Its functions for the names of attributes, and the rules of its routes."""
+    from optuna_dashboard import _note, wsgi
+    from optuna_dashboard.artifact import _backend
+    from optuna_dashboard.preferential import _system_attrs
+
+    names = [_note.note_ver_key(7), _note.note_str_key_prefix(7) + "0", _backend._dashboard_artifact_prefix(7) + "a1"]
+    names.append(_system_attrs._SYSTEM_ATTR_PREFIX_SKIP_TRIAL + "7")
+    for name in names:
+        assert (found := compat.NAMES_A_TRIAL.match(name)) and found[2] == "7", name
+    assert not compat.NAMES_A_TRIAL.match(_note.note_ver_key(None))
+    app = wsgi(optuna.storages.InMemoryStorage())
+    posts = {route.rule for route in app.routes if route.method == "POST"}  # type: ignore[attr-defined]
+    plain = {rule.replace("<study_id:int>", "7").replace("<trial_id:int>", "8") for rule in posts}
+    assert {path for path in plain if compat.CREATES_A_STUDY.fullmatch(path)} == {
+        "/api/studies",
+        "/api/studies/7/rename",
+    }
+    assert {path for path in plain if compat.TAKES_A_FILE.match(path)} >= {"/api/artifacts/7/8"}
