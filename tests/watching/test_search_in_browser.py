@@ -23,7 +23,10 @@ from tests.helpers import scripted
 from tests.helpers.browser import browser, complaints, needs_browser
 from tests.helpers.sessions import drive
 
-PLOTLY = "return [...document.querySelectorAll('.js-plotly-plot')].map(one => [one.id.split(':').pop(), one.layout, one.data]).map({})"
+PLOTLY = (
+    "return [...document.querySelectorAll('.js-plotly-plot')]"
+    ".map(one => [one.id.split(':').pop(), one.layout, one.data]).map({})"
+)
 AXES = "(([id, layout]) => [layout.xaxis, layout.yaxis].map(axis => axis?.title?.text ?? axis?.title))"
 POINTS = "(([id, , data]) => [id, data.map(trace => trace.x?.length ?? 0).reduce((a, b) => a + b, 0)])"
 WIDTH = "return document.documentElement.scrollWidth"
