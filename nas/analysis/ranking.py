@@ -9,11 +9,11 @@ import pandas as pd
 
 from nas.analysis.beliefs import COLUMNS, with_beliefs
 from nas.analysis.marks import marks
-from nas.errors import OverLimits, RunError, TopologyError, expected
+from nas.errors import Dismissed, OverLimits, RunError, TopologyError, expected
 from nas.space import Goals, Objective
 from nas.space.quantities import Unit
 from nas.study.pareto import distances_to_ideal, pareto_rank
-from nas.study.states import REFUSED, STATE_WORDS
+from nas.study.states import KNOWN, REFUSED, STATE_WORDS
 from nas.topology import Topology
 from nas.units import Show
 
@@ -68,10 +68,11 @@ def leaderboard(
 def states(run: Run | pd.DataFrame) -> dict[str, int]:
     """Return state → number of trials, in the order of STATE_WORDS, for every state that occurs.
 
-    A FAIL that was over the limits, and therefore never trained, counts as REFUSED.
+    A FAIL that was over the limits, and therefore never trained, counts as REFUSED; what a person ended counts as FAIL.
     """
     frame = _frame_of(run)
-    counts = frame["state"].where(~_refused(frame), REFUSED).value_counts()
+    by_hand = _text(frame["reason"]) == Dismissed.reason
+    counts = frame["state"].where(~_refused(frame), REFUSED).where(~by_hand, "FAIL").value_counts()
     return {state: int(counts[state]) for state in STATE_WORDS if state in counts}
 
 
@@ -85,8 +86,9 @@ def failures(run: Run | pd.DataFrame) -> pd.DataFrame:
 
 def trained(frame: pd.DataFrame) -> pd.Series[bool]:
     """Return which trials of a frame were trained in their own run, to whatever end."""
-    ended = frame["state"].isin(["COMPLETE", "PRUNED", "FAIL"])
-    return ended & ~_refused(frame) & frame.get("reused", pd.Series(index=frame.index, dtype="object")).isna()
+    ended = frame["state"].isin(["COMPLETE", "PRUNED", "FAIL"]) & frame["key"].notna()  # without: of another program
+    others = _text(frame["reason"]).str.startswith((OverLimits.reason, Dismissed.reason, KNOWN))
+    return ended & ~others & frame.get("reused", pd.Series(index=frame.index, dtype="object")).isna()
 
 
 def _refused(frame: pd.DataFrame) -> pd.Series[bool]:

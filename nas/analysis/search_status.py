@@ -16,7 +16,7 @@ from nas.analysis.marks import marks
 from nas.analysis.ranking import failures, leaderboard, states, trained, unit_of
 from nas.errors import TopologyError
 from nas.space.quantities import Unit
-from nas.study.pulse import Pulse
+from nas.study.pulse import SILENCE_S, Pulse
 from nas.topology import Topology
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class TrainingStatus:
     node: str
     slots: int
     epoch: int
-    epochs: int
+    epochs: int | None
     value: float | None
     seconds: float | None
     seconds_left: float | None
@@ -189,11 +189,13 @@ class StatusReader:
         self, frame: pd.DataFrame, pulse: Pulse | None, typical: float | None, now: datetime
     ) -> list[TrainingStatus]:
         """Return what is known of every trial that is being trained."""
-        rows = frame[frame["state"] == "RUNNING"].astype("object").to_dict("records")
+        ours = (frame["state"] == "RUNNING") & frame["key"].notna()  # others belong to another program
+        rows = frame[ours].astype("object").to_dict("records")
         reported = {trial.number: trial.intermediate_values for trial in self.run.study.get_trials(deepcopy=False)}
         places = {one.trial: one for one in pulse.running} if pulse is not None else {}
-        local = now.astimezone().replace(tzinfo=None)  # Optuna records the local time
-        metric, epochs = self.run.space.goals.metric, self.run.space.recipe.epochs
+        until = now if pulse is None or pulse.silence(now) < SILENCE_S else pulse.alive  # of a dead search nothing runs
+        local = until.astimezone().replace(tzinfo=None)  # Optuna records the local time
+        metric, epochs = self.run.space.goals.metric, self.run.space.epochs
         found = []
         for row in rows:
             place = places.get(row["trial"])
@@ -252,11 +254,11 @@ def _last_epoch(reported: Mapping[int, float], curve: list[dict[str, Any]], metr
     return len(curve), float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def _rest(seconds: float | None, epoch: int, epochs: int, typical: float | None) -> float | None:
+def _rest(seconds: float | None, epoch: int, epochs: int | None, typical: float | None) -> float | None:
     """Return the seconds that a training has left."""
     if seconds is None:
         return None
-    if epoch > 0:
+    if epoch > 0 and epochs is not None:
         return seconds / epoch * max(0, epochs - epoch)
     return None if typical is None else max(0.0, typical - seconds)
 

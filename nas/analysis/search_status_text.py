@@ -175,7 +175,7 @@ def _cells(status: SearchStatus, one: TrainingStatus) -> dict[str, str]:
         "trial": str(one.trial),
         "baseline": one.name,
         "on": one.node + (f" ×{one.slots}" if one.slots > 1 else ""),
-        "epoch": f"{one.epoch}/{one.epochs}",
+        "epoch": f"{one.epoch}/{one.epochs}" if one.epochs else f"step {one.epoch}",
         status.metric: status.unit.show(one.value),
         "for": units.duration(one.seconds),
         "left": units.duration(seconds_left),

@@ -19,7 +19,7 @@ from nas.errors import Dismissed
 from nas.searching.candidate import Candidate
 from nas.searching.observer import SearchObserver
 from nas.searching.outcome import TrialOutcome
-from nas.searching.progress import Progress, one_line
+from nas.searching.progress import Progress, RunningCandidate, one_line
 from nas.study.states import ENDED, REFUSED, STATE_WORDS
 
 MOST_ROWS = 8  # candidates in training that the live view shows
@@ -154,8 +154,9 @@ class LiveDisplay(LineDisplay):
         running = tuple(self.progress.running.items())
         for candidate, state in running[:MOST_ROWS]:
             epoch, value = state.record.get("epoch", 0), state.record.get(self.progress.metric)
-            figures = f"{epoch}/{self.progress.epochs}  {_metric(value)}  {units.duration(now - state.began)}  "
-            yield "epoch", Text.assemble(figures, (_name(candidate), "dim"))
+            of = f"/{self.progress.epochs}" if self.progress.epochs else ""
+            figures = f"{epoch}{of}  {_metric(value)}  {units.duration(now - state.began)}  "
+            yield "epoch" if of else "step", Text.assemble(figures, (_name(candidate), "dim"))
         if len(running) > MOST_ROWS:
             yield "", Text(f"and {len(running) - MOST_ROWS} more", "dim")
 
@@ -188,14 +189,16 @@ def _line(progress: Progress, candidate: Candidate, state: str, reason: str | No
 def _so_far(progress: Progress, now: float) -> str:
     """Return the line about a search: 3 of 60 finished, 2 running (epoch 4 of 8 · 0.8123, …), about 12m 30s left."""
     running = list(progress.running.values())
-    each = [
-        f"epoch {one.record.get('epoch', 0)} of {progress.epochs} · {_metric(one.record.get(progress.metric))}"
-        for one in running[:MOST_NAMED]
-    ]
+    each = [f"{_epoch(progress, one)} · {_metric(one.record.get(progress.metric))}" for one in running[:MOST_NAMED]]
     each += ["…"] if len(running) > MOST_NAMED else []
     left = progress.seconds_left(now)
     estimate = f", about {units.duration(left)} left" if left is not None else ""
     return f"{progress.finished} of {progress.total} finished, {len(running)} running ({', '.join(each)}){estimate}"
+
+
+def _epoch(progress: Progress, one: RunningCandidate) -> str:
+    epoch = one.record.get("epoch", 0)
+    return f"epoch {epoch} of {progress.epochs}" if progress.epochs else f"step {epoch}"
 
 
 def _summary(progress: Progress, name: str, ending: str) -> str:

@@ -211,6 +211,7 @@ def _run_session(
         ours = getattr(evaluate, "func", None) is _make_evaluator  # what another one keeps on a GPU is unknown
         load = space.task.load if ours else None
         machine = stack.enter_context(ray_machine(address, request, settings.trials, load))
+        interrupted.heed()
         progress = Progress(space, settings.trials, session.finished, machine.slots)
         progress.recall(session.past)
         display = make_display(progress, run.name, stream)

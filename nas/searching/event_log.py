@@ -6,7 +6,7 @@
 Every line has time and event; those of a trial have its number, its canonical key, and its name if it is a baseline.
 
 event          what it has besides
-search_began   run, task, metric, direction, trials (to have in the end), epochs (of the full budget)
+search_began   run, task, metric, direction, trials (to have in the end), epochs (null where a function decides them)
 started        seed, predicted {params, flops, memory}, topology: the candidate is trained as soon as a slot is free
 epoch          epoch, metrics, seconds (for which its slot was busy with it)
 retried        reason: its training starts again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from nas.searching.observer import SearchObserver
 from nas.searching.outcome import TrialOutcome
 from nas.space import SearchSpace
 from nas.study.attributes import BASELINE, CURVE, LINE, METRICS, PREDICTED, REUSED, SAVED, recorded
+from nas.study.states import KNOWN
 
 
 class BestSoFar(NamedTuple):
@@ -77,9 +79,9 @@ class Progress(SearchObserver):
         return self.space.task.metric
 
     @property
-    def epochs(self) -> int:
-        """The number of epochs of the full budget."""
-        return self.space.recipe.epochs
+    def epochs(self) -> int | None:
+        """The number of epochs of the full budget; None where a function decides it."""
+        return self.space.epochs
 
     @property
     def finished(self) -> int:
@@ -122,8 +124,9 @@ class Progress(SearchObserver):
 
     def refused(self, candidate: Candidate) -> None:
         """Count a refused candidate."""
-        self.saved += candidate.saved
-        self.over_limits += 1
+        known = str(candidate.refusal).startswith(KNOWN)
+        self.over_limits += not known
+        self.saved += candidate.saved + known
 
     def recall(self, trials: Iterable[FrozenTrial]) -> None:
         """Add the results of earlier sessions."""
@@ -162,8 +165,8 @@ class Progress(SearchObserver):
     @property
     def under_way(self) -> float:
         """The part of the running trials that has been trained; 1.5 means one and a half trainings."""
-        running = tuple(self.running.items())
-        return sum(float(one.record.get("epoch", 0)) / self.epochs for who, one in running if who.baseline is None)
+        running, epochs = tuple(self.running.items()), self.epochs or math.inf
+        return sum(float(one.record.get("epoch", 0)) / epochs for who, one in running if who.baseline is None)
 
     def seconds_left(self, now: float) -> float | None:
         """Return the seconds left at the pace so far; None before a candidate has ended."""

@@ -21,7 +21,21 @@ from nas.searching.repeats import Request
 from nas.searching.sampler_study import SamplerStudy, limit_excess
 from nas.space import SearchSpace
 from nas.study import compat
-from nas.study.attributes import BASELINE, CURVE, KEY, PAIR, PILOT, PREDICTED, REASON, REPEAT, SEED, TOPOLOGY, recorded
+from nas.study.attributes import (
+    BASELINE,
+    CURVE,
+    KEY,
+    PAIR,
+    PILOT,
+    PREDICTED,
+    REASON,
+    REPEAT,
+    SEED,
+    TOPOLOGY,
+    ended_by_person,
+    recorded,
+)
+from nas.study.states import KNOWN
 from nas.study.writer import TrialHandle, resolved
 from nas.topology import Topology
 
@@ -54,6 +68,7 @@ class Proposer:
         refused = {known.get(KEY, "") for known in records if REASON in known and CURVE not in known}
         trained = {known.get(KEY, "") for known in records if CURVE in known}
         self.refused_keys = refused - trained  # over the limits: proposing them again saves no training
+        self.dismissed_keys = {recorded(trial).get(KEY, "") for trial in past if ended_by_person(trial)}
         for trial in past:
             self.sampler_study.load(trial)
         self._rng = random.Random(seed + len(trials))
@@ -123,8 +138,8 @@ class Proposer:
             pilot=attributes.get(PILOT, False),
             handle=resolved(handle),
         )
-        if topology.key in self.known_keys and not candidate.repeat:
-            candidate.refusal = "known: the same topology was tried before"
+        if topology.key in self.known_keys - self.dismissed_keys and not candidate.repeat:
+            candidate.refusal = f"{KNOWN}: the same topology was tried before"
             return candidate
         return self._chosen(self._priced(candidate))
 

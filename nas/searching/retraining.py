@@ -64,6 +64,7 @@ def retrain(
         evaluate = evaluate or (train if own else results.evaluator(space.task, space.recipe))
         data = space.task.load if own else None
         with interrupts() as interrupted, ray_machine(address, request, len(session.left), data) as machine:
+            interrupted.heed()
             stream = None if quiet else sys.stderr
             bar = TrainingBar(retraining.study_name, space.task.metric, session.total, session.ended, stream)
             session.observers = (bar,)

@@ -63,7 +63,7 @@ class SearchLog(SearchObserver):
         self.run = run
         space = run.space
         facts: dict[str, Any] = {"run": run.name, "task": space.task.name, "metric": space.task.metric}
-        facts |= {"direction": space.task.direction, "trials": space.search.trials, "epochs": space.recipe.epochs}
+        facts |= {"direction": space.task.direction, "trials": space.search.trials, "epochs": space.epochs}
         self._pass_on(SearchEvent(BEGAN, facts=facts))
 
     def end(self, reason: str) -> None:

@@ -180,6 +180,7 @@ class Session:
         """Let go of a candidate whose trial a person has ended: it does not count."""
         self.running.remove(candidate)
         self.writer.forget(candidate.handle)
+        self.proposer.dismissed_keys.add(candidate.topology.key)  # a person may queue it again
         self._prefetcher.tell(candidate, TrialState.FAIL, None, {})
         for observer in self.observers:
             observer.dismissed(candidate)

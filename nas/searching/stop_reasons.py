@@ -13,28 +13,38 @@ from types import FrameType
 INTERRUPTED = "interrupted"
 
 
-@contextlib.contextmanager
-def interrupts() -> Iterator[threading.Event]:
-    """Yield an event that the first SIGINT or SIGTERM sets; the second one raises KeyboardInterrupt.
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts(threading.Event):
+    """An event that the first SIGINT or SIGTERM sets; the second one raises KeyboardInterrupt.
 
     On another thread than the main one, where Python allows no signal handlers, the event is never set.
     """
-    interrupted = threading.Event()
 
-    def handle(number: int, frame: FrameType | None) -> None:
-        if interrupted.is_set():
+    def heed(self) -> None:
+        """Handle the signals from now on. Ray takes SIGTERM for itself when it starts."""
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.is_set():
             raise KeyboardInterrupt
-        interrupted.set()
+        self.set()
 
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupted
-        return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+
+@contextlib.contextmanager
+def interrupts() -> Iterator[Interrupts]:
+    """Yield an event that signals set, and handle them as before in the end."""
+    interrupted, before = Interrupts(), {number: signal.getsignal(number) for number in SIGNALS}
+    interrupted.heed()
     try:
         yield interrupted
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def stop_reason(seconds: float | None, interrupted: threading.Event) -> Callable[[], str | None]:

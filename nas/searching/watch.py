@@ -119,7 +119,7 @@ class Watch:
             slots=machine.slots,
             gpu=machine.gpu,
             slots_per_gpu=machine.device.slots if machine.gpu else 1,
-            utilisation=progress.utilisation(now),
+            utilisation=progress.utilisation(now if ended is None else None),
             seconds_left=progress.seconds_left(now),
             running=tuple(map(self._running, trained)),
             ended=ended,

@@ -77,7 +77,8 @@ def _read_objective(value: object) -> object:
     if isinstance(value, str) and value not in OBJECTIVES:
         rule = must_be_one_of(value, OBJECTIVES)
         declaration = f"{{name: {quoted(value)}, direction: minimize}}"
-        raise Fault(f"{rule}; any other number that the task reports must be declared: {declaration}")
+        rest = f"any other number that the task reports must be declared: {declaration}"
+        raise Fault(f"{rule}; {rest} (its metric is called accuracy here)")
     if not isinstance(value, str | Objective):
         raise Fault(f"must be a word or a mapping that declares an objective, but got {quoted(value)}")
     return OBJECTIVES[value] if isinstance(value, str) else value

@@ -108,6 +108,12 @@ class SearchSpace:
         """The settings of the search."""
         return self.definition.search
 
+    @property
+    def epochs(self) -> int | None:
+        """The number of epochs of a training; None where a function evaluates topologies, in steps of its own."""
+        results = self.task.results
+        return None if results is not None and results[0] == "function" else self.recipe.epochs
+
     @functools.cached_property
     def goals(self) -> Goals:
         """The goals of a search, with the task's metric in the place of `accuracy`."""

@@ -82,10 +82,9 @@ def ended_by_person(trial: FrozenTrial) -> bool:
 
 
 def reason_of(trial: FrozenTrial) -> str | None:
-    """Return why a trial failed; None if it did not, or if nothing says so."""
+    """Return why a trial failed, or that a person ended it, in whatever state; None if nothing of that says so."""
     reason: str | None = recorded(trial).get(REASON)
-    by_person = trial.state.name == "FAIL" and ended_by_person(trial)
-    return reason or (Dismissed.reason if by_person else None)
+    return reason or (Dismissed.reason if ended_by_person(trial) else None)
 
 
 def value_of(objective: Objective, attributes: Mapping[str, Any]) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 from nas import units
 from nas.analysis.draw_text import arc_text
-from nas.errors import TopologyError
+from nas.errors import Dismissed, TopologyError
 from nas.export.card import escape_markdown
 from nas.space import Goals
 from nas.study import Run
@@ -54,11 +54,12 @@ def trial_note(row: Mapping[Any, Any], goals: Goals, run: str, role: str = "") -
     run   the name of the run
     role  why the search tried it (nas.study.shown.role_of)
     """
-    state = STATE_WORDS.get(str(row["state"]), str(row["state"]))
+    counts = row["reason"] != Dismissed.reason  # a value that a person gave is none of a training
+    state = STATE_WORDS.get(str(row["state"]), str(row["state"])) if counts else "ended"
     reason = f": {escape_markdown(row['reason'])}" if isinstance(row["reason"], str) else ""
     begin = [f"**{escape_markdown(state)}**{reason}" + (f" · {escape_markdown(role)}" if role else ""), ""]
     end = [*_figures(row, goals), "", f"`{_code(row['line'] or '')[:400]}`", ""]
-    if row["state"] == "COMPLETE":
+    if row["state"] == "COMPLETE" and counts:
         end.append(f"as code: `nas export {run} --trial {row['trial']}`")
     note = "\n".join([*begin, *_diagram(row["topology"]), *end])
     return note if len(note) <= LONGEST else "\n".join([*begin, *end])[:LONGEST]

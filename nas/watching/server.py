@@ -78,6 +78,8 @@ def bind(host: str = "localhost", port: int | None = None) -> DashboardServer:
         try:
             return DashboardServer(host, number)
         except OSError as error:
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                raise NasError(f"--host {host}: {error.strerror}") from None
             if error.errno != errno.EADDRINUSE or number == last:
                 raise NasError(f"--port {number} cannot be served on {host}: {error.strerror}") from None
     raise AssertionError("the last port returns or raises")

@@ -92,7 +92,7 @@ def test_how_many_run_at_a_time_for_most_of_the_time() -> None:
     start = pd.Timestamp("2026-01-05 09:00:00")
     spans = [(0, 40), (0, 50), (10, 12), (40, 90), (50, 90)]  # a third one waits for its slot for a moment
     times = [{"started": start + pd.Timedelta(seconds=a), "ended": start + pd.Timedelta(seconds=b)} for a, b in spans]
-    rows = [{"state": "COMPLETE", "reason": None} | one for one in times]
+    rows = [{"state": "COMPLETE", "reason": None, "key": "3f0c"} | one for one in times]
     assert _at_a_time(pd.DataFrame(rows)) == 2
     assert _at_a_time(pd.DataFrame(rows).iloc[:0]) == 1
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pandas as pd
 import pytest
 
@@ -93,6 +94,26 @@ def test_a_candidate_in_training_has_its_place_its_epoch_and_an_estimate(run: Ru
     assert found.resource == "GPU"
     assert found.spent == pytest.approx((12 * 4 + 2 * 30 + 1) / 2 / 3600)
     assert found.left == pytest.approx((11 * 4 + 2 * 90 + 3) / 2 / 3600)  # the baseline is none of the trials
+
+
+def test_trials_of_other_programs_are_no_trainings(run: Run) -> None:
+    run.study.ask()
+    signed(run, ended="all trials are finished")
+    found = StatusReader(run).read(NOW)
+    assert not found.running
+    before = found.ended
+    run.study.add_trial(optuna.trial.create_trial(values=[0.5, 1.0]))
+    found = StatusReader(run).read(NOW)
+    assert found.ended == before and not found.goes_on
+
+
+def test_of_a_function_steps_are_counted_and_the_time_is_that_of_others(run: Run) -> None:
+    task = dataclasses.replace(run.space.task, results=("function", "mine.py:score"))
+    run.space = dataclasses.replace(run.space, task=task)
+    add_running(run, NOW - timedelta(seconds=1), {1: 0.5, 2: 0.625})
+    (one,) = StatusReader(run).read(NOW).running
+    assert (one.epoch, one.epochs) == (2, None)
+    assert one.seconds_left == pytest.approx(3)
 
 
 def test_without_reports_the_curve_of_the_record_counts(run: Run) -> None:

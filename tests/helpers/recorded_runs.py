@@ -37,7 +37,12 @@ def recorded(row: dict[str, Any]) -> optuna.trial.FrozenTrial:
 
 def add_running(run: Run, began: datetime, reported: dict[int, float], **known: Any) -> int:
     """Add a trial that is being trained since then, with the metric of each epoch so far; return its number."""
-    record = {"topology": WINNER.to_dict(), "line": WINNER.describe(), "predicted": {"params": 4567}} | known
+    record = {
+        "topology": WINNER.to_dict(),
+        "line": WINNER.describe(),
+        "key": WINNER.key,
+        "predicted": {"params": 4567},
+    } | known
     made = optuna.trial.create_trial(
         state=optuna.trial.TrialState.RUNNING, user_attrs=record, intermediate_values=reported
     )

@@ -120,6 +120,19 @@ def family() -> Iterator[set[tuple[int, str]]]:
         os.kill(pid, signal.SIGKILL)
 
 
+def test_sigterm_stops_as_ctrl_c_does(tmp_path: Path, family: set[tuple[int, str]]) -> None:
+    """Ray takes the signal for itself when it starts."""
+    first = start(tmp_path)
+    until(lambda: trainings(tmp_path, "end").total() >= 2)
+    family |= descendants(first.pid)
+    first.send_signal(signal.SIGTERM)
+    out, err = first.communicate(timeout=60)
+    assert (first.returncode, out) == (0, "interrupted\n")
+    assert "SIGTERM received" not in err and "Traceback" not in err
+    assert err.splitlines()[-1].startswith("mine: interrupted; nas search --resume mine goes on; ")
+    assert not states(tmp_path)["RUNNING"]
+
+
 def test_interrupted_killed_and_resumed(tmp_path: Path, family: set[tuple[int, str]]) -> None:
     """There are as many trials as asked for, no finished one is trained again, and no process is left."""
     first = start(tmp_path)

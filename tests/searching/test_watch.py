@@ -65,6 +65,23 @@ def test_a_candidate_whose_trial_a_person_fails_is_let_go_and_does_not_count(ses
     again = session(resume=True, trials=5)
     assert again.finished == 4
     assert first.topology.key not in {candidate.topology.key for candidate in drive(again)}
+    again.run.study.enqueue_trial(again.space.encode(first.topology))
+    queued = session(resume=True, trials=6)
+    assert first.topology.key in {candidate.topology.key for candidate in drive(queued)}  # now a person wants it
+
+
+def test_a_person_is_heeded_while_another_trial_waits(session: Make) -> None:
+    made = session(trials=4)
+    watch, searcher = watched(made)
+    made.run.study.ask()  # of another program: RUNNING for ever
+    first = made.ask()
+    assert first is not None
+    made.writer.flush()
+    with watch:
+        made.run.study.tell(first.number, state=TrialState.PRUNED)
+        eventually(lambda: first in searcher.dismissed)
+        made.close()  # what a person has ended is not queued again
+    assert made.run.trial(first.number).state == TrialState.PRUNED
 
 
 def test_a_result_that_comes_after_a_person_has_spoken_changes_nothing(session: Make) -> None:

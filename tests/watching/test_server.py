@@ -93,7 +93,7 @@ def test_the_next_free_port_is_taken_unless_one_was_asked_for(monkeypatch: pytes
 
 
 def test_an_address_that_is_not_of_this_machine_is_one_line() -> None:
-    with pytest.raises(NasError, match=r"--port 8080 cannot be served on 192\.0\.2\.1: "):
+    with pytest.raises(NasError, match=r"^--host 192\.0\.2\.1: "):
         bind("192.0.2.1")
 
 
