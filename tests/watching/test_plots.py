@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 
 import pandas as pd
@@ -56,3 +57,14 @@ def planted_frame(space: SearchSpace) -> pd.DataFrame:
     values = [sum(block.skip is not None for block in one.blocks) / 20 for one in topologies]
     frame = frame_of(topologies, values, params=1000.0, memory=10.0, flops=1.0)
     return frame.reindex(columns=[*search(1).columns]).assign(started=pd.NaT, ended=pd.NaT)
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "[x](javascript:alert(1))", "y" * 10_000])
+def test_hostile_names_are_text(name: str) -> None:
+    frame = search(20)
+    frame.loc[frame["baseline"] == "resnet", "baseline"] = name
+    frame["line"] = f"conv3x3 <b>{name}</b>"
+    board = leaderboard(frame, goals=GOALS, front=True)
+    text = json.dumps(plots(frame, board, GOALS))
+    assert "<script" not in text and "<b>y" not in text
+    assert html.escape(name)[:20] in text
