@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,7 @@ def retrain(
     finally:
         session.close()
         if retraining.study is not None:
-            draw(retraining.run, retraining.study.get_trials(deepcopy=False), set())
+            with contextlib.suppress(OSError):  # the pictures are for the dashboard alone
+                draw(retraining.run, retraining.study.get_trials(deepcopy=False), set())
     if searcher.error is not None:
         raise searcher.error from None
