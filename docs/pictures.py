@@ -1,7 +1,7 @@
 """`make pictures` draws what the commands give into docs/pictures: terminals as SVG, pages as PNG.
 
 It runs the commands of PICTURES in a folder of its own, in this order, inside a real terminal (tmux) and a real browser
-(Chromium). That takes about a quarter of an hour on two cores. `make pictures ARGS="--folder /tmp/pictures rank show"`
+(Chromium). That takes about a quarter of an hour on two cores. `make pictures ARGS="--folder FOLDER rank show"`
 draws two of them anew from the runs that an earlier call left in that folder.
 """
 
