@@ -10,6 +10,7 @@ NasError                    one clear line for a person; the command line prints
     ├── Diverged            the loss is not finite
     ├── OutOfMemory         it does not fit on the device
     ├── TimedOut            it took longer than it may
+    ├── Lost                its process died, again and again
     ├── OverLimits          it costs more than `limits` allow
     └── Dismissed           a person ended its trial in the study
 """
@@ -66,6 +67,12 @@ class TimedOut(CandidateError):
     """The candidate took longer than it may."""
 
     reason = "timed out"
+
+
+class Lost(CandidateError):
+    """The process of the candidate died: by what it did, or because its machine went away."""
+
+    reason = "lost its process"
 
 
 class OverLimits(CandidateError):

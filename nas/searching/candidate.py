@@ -46,6 +46,7 @@ class Candidate:
     pilot          whether it is one of the pilot (nas.searching.pilot)
     repeat         how many evaluations of its topology, with other seeds, began before this one
     reused         a result of another run, which makes the training needless
+    losses         how often its process has died
     slots          slots of a device that it takes while it is trained (nas.searching.packing)
     more           what else its record holds
     handle         its trial in the run's study
@@ -64,6 +65,7 @@ class Candidate:
     pilot: bool = False
     repeat: int = 0
     reused: ReusableTrial | None = None
+    losses: int = 0
     slots: int = 1
     more: Mapping[str, Any] = field(default_factory=dict)
     handle: Future[TrialHandle] = field(default_factory=Future)

@@ -74,7 +74,7 @@ class LineDisplay(SearchObserver):
 
     def retried(self, candidate: Candidate, reason: str) -> None:
         """Print that a training starts again."""
-        self.print(f"trial {candidate.number}  once more, alone: {reason}")
+        self.print(f"trial {candidate.number}  once more: {reason}")
 
     def dismissed(self, candidate: Candidate) -> None:
         """Print that a person has ended the trial."""

@@ -217,7 +217,7 @@ def _run_session(
         display = make_display(progress, run.name, stream)
         session.observers = (progress, display, *logs)
         reason = stop_reason(settings.time, interrupted)
-        searcher = SessionSearcher(session, machine, settings.timeout, reason)
+        searcher = SessionSearcher(session, machine, settings.timeout, reason, settings.retries)
         preparation.close()
         watch = Watch(session, searcher, progress, machine)
         afterwards.callback(_publish_the_rest, watch, display)

@@ -19,7 +19,7 @@ class SearchObserver:
         """Handle the record of an epoch ({epoch, <metric>, …}); its slot was busy with it for `busy` seconds."""
 
     def retried(self, candidate: Candidate, reason: str) -> None:
-        """Handle that the training starts again, alone on a device; its epochs so far do not count."""
+        """Handle that the training starts again; its epochs so far do not count."""
 
     def ended(self, candidate: Candidate, state: str, reason: str | None, outcome: TrialOutcome) -> None:
         """Handle the end of a training; `state` is the name of the trial's state, `reason` why it failed."""

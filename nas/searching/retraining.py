@@ -70,7 +70,7 @@ def retrain(
             bar = TrainingBar(retraining.study_name, space.task.metric, session.total, session.ended, stream)
             session.observers = (bar,)
             reason = stop_reason(space.search.time, interrupted)
-            searcher = SessionSearcher(session, machine, space.search.timeout, reason)
+            searcher = SessionSearcher(session, machine, space.search.timeout, reason, space.search.retries)
             with bar:
                 run_tune(searcher, evaluate)
     finally:

@@ -18,7 +18,7 @@ from ray.exceptions import RayError
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
-from nas.errors import OutOfMemory, RunError, TimedOut
+from nas.errors import Lost, OutOfMemory, RunError, TimedOut
 from nas.searching.callbacks import NotPickled
 from nas.searching.candidate import Candidate
 from nas.searching.compat import actor_of, crash_of
@@ -89,6 +89,7 @@ class SessionSearcher(NotPickled, Searcher):
     session      is asked and told
     machine      the devices
     timeout      seconds that the training of a candidate may take; None for no limit
+    retries      how often a candidate is trained whose process dies
     stop_reason  is called after every event; returns why the search stops now, or None
 
     placements   which candidate is on which device
@@ -104,8 +105,10 @@ class SessionSearcher(NotPickled, Searcher):
         machine: Machine,
         timeout: float | None = None,
         stop_reason: Callable[[], str | None] = lambda: None,
+        retries: int = 1,
     ) -> None:
         super().__init__()
+        self.retries = retries
         self.session, self.machine, self.timeout, self.stop_reason = session, machine, timeout, stop_reason
         self.placements = Placements[Candidate](machine.capacity)
         self.trainings: dict[str, ActiveTraining] = {}
@@ -208,11 +211,12 @@ class SessionSearcher(NotPickled, Searcher):
         if self._let_go(training.candidate):
             return
         busy = time.monotonic() - training.began
-        if training.kill_reason is None and crash.out_of_memory:
+        if training.kill_reason is not None:
+            self._failed(training, training.kill_reason, busy)
+        elif crash.out_of_memory:
             self._out_of_memory(training, "the machine had none left", busy)
-            return
-        reason = training.kill_reason or f"error: its process died: {crash.detail[:200]}"
-        self.session.tell(training.candidate, TrialOutcome(training.curve, failure=reason, measured={"busy": busy}))
+        else:
+            self._lost(training, crash.detail[:200], busy)
 
     def check(self) -> None:
         """Kill candidates that take too long, and all candidates if the search is to stop.
@@ -247,6 +251,24 @@ class SessionSearcher(NotPickled, Searcher):
         self.session.dismiss(candidate)
         return True
 
+    def _lost(self, training: ActiveTraining, detail: str, busy: float) -> None:
+        """Retry a candidate whose process died, maybe by no fault of its own; after `retries` deaths it has failed."""
+        candidate = training.candidate
+        candidate.losses += 1
+        if candidate.losses < self.retries:
+            self._retry(candidate, f"{Lost.reason}: {detail}")
+        else:
+            self._failed(training, f"{Lost.reason} {candidate.losses} times: {detail}", busy)
+
+    def _retry(self, candidate: Candidate, reason: str) -> None:
+        """Let a candidate wait for the next free slot; its epochs so far do not count."""
+        self.placements.waiting.insert(0, candidate)
+        for observer in self.session.observers:
+            observer.retried(candidate, reason)
+
+    def _failed(self, training: ActiveTraining, reason: str, busy: float) -> None:
+        self.session.tell(training.candidate, TrialOutcome(training.curve, failure=reason, measured={"busy": busy}))
+
     def _out_of_memory(
         self, training: ActiveTraining, message: str, busy: float, gpu_memory: int | None = None
     ) -> None:
@@ -258,14 +280,12 @@ class SessionSearcher(NotPickled, Searcher):
         candidate, device = training.candidate, self.machine.device
         if candidate.slots < device.slots:
             candidate.slots = device.slots
-            self.placements.waiting.insert(0, candidate)
-            for observer in self.session.observers:
-                observer.retried(candidate, f"{OutOfMemory.reason}: {message}")
+            self._retry(candidate, f"{OutOfMemory.reason}, alone now: {message}")
             return
         kind, memory = "GPU" if self.machine.gpu else "node", device.memory or gpu_memory
         alone = f"alone on a {kind}" + (f" with {memory:,} bytes" if memory else "")
         reason = f"{OutOfMemory.reason}: predicted {candidate.predicted.get('memory', 0):,} bytes, {alone}: {message}"
-        self.session.tell(candidate, TrialOutcome(training.curve, failure=reason, measured={"busy": busy}))
+        self._failed(training, reason, busy)
 
 
 def _kill(training: ActiveTraining) -> None:

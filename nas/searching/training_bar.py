@@ -52,7 +52,7 @@ class TrainingBar(SearchObserver):
 
     def retried(self, candidate: Candidate, reason: str) -> None:
         """Print that a training starts again."""
-        self._print(f"{candidate.baseline}, seed {candidate.seed}  once more, alone: {reason}")
+        self._print(f"{candidate.baseline}, seed {candidate.seed}  once more: {reason}")
 
     def _print(self, line: str) -> None:
         self.console.print(Text(line), soft_wrap=True)

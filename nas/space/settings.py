@@ -186,6 +186,7 @@ class SearchSettings(Section):
     pairs           the share of the trials that are leaders with the skip of one block changed, trained with the same
                     seed: they tell what that skip is worth (`nas effects`)
     timeout         the time in seconds after which the training of a candidate has failed; None is no limit
+    retries         the number of times that a candidate is trained whose process dies, before it has failed
     seed            the seed of the sampler and of every candidate
     log_to          the tools that get every epoch and every result as well (nas.searching.loggers)
     """
@@ -203,6 +204,7 @@ class SearchSettings(Section):
     pilot: PilotSettings | Literal["auto"] | None = "auto"
     pairs: float = Field(default=0.0, ge=0, le=1)
     timeout: Seconds | None = None
+    retries: int = Field(default=3, ge=1, le=100)
     seed: int = Field(default=0, ge=0, lt=2**32)
     log_to: Names[Logger] = ()
 

@@ -77,8 +77,8 @@ def test_a_candidate_of_two_slots_keeps_both_busy(monkeypatch: pytest.MonkeyPatc
     assert progress.utilisation() == pytest.approx(25 / 40)
     assert progress.utilisation(110.0) == pytest.approx(55 / 80)
     for observer in (progress, displays.LineDisplay(progress, "mine", stream)):
-        observer.retried(first, "out of memory: no more")
-    assert stream.getvalue() == "trial 0  once more, alone: out of memory: no more\n"
+        observer.retried(first, "out of memory, alone now: no more")
+    assert stream.getvalue() == "trial 0  once more: out of memory, alone now: no more\n"
     assert list(progress.running) == [second]
     assert progress.utilisation(110.0) == pytest.approx(35 / 80)
 

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import pydoc
+import signal
 import sys
 import threading
 import time
@@ -140,7 +141,7 @@ def test_earlier_sessions_are_shown(exhausted: tuple[Run, str]) -> None:
 # each of these costs a process
 FAULTS = {"crash": 3, "hang": 9, "nan": 8, "error": 10, "missing": 8, "diverged": 9, "memory": 3}
 REASONS = {
-    "crash": "error: its process died: ",
+    "crash": "lost its process 3 times: ",
     "hang": "timed out: more than 2 s",
     "nan": "diverged: accuracy is nan",
     "error": "error: ValueError: the dog ate the gradient",
@@ -156,7 +157,7 @@ def test_every_fault_has_its_reason(cluster: None, tmp_path: Path, capfd: pytest
     frame = run.frame()
     assert len(frame) == 30
     met = set()
-    short_of_memory = []
+    again: dict[str, list[str]] = {"memory": [], "crash": []}  # the faults after which a training starts again
     for row in frame.itertuples():
         fault = scripted.fault_of(run.topology(row.trial), FAULTS)
         met.add(fault)
@@ -168,15 +169,34 @@ def test_every_fault_has_its_reason(cluster: None, tmp_path: Path, capfd: pytest
             assert row.reason.startswith(REASONS[fault])
             assert row.epochs == (2 if fault in ("nan", "missing") else 1)
         assert [entry["epoch"] for entry in row.curve] == list(range(1, row.epochs + 1))  # with two objectives, too
-        short_of_memory += [row.key] if fault == "memory" else []
+        if fault in again:
+            again[fault].append(row.key)
     assert met == {None, *FAULTS}
     begun = Counter(line.split()[1] for line in log.read_text().splitlines() if line.startswith("begin"))
-    assert {key for key, times in begun.items() if times > 1} == set(short_of_memory)  # retried alone
-    assert max(begun.values()) == 2
+    times = dict.fromkeys(again["memory"], 2) | dict.fromkeys(again["crash"], 3)  # the former alone on the device
+    assert begun == dict.fromkeys(begun, 1) | times
     first, *others = capfd.readouterr().err.splitlines()
     others = [line for line in others if " running (" not in line]  # on a slow machine, one after half a minute
-    assert first.endswith(": starting Ray …") and len(others) == 32 + len(short_of_memory)
+    assert first.endswith(": starting Ray …") and len(others) == 32 + len(again["memory"]) + 2 * len(again["crash"])
     assert not [word for word in ("Traceback", "Ray ", "Warning") if word in "\n".join(others)]
+
+
+def test_a_candidate_whose_process_is_killed_is_trained_again(cluster: None, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+
+    def kill_one() -> None:
+        while not log.exists() or "begin" not in log.read_text():
+            time.sleep(0.02)
+        os.kill(int(log.read_text().split()[2]), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one, daemon=True)
+    killer.start()
+    run = run_search(scripted.space(), tmp_path, script={"seconds": 0.5, "log": log}, trials=3, quiet=True)
+    killer.join()
+    assert states(run) == {"COMPLETE": 3}
+    begun = Counter(line.split()[1] for line in log.read_text().splitlines() if line.startswith("begin"))
+    assert sorted(begun.values()) == [1, 1, 2]
+    assert all(len(curve) == 2 for curve in run.frame()["curve"])
 
 
 def test_tune_never_waits_for_a_slow_sampler(cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

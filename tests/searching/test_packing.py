@@ -219,4 +219,4 @@ def test_a_candidate_that_ran_out_of_memory_is_retried_alone(packed: Packed) -> 
             apart = other["ended"] <= again["began"] or other["began"] >= again["ended"]
             assert other is again or other["gpu"] != again["gpu"] or apart
         trial = frame["trial"][keys[number]]
-        assert f"trial {trial}  once more, alone: out of memory: tried to allocate 20 GiB" in said
+        assert f"trial {trial}  once more: out of memory, alone now: tried to allocate 20 GiB" in said
