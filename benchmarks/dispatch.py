@@ -101,9 +101,14 @@ def measure_tune(trials: int, sampler: str, folder: Path) -> Overhead:
 
 
 def _overhead(seconds: float, study: Any, trials: int) -> Overhead:
+    return seconds / trials, span(study, trials) / (trials - 1)
+
+
+def span(study: Any, trials: int) -> float:
+    """Return the seconds between the ends of the first and the last of so many trials, all of them COMPLETE."""
     ends = [trial.datetime_complete for trial in study.trials if trial.state.name == "COMPLETE"]
-    assert len(ends) == trials
-    return seconds / trials, (max(ends) - min(ends)).total_seconds() / (trials - 1)
+    assert len(ends) == trials, f"{len(ends)} of {trials} trials are COMPLETE"
+    return float((max(ends) - min(ends)).total_seconds())
 
 
 def start_ray() -> None:

@@ -30,17 +30,14 @@ POLL_S = 2.0
 
 def search_seconds(folder: Path, name: str, trials: int, storage: str | None) -> float:
     """Search, and return the seconds between the ends of the first and the last candidate. Called in a new process."""
-    from benchmarks.dispatch import SPACE, Instant, start_ray
+    from benchmarks.dispatch import SPACE, Instant, span, start_ray
     from nas.searching.driver import search
     from nas.space import SearchSpace
 
     start_ray()
     options: dict[str, Any] = {"trials": trials, "sampler": "random", "slots": 2, "evaluate": Instant, "quiet": True}
     run = search(SearchSpace.from_dict(SPACE), name=name, root=folder, storage=storage, **options)
-    done = [trial.datetime_complete for trial in run.study.trials if trial.state.name == "COMPLETE"]
-    ends = [end for end in done if end is not None]
-    assert len(ends) == trials, f"{len(ends)} of {trials} trials are COMPLETE"
-    return (max(ends) - min(ends)).total_seconds()
+    return span(run.study, trials)
 
 
 def in_process(folder: Path, name: str, trials: int, storage: str | None, watched: bool) -> tuple[float, int]:

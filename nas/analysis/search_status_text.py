@@ -20,7 +20,7 @@ Row = dict[str, Any]
 MOST_CAUSES = 4
 INDENT = 13  # columns of the labels and around them
 LEAST, ENOUGH = 8, 24  # columns for the skips before another column, or that of the parameters, has to leave
-STYLES = {"trial": "dim", "baseline": "bold bright_blue"}
+STYLES = {"trial": "dim", "baseline": "bold bright_blue"}  # of columns
 STATE_STYLES = {STARTING: "yellow", SEARCHING: "green", DEAD: "bold red", STOPPED: "yellow", OVER: "dim"}
 
 
@@ -163,8 +163,7 @@ def _table(status: SearchStatus, width: int, most: int | None) -> Table:
         table.add_column(title, justify="left" if title in ("baseline", "on") else "right", no_wrap=True)
     table.add_column("skips", no_wrap=True, overflow="ellipsis")
     for one, row in zip(running, rows, strict=True):
-        name = {"baseline": "bold bright_blue", "trial": "dim"}
-        table.add_row(*(Text(row[title], name.get(title, "")) for title in titles), coloured(fitted(one.skips, room)))
+        table.add_row(*(Text(row[title], STYLES.get(title, "")) for title in titles), coloured(fitted(one.skips, room)))
     table.caption = Text(f"and {beyond} more", "dim") if beyond else None
     return table
 

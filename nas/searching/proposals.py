@@ -50,6 +50,9 @@ class Proposer:
     predict_cost    the cost of a topology before training
     trials          the trials of the run's study so far
     seed            the seed of every candidate's training
+
+    known_keys, refused_keys, dismissed_keys  topologies that were tried; of these, those over the limits, and those
+                    whose trial a person ended, who may queue them again
     """
 
     def __init__(

@@ -23,7 +23,7 @@ from nas.searching.session import Session
 from nas.searching.slots import Machine
 from nas.study import pulse
 from nas.study.attributes import ended_by_person, number_at
-from nas.study.description import is_stopped
+from nas.study.description import asks_to_stop
 from nas.watching.publisher import Publisher
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Watch:
 
     def _heed_stop(self) -> None:
         """Stop the search if a person asks for it."""
-        if self.publisher.stop_ticked or is_stopped(self._storage.get_study_user_attrs(self._study)):
+        if self.publisher.stop_ticked or asks_to_stop(self._storage.get_study_user_attrs(self._study)):
             self._asked = Dismissed.reason
 
     def _beat(self, ended: str | None = None) -> None:

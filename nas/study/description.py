@@ -15,7 +15,7 @@ STOP = "stop"  # whoever sets it to true stops the search
 LONGEST = 200  # characters of a value
 
 
-def is_stopped(attributes: Mapping[str, Any]) -> bool:
+def asks_to_stop(attributes: Mapping[str, Any]) -> bool:
     """Return whether the user attributes of a study ask to stop its search; a command line writes true as a text."""
     return str(attributes.get(STOP)).lower() in ("true", "1")
 

@@ -1,13 +1,16 @@
-"""The files that people attach to studies and trials in the dashboard: in the folder artifacts/ of the run."""
+"""The files of studies and trials, in artifacts/ of the run: what a search publishes, and what people attach."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
+
+T = TypeVar("T")
 
 
 class FolderArtifacts:
@@ -23,12 +26,7 @@ class FolderArtifacts:
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
         """Return the open file. Raises ArtifactNotFound if no folder has it."""
-        for folder in self.folders():
-            try:
-                return FileSystemArtifactStore(folder).open_reader(artifact_id)
-            except ArtifactNotFound:
-                continue
-        raise ArtifactNotFound("not found")
+        return self._first(lambda store: store.open_reader(artifact_id))
 
     def write(self, artifact_id: str, content_body: BinaryIO) -> None:
         """Write a new file."""
@@ -38,9 +36,11 @@ class FolderArtifacts:
 
     def remove(self, artifact_id: str) -> None:
         """Remove the file from the folder that has it. Raises ArtifactNotFound if none has it."""
+        self._first(lambda store: store.remove(artifact_id))
+
+    def _first(self, act: Callable[[FileSystemArtifactStore], T]) -> T:
+        """Return act(store) of the first folder that has the file that it is about."""
         for folder in self.folders():
-            try:
-                return FileSystemArtifactStore(folder).remove(artifact_id)
-            except ArtifactNotFound:
-                continue
+            with contextlib.suppress(ArtifactNotFound):
+                return act(FileSystemArtifactStore(folder))
         raise ArtifactNotFound("not found")

@@ -18,7 +18,7 @@ from nas.topology import Topology
 LONGEST = 2000  # characters of a note: the dashboard sends all of them to the browser
 WIDTH = 76  # characters of a diagram
 GAP = "\u2003"  # an em space: the dashboard draws tables without room between their columns
-STOP = "stop the search"
+BOX = "stop the search"  # the words beside the box in the note of the study
 
 
 def study_note(run: Run) -> str:
@@ -32,19 +32,19 @@ def study_note(run: Run) -> str:
         "- *Fail Trial* on the page of a running trial stops it; what you enqueue here is trained next",
         "- to stop the search, put an x into the box and save; what is being trained waits for the next session",
         "",
-        f"- [ ] {STOP}",
+        f"- [ ] {BOX}",
     ]
     return "\n".join(lines)
 
 
 def wants_stop(note: str) -> bool:
     """Return whether the box in a note of the study is ticked."""
-    return re.search(rf"\[\s*[xX]\s*\]\s*{STOP}", note) is not None
+    return re.search(rf"\[\s*[xX]\s*\]\s*{BOX}", note) is not None
 
 
 def without_stop(note: str) -> str:
     """Return the note with an empty box."""
-    return re.sub(rf"\[\s*[xX]\s*\](\s*{STOP})", r"[ ]\1", note)
+    return re.sub(rf"\[\s*[xX]\s*\](\s*{BOX})", r"[ ]\1", note)
 
 
 def trial_note(row: Mapping[Any, Any], goals: Goals, run: str, role: str = "") -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nas.study import Run
-from nas.watching.notes import LONGEST, STOP, study_note, trial_note, wants_stop, without_stop
+from nas.watching.notes import BOX, LONGEST, study_note, trial_note, wants_stop, without_stop
 from tests.helpers import analysis_trials, scripted
 
 
@@ -51,7 +51,7 @@ def test_hostile_texts_are_text(text: str) -> None:
 
 def test_the_box_of_a_study_stops_the_search(tmp_path: Path) -> None:
     note = study_note(Run.create(scripted.space(), "mine", tmp_path))
-    assert f"- [ ] {STOP}" in note and "`nas search --resume mine`" in note
+    assert f"- [ ] {BOX}" in note and "`nas search --resume mine`" in note
     assert not wants_stop(note)
     for mark in ("[x]", "[X]", "[ x ]"):
         ticked = note.replace("[ ]", mark)
