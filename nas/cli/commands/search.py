@@ -72,8 +72,8 @@ def search(
     """Search a space: train candidates, keep every result, report and export the best.
 
     Writes runs/NAME/: run.yaml, study.db, weights/, artifacts/ (of the dashboard), report.html and best/ (network.py,
-    weights.safetensors, card.md). Ctrl-C stops cleanly, with exit code 130; --resume continues. A result taken from another run does not
-    count as one of the --trials.
+    weights.safetensors, card.md). Ctrl-C and SIGTERM stop cleanly, with exit code 130; --resume continues. A result
+    taken from another run does not count as one of the --trials.
 
     Examples: [bold]nas search digits --trials 20[/bold], [bold]nas search highway_tabular --task
     "csv:patients.csv?target=outcome"[/bold], [bold]nas search digits --baseline mine/network.py[/bold]
