@@ -109,7 +109,7 @@ def replay(space: SearchSpace, trainings: Sequence[Training], slots: int = 2) ->
         str(number): Candidate(Topology.from_dict(one.topology), 0, one.predicted, baseline=one.baseline or None)
         for number, one in enumerate(trainings)
     }
-    rule = scheduler(space, candidates.__getitem__)
+    rule = scheduler(space, candidates.__getitem__, lambda controller, trial: None)
     waiting = iter([number for number, one in enumerate(trainings) if one.curve])
     running: list[tuple[float, int, int]] = []  # (end of the epoch in seconds, number of the candidate, epoch)
 

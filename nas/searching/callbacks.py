@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
+from nas.searching.compat import forget_metrics
+
 if TYPE_CHECKING:
     from nas.searching.searcher import SessionSearcher
 
@@ -59,10 +61,12 @@ class SessionCallback(NotPickled, Callback):
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Report that a trial returned its last result, or was stopped by a scheduler."""
         self._pass_on(self.searcher.trial_ended, trial)
+        forget_metrics(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Report that the process of a trial died or did not start."""
         self._pass_on(self.searcher.trial_crashed, trial)
+        forget_metrics(trial)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Report that Tune has handled an event."""

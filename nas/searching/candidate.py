@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -46,10 +47,12 @@ class Candidate:
     pilot          whether it is one of the pilot (nas.searching.pilot)
     repeat         how many evaluations of its topology, with other seeds, began before this one
     reused         a result of another run, which makes the training needless
-    losses         how often its process has died
+    losses         how often its process has died while it was trained
+    avoid          nodes on which it was not trained to its end
     slots          slots of a device that it takes while it is trained (nas.searching.packing)
     more           what else its record holds
     handle         its trial in the run's study
+    serial         its number among the candidates of this process
     """
 
     topology: Topology
@@ -66,9 +69,11 @@ class Candidate:
     repeat: int = 0
     reused: ReusableTrial | None = None
     losses: int = 0
+    avoid: set[str] = field(default_factory=set)
     slots: int = 1
     more: Mapping[str, Any] = field(default_factory=dict)
     handle: Future[TrialHandle] = field(default_factory=Future)
+    serial: int = field(default_factory=itertools.count().__next__)
 
     @property
     def number(self) -> int:

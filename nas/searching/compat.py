@@ -28,6 +28,32 @@ def actor_of(trial: Trial) -> Any:
     return trial.temporary_state.ray_actor
 
 
+def keep_process(controller: Any, request: Any, change: int) -> None:
+    """Let Tune keep one more idle process (change 1) that was started for a resource request, or one fewer (-1).
+
+    With `reuse_actors` Tune keeps the process of a trial that has ended only if another trial waits for one at that
+    moment, and one besides. If two trials end before the next suggestion, it ends the process of the second, although
+    a new one costs seconds. The number that it keeps has no public setting.
+
+    controller  what Tune passes to a scheduler in place of its own controller
+    """
+    controller._tune_controller._actor_cache.increase_max(request, change)
+
+
+def stop_trial(controller: Any, trial: Trial) -> None:
+    """Ask Tune to stop a trial whose process has not started, and never will; its callbacks hear that it is complete.
+
+    A Stopper is asked only when a result arrives.
+    """
+    controller._tune_controller.request_stop_trial(trial)
+
+
+def forget_metrics(trial: Trial) -> None:
+    """Drop the statistics that Tune keeps for every item of the results of a trial: 25 KiB, until the search ends."""
+    trial.run_metadata.metric_analysis.clear()
+    trial.run_metadata.metric_n_steps.clear()
+
+
 @dataclass(frozen=True)
 class Crash:
     """The death of a process that was to evaluate a candidate.

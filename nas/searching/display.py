@@ -80,6 +80,10 @@ class LineDisplay(SearchObserver):
         """Print that a person has ended the trial."""
         self.print(f"trial {candidate.number}  {Dismissed.reason}  {_name(candidate)}")
 
+    def machines_changed(self, slots: int, message: str) -> None:
+        """Print what became of a node."""
+        self.print(f"{message}; {slots} slots now")
+
     def reused(self, candidate: Candidate, outcome: TrialOutcome) -> None:
         """Print a result of another run."""
         value = outcome.metrics.get(self.progress.metric)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.errors import RunError, SpaceError
 from nas.searching import environment
-from nas.searching.machine import ray_machine
+from nas.searching.machine import ray_cluster
 from nas.searching.slots import ResourceRequest
 from nas.searching.stop_reasons import INTERRUPTED, interrupts, stop_reason
 from nas.space import SearchSpace
@@ -210,16 +210,16 @@ def _run_session(
         preparation.enter_context(starting(run.name, address, stream))
         ours = getattr(evaluate, "func", None) is _make_evaluator  # what another one keeps on a GPU is unknown
         load = space.task.load if ours else None
-        machine = stack.enter_context(ray_machine(address, request, settings.trials, load))
+        cluster = stack.enter_context(ray_cluster(address, request, settings.trials, load))
         interrupted.heed()
-        progress = Progress(space, settings.trials, session.finished, machine.slots)
+        progress = Progress(space, settings.trials, session.finished, cluster.machine.slots)
         progress.recall(session.past)
         display = make_display(progress, run.name, stream)
         session.observers = (progress, display, *logs)
         reason = stop_reason(settings.time, interrupted)
-        searcher = SessionSearcher(session, machine, settings.timeout, reason, settings.retries)
+        searcher = SessionSearcher(session, cluster, settings.timeout, reason, settings.retries)
         preparation.close()
-        watch = Watch(session, searcher, progress, machine)
+        watch = Watch(session, searcher, progress)
         afterwards.callback(_publish_the_rest, watch, display)
         with logged(logs, run) as log, display, watch:
             run_tune(searcher, evaluate)

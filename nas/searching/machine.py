@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nas.errors import RunError
 from nas.searching import gpu
-from nas.searching.slots import AUTO, Machine, ResourceRequest, divide_into_slots
+from nas.searching.cluster import Cluster
+from nas.searching.nodes import Node, NodeWatch
+from nas.searching.slots import AUTO, ResourceRequest, divide_into_slots
 from nas.tasks import Splits
 
 ANSWER_S = 600  # seconds for a node to report the memory of its GPUs and to read the data
 
 
 @contextlib.contextmanager
-def ray_machine(
+def ray_cluster(
     address: str | None, request: ResourceRequest, trials: int, load: Callable[[], Splits] | None = None
-) -> Iterator[Machine]:
-    """Yield the machine that Ray offers to a search of so many trials.
+) -> Iterator[Cluster]:
+    """Yield the devices that Ray offers to a search of so many trials.
 
     address  of a Ray cluster; None starts Ray on this machine
     load     reads the data that stays on a GPU beside every candidate; None if there is none
@@ -37,9 +39,12 @@ def ray_machine(
     try:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
-        nodes = [node for node in ray.nodes() if node["Alive"]]
-        gpu_bytes, data_bytes = _inspect_gpus(nodes, request, load) if request.gpus_per_trial == AUTO else (None, 0)
-        yield divide_into_slots([node["Resources"] for node in nodes], request, trials, gpu_bytes, data_bytes)
+        with NodeWatch(elastic=not ours or address is not None) as watch:
+            nodes = watch.nodes
+            packed = request.gpus_per_trial == AUTO
+            gpu_bytes, data_bytes = _inspect_gpus(nodes, request, load) if packed else (None, 0)
+            resources = {name: node.resources for name, node in nodes.items()}
+            yield Cluster(divide_into_slots(resources, request, trials, gpu_bytes, data_bytes), watch)
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
@@ -54,13 +59,13 @@ def _start(address: str | None) -> None:
     local = {"include_dashboard": False, "object_store_memory": 128 * 2**20}  # results are small
     try:
         ray.init(**quiet, **({"address": address} if address else {"address": "local"} | local))
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+    except Exception as error:  # noqa: BLE001  # Ray raises a plain Exception where a process of its own dies
         place = f"the Ray cluster at {address}" if address else "Ray"
         raise RunError(f"{place} cannot be used: {' '.join(str(error).split())[:200]}") from None
 
 
 def _inspect_gpus(
-    nodes: Sequence[Mapping[str, Any]], request: ResourceRequest, load: Callable[[], Splits] | None
+    nodes: Mapping[str, Node], request: ResourceRequest, load: Callable[[], Splits] | None
 ) -> tuple[int | None, int]:
     """Return the bytes of the smallest GPU, and the bytes that the data takes there.
 
@@ -75,9 +80,9 @@ def _inspect_gpus(
         return given, 0
     inspect = ray.remote(num_cpus=0, num_gpus=0.001, max_calls=1)(gpu.inspect)
     on_node = [
-        inspect.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
-        for node in nodes
-        if node["Resources"].get("GPU", 0) >= 1
+        inspect.options(scheduling_strategy=NodeAffinitySchedulingStrategy(name, soft=False))
+        for name, node in nodes.items()
+        if node.resources.get("GPU", 0) >= 1
     ]
     try:
         answers = ray.get([task.remote(load, given) for task in on_node], timeout=ANSWER_S)

@@ -30,5 +30,8 @@ class SearchObserver:
     def refused(self, candidate: Candidate) -> None:
         """Handle that the candidate is not trained, and does not count as one of the trials asked for."""
 
+    def machines_changed(self, slots: int, message: str) -> None:
+        """Handle that nodes came, went or cannot train, as the message says; there are so many slots now."""
+
     def reused(self, candidate: Candidate, outcome: TrialOutcome) -> None:
         """Handle that the candidate has the result of another run: it is not trained and does not count."""

@@ -11,7 +11,8 @@ candidate; all in bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
@@ -52,20 +53,32 @@ class Device:
         return next((size for size in self.sizes if size * self.memory >= needed), self.slots)
 
 
-class TakesSlots(Protocol):
-    """Anything that takes a number of slots, such as a candidate."""
+class Placeable(Protocol):
+    """Anything that takes slots of a device, such as a candidate.
+
+    slots  how many it takes
+    avoid  the nodes on which it failed before: it goes to another one, if there is one
+    """
 
     slots: int
 
+    @property
+    def avoid(self) -> Collection[str]: ...
 
-T = TypeVar("T", bound=TakesSlots)
+
+T = TypeVar("T", bound=Placeable)
+
+
+def node_of(device: str) -> str:
+    """Return the identifier of the node of a device, whose name is that of the node, for a GPU with its number."""
+    return device.partition(" ")[0]
 
 
 @dataclass(eq=False)
 class Placements(Generic[T]):
     """The device of every candidate, and the candidates that wait for room.
 
-    capacity  the slots of each device
+    capacity  name → slots of each device that can take candidates; it changes as nodes come and go (`follow`)
     waiting   the candidates that wait, in their order
 
     If the first waiting candidate fits on no device, the emptiest device is reserved for it. That device takes no
@@ -73,20 +86,27 @@ class Placements(Generic[T]):
     other devices meanwhile: no candidate waits for ever, and no other device stands idle.
 
     A new candidate goes to the device where it leaves the fewest free slots, which is Ray's rule for the GPUs of a
-    node. If Ray decided differently, `observe` corrects it.
+    node. Its node is the one that was chosen here; if Ray chose another GPU of it, `observe` corrects that.
     """
 
-    capacity: Sequence[int]
+    capacity: Mapping[str, int]
     waiting: list[T] = field(default_factory=list)
-    _device_of: dict[T, int] = field(default_factory=dict)
-    _number_of: dict[str, int] = field(default_factory=dict)  # a device's name → its number
+    _device_of: dict[T, str] = field(default_factory=dict)
+    _used: Counter[str] = field(default_factory=Counter)  # slots of each device that candidates take
+    _alias: dict[str, str] = field(default_factory=dict)  # the name of a device that is not in `capacity` → one that is
+
+    def follow(self, capacity: Mapping[str, int]) -> None:
+        """Take the devices that there are now. What runs on a device that is gone keeps its place until it ends."""
+        self.capacity = dict(capacity)
+        self._alias = {name: known for name, known in self._alias.items() if known in capacity}
 
     def admit(self) -> T | None:
         """Place the first waiting candidate that fits on a device and return it; None if none fits."""
         for ahead, candidate in enumerate(self.waiting):
-            for device in self._available(ahead):
+            candidate.slots = min(candidate.slots, max(self.capacity.values(), default=candidate.slots))
+            for device in self._allowed(candidate, self._available(ahead)):
                 if self._free(device) >= candidate.slots:
-                    self._device_of[candidate] = device
+                    self._put(candidate, device)
                     return self.waiting.pop(ahead)
         return None
 
@@ -95,27 +115,46 @@ class Placements(Generic[T]):
         ahead = len(self.waiting)
         return ahead < MAX_WAITING and any(self._free(device) > 0 for device in self._available(ahead))
 
+    def device(self, candidate: T) -> str:
+        """Return the device of a candidate that was placed."""
+        return self._device_of[candidate]
+
+    def node(self, candidate: T) -> str:
+        """Return the node of a candidate that was placed."""
+        return node_of(self.device(candidate))
+
     def release(self, candidate: T) -> None:
         """Free the slots of a candidate that has ended."""
-        del self._device_of[candidate]
+        self._used[self._device_of.pop(candidate)] -= candidate.slots
 
     def observe(self, candidate: T, name: str) -> None:
         """Note that a candidate runs on the device of this name, wherever it was placed."""
-        if name not in self._number_of:
-            unnamed = [device for device in range(len(self.capacity)) if device not in self._number_of.values()]
+        if name not in self.capacity and name not in self._alias:
+            same = [known for known in self.capacity if node_of(known) == node_of(name)]
+            unnamed = [known for known in same if known not in self._alias.values()]
             expected = self._device_of[candidate]
-            self._number_of[name] = expected if expected in unnamed or not unnamed else unnamed[0]
-        self._device_of[candidate] = self._number_of[name]
+            self._alias[name] = expected if expected in unnamed or not unnamed else unnamed[0]
+        self.release(candidate)
+        self._put(candidate, self._alias.get(name, name))
 
-    def _free(self, device: int) -> int:
-        used = sum(candidate.slots for candidate, place in self._device_of.items() if place == device)
-        return self.capacity[device] - used
+    def _put(self, candidate: T, device: str) -> None:
+        self._device_of[candidate] = device
+        self._used[device] += candidate.slots
 
-    def _available(self, ahead: int) -> list[int]:
+    def _free(self, device: str) -> int:
+        return self.capacity[device] - self._used[device]
+
+    def _available(self, ahead: int) -> list[str]:
         """Return the devices that the first `ahead` waiting candidates leave to others, the fullest first."""
-        devices = sorted(range(len(self.capacity)), key=self._free)
+        devices = sorted(self.capacity, key=self._free)
         for candidate in self.waiting[:ahead]:
-            large = [device for device in devices if self.capacity[device] >= candidate.slots]
+            large = [one for one in self._allowed(candidate, devices) if self.capacity[one] >= candidate.slots]
             if large:
                 devices.remove(large[-1])
         return devices
+
+    def _allowed(self, candidate: T, devices: Sequence[str]) -> list[str]:
+        """Return those of the devices that are on no node that the candidate avoids; all if it avoids every node."""
+        if all(node_of(device) in candidate.avoid for device in self.capacity):
+            return list(devices)
+        return [device for device in devices if node_of(device) not in candidate.avoid]

@@ -122,6 +122,10 @@ class Progress(SearchObserver):
         """Remove a candidate whose trial a person has ended."""
         self.running.pop(candidate, None)
 
+    def machines_changed(self, slots: int, message: str) -> None:
+        """Take the number of slots that there are now; the utilisation so far is counted with it too."""
+        self.slots = max(1, slots)
+
     def refused(self, candidate: Candidate) -> None:
         """Count a refused candidate."""
         known = str(candidate.refusal).startswith(KNOWN)

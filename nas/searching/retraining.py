@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nas.searching.machine import ray_machine
+from nas.searching.machine import ray_cluster
 from nas.searching.slots import ResourceRequest
 from nas.searching.stop_reasons import interrupts, stop_reason
 from nas.space import SearchSpace
@@ -64,13 +64,13 @@ def retrain(
         own = evaluate is None and space.task.results is None
         evaluate = evaluate or (train if own else results.evaluator(space.task, space.recipe))
         data = space.task.load if own else None
-        with interrupts() as interrupted, ray_machine(address, request, len(session.left), data) as machine:
+        with interrupts() as interrupted, ray_cluster(address, request, len(session.left), data) as cluster:
             interrupted.heed()
             stream = None if quiet else sys.stderr
             bar = TrainingBar(retraining.study_name, space.task.metric, session.total, session.ended, stream)
             session.observers = (bar,)
             reason = stop_reason(space.search.time, interrupted)
-            searcher = SessionSearcher(session, machine, space.search.timeout, reason, space.search.retries)
+            searcher = SessionSearcher(session, cluster, space.search.timeout, reason, space.search.retries)
             with bar:
                 run_tune(searcher, evaluate)
     finally:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import ray
-from optuna.trial import FrozenTrial
 from ray.exceptions import RayError
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
@@ -21,60 +20,35 @@ from ray.tune.search import Searcher
 from nas.errors import Lost, OutOfMemory, RunError, TimedOut
 from nas.searching.callbacks import NotPickled
 from nas.searching.candidate import Candidate
-from nas.searching.compat import actor_of, crash_of
-from nas.searching.observer import SearchObserver
+from nas.searching.cluster import Cluster
+from nas.searching.compat import Crash, actor_of, crash_of
+from nas.searching.nodes import RayLost
 from nas.searching.outcome import TrialOutcome
-from nas.searching.packing import Placements
-from nas.searching.slots import Machine
+from nas.searching.processes import Process, Processes
 from nas.searching.trainable import CandidateTrainable
-from nas.space import SearchSpace
+from nas.searching.training_session import TrainingSession
 
 PATIENCE_S = 0.02  # seconds for which Tune waits for a proposal while other candidates are trained
 WEIGHTS_S = 300  # seconds for the weights of a leader to arrive
-
-
-class TrainingSession(Protocol):
-    """Decides what is trained, and records it: nas.searching.session.Session, or that of a confirmation.
-
-    space      how candidates are trained
-    observers  receive the events
-    """
-
-    space: SearchSpace
-    observers: Sequence[SearchObserver]
-
-    @property
-    def past(self) -> Sequence[FrozenTrial]:
-        """The trials of earlier sessions."""
-
-    def ask(self, patience: float | None = None) -> Candidate | None:
-        """Return the next candidate to train; None if there is none within so many seconds."""
-
-    def report(self, candidate: Candidate, record: Mapping[str, Any]) -> None:
-        """Record the end of an epoch."""
-
-    def tell(
-        self, candidate: Candidate, outcome: TrialOutcome, weights: Callable[[], bytes | None] = lambda: None
-    ) -> None:
-        """Record how the training of a candidate ended; `weights` returns those of the trained network."""
-
-    def dismiss(self, candidate: Candidate) -> None:
-        """Let go of a candidate whose trial a person has ended: it does not count."""
 
 
 @dataclass(eq=False)
 class ActiveTraining:
     """A candidate that Tune trains.
 
+    node        the node that was chosen for it
+    process     the process that trains it
     began       when it began (time.monotonic); 0 before
     curve       the record of every epoch so far
     busy        seconds that its slot was busy with it
     place       the host and the GPU, once it has reported
-    trial       its trial in Tune, once it has begun
+    trial       its trial in Tune, once Tune has made it
     kill_reason why this module ended it; None if it did not
     """
 
     candidate: Candidate
+    node: str
+    process: Process
     began: float = 0.0
     curve: list[dict[str, Any]] = field(default_factory=list)
     busy: float = 0.0
@@ -87,12 +61,11 @@ class SessionSearcher(NotPickled, Searcher):
     """Suggests the candidates of a session, each as soon as a device has room for it.
 
     session      is asked and told
-    machine      the devices
+    cluster      the devices
     timeout      seconds that the training of a candidate may take; None for no limit
     retries      how often a candidate is trained whose process dies
     stop_reason  is called after every event; returns why the search stops now, or None
 
-    placements   which candidate is on which device
     trainings    the candidates that Tune trains, by the id of their trial in Tune
     dismissed    candidates whose trial a person has ended: they are killed at the next check
     stopped      why the search was stopped; None if it was not
@@ -102,48 +75,55 @@ class SessionSearcher(NotPickled, Searcher):
     def __init__(
         self,
         session: TrainingSession,
-        machine: Machine,
+        cluster: Cluster,
         timeout: float | None = None,
         stop_reason: Callable[[], str | None] = lambda: None,
         retries: int = 1,
     ) -> None:
         super().__init__()
         self.retries = retries
-        self.session, self.machine, self.timeout, self.stop_reason = session, machine, timeout, stop_reason
-        self.placements = Placements[Candidate](machine.capacity)
+        self.session, self.cluster, self.timeout, self.stop_reason = session, cluster, timeout, stop_reason
         self.trainings: dict[str, ActiveTraining] = {}
         self.dismissed: set[Candidate] = set()
         self.stopped: str | None = None
         self.error: Exception | None = None
+        self.processes = Processes()
 
     # ------------------------------------------------------------------------------------------ the Searcher of Tune
 
     def suggest(self, trial_id: str) -> Any:
-        """Return {"topology", "seed", "slots"} of the next candidate; None if there is none at the moment."""
-        if self.stopped is not None:
-            return Searcher.FINISHED
+        """Return {topology, seed, slots, node, process} of the next candidate; None if there is none at the moment."""
         try:
-            candidate = self._next() if len(self.trainings) < self.machine.max_candidates else None
+            if not self.trainings:
+                self.check()  # Tune reports no event while nothing is trained
+            if self.stopped is not None:
+                return Searcher.FINISHED
+            candidate = self._next() if len(self.trainings) < self.cluster.machine.max_candidates else None
         except Exception as error:  # noqa: BLE001  # raised again by the driver, once Tune has stopped
             self.fail(error)
             return Searcher.FINISHED
         if candidate is None:
-            return None if self.trainings else Searcher.FINISHED
-        self.trainings[trial_id] = ActiveTraining(candidate)
-        topology = json.dumps(candidate.topology.to_dict())
-        return {"topology": topology, "seed": candidate.seed, "slots": candidate.slots}
+            waits = self.trainings or self.cluster.placements.waiting or not self.cluster.machine.devices
+            return None if waits else Searcher.FINISHED
+        placements, slots = self.cluster.placements, candidate.slots
+        node, device = placements.node(candidate), placements.device(candidate)
+        process = self.processes.take(device, slots, placements.capacity[device])
+        self.trainings[trial_id] = ActiveTraining(candidate, node, process)
+        given = {"topology": json.dumps(candidate.topology.to_dict()), "seed": candidate.seed}
+        return given | {"slots": slots, "node": node, "process": process.number}
 
     def _next(self) -> Candidate | None:
         """Return the first waiting candidate that has room now, else a new one that has room."""
-        candidate = self.placements.admit()
-        while candidate is None and self.placements.has_room():
+        placements = self.cluster.placements
+        candidate = placements.admit()
+        while candidate is None and placements.has_room():
             # a slot is free: Tune may wait for a moment, but the running candidates need it soon
             asked = self.session.ask(PATIENCE_S if self.trainings else None)
             if asked is None:
                 break
-            asked.slots = self.machine.device.size(asked.predicted.get("memory"))
-            self.placements.waiting.append(asked)
-            candidate = self.placements.admit()
+            asked.slots = self.cluster.machine.device.size(asked.predicted.get("memory"))
+            placements.waiting.append(asked)
+            candidate = placements.admit()
         return candidate
 
     def candidate(self, trial_id: str) -> Candidate:
@@ -159,19 +139,27 @@ class SessionSearcher(NotPickled, Searcher):
     def restore(self, checkpoint_path: str) -> None:
         """Do nothing: the study is the only record."""
 
+    def trial_added(self, controller: Any, trial: Trial) -> None:
+        """Note the trial that Tune has made for a candidate. The scheduler calls this."""
+        training = self.trainings[trial.trial_id]
+        training.trial = trial
+        self.processes.trial_added(controller, trial, training.process)
+
     # ------------------------------------------------------------------------------------ events, of SessionCallback
 
     def trial_started(self, trial: Trial) -> None:
         """Note when a training began."""
-        training = self.trainings[trial.trial_id]
-        training.trial, training.began = trial, time.monotonic()
+        self.trainings[trial.trial_id].began = time.monotonic()
 
     def epoch_ended(self, trial: Trial, result: dict[str, Any]) -> None:
         """Take the result of a step (see CandidateTrainable)."""
         training = self.trainings[trial.trial_id]
-        self.placements.observe(training.candidate, result["device"])
+        self.cluster.placements.observe(training.candidate, result["device"])
+        self.processes.move(training.process, self.cluster.placements.device(training.candidate))
         training.busy += result["busy"]
         training.place = result["place"]
+        if result["end"] != CandidateTrainable.NO_EVALUATOR:
+            self.cluster.works(training.node)
         if result["record"] is not None:
             training.curve.append(result["record"])
             self.session.report(training.candidate, result["record"])
@@ -179,15 +167,19 @@ class SessionSearcher(NotPickled, Searcher):
                 observer.epoch_ended(training.candidate, result["record"], result["busy"])
 
     def trial_ended(self, trial: Trial) -> None:
-        """Tell the session how a training ended: with its last result, or because a scheduler stopped it.
-
-        Raises RunError if no candidate can be trained at all.
-        """
-        training, last = self.trainings[trial.trial_id], trial.last_result
-        if last["end"] == CandidateTrainable.NO_EVALUATOR:
-            raise RunError(f"no candidate can be trained: {last['reason']}")
-        self._release(trial)
+        """Tell the session how a training ended: with its last result, or because a scheduler stopped it."""
+        if self.stopped is not None and not trial.last_result:
+            return  # the session queues the trial again
+        last = trial.last_result
+        training = self._release(trial, lives=bool(last))
         if self._let_go(training.candidate):
+            return
+        if not last:
+            self._go_elsewhere(training, "its node is gone")
+            return
+        if last["end"] == CandidateTrainable.NO_EVALUATOR:
+            self._announce(self.cluster.refuse(training.node, last["reason"]))
+            self._go_elsewhere(training, f"{self.cluster.host(training.node)} cannot train")
             return
         if last["end"] == CandidateTrainable.OUT_OF_MEMORY:
             self._out_of_memory(training, last["reason"], training.busy, last["gpu_memory"])
@@ -201,14 +193,14 @@ class SessionSearcher(NotPickled, Searcher):
         self.session.tell(training.candidate, outcome, lambda: _weights(trial))
 
     def trial_crashed(self, trial: Trial) -> None:
-        """Tell the session that the process of a training died. Raises RunError if it could not be started."""
+        """Tell the session that the process of a training died, or could not be started."""
         if self.stopped is not None:
             return  # the session queues the trial again
-        crash = crash_of(trial)
-        if crash.setup_failed:
-            raise RunError(f"no slot can be started: {crash.last_line[:300]}")
-        training = self._release(trial)
+        crash, training = crash_of(trial), self._release(trial, lives=False)
         if self._let_go(training.candidate):
+            return
+        if training.kill_reason is None and not training.began and not crash.out_of_memory:
+            self._died_early(training, crash)
             return
         busy = time.monotonic() - training.began
         if training.kill_reason is not None:
@@ -219,10 +211,11 @@ class SessionSearcher(NotPickled, Searcher):
             self._lost(training, crash.detail[:200], busy)
 
     def check(self) -> None:
-        """Kill candidates that take too long, and all candidates if the search is to stop.
+        """Follow the nodes; kill candidates that take too long, and all candidates if the search is to stop.
 
-        Tune calls this after every event, at least ten times a second.
+        Tune calls this after every event, at least ten times a second. Raises RayLost if Ray cannot be used any more.
         """
+        self._follow_nodes()
         if self.stopped is None:
             self.stopped = self.stop_reason()
         for training in self.trainings.values():
@@ -237,11 +230,46 @@ class SessionSearcher(NotPickled, Searcher):
         self.error = self.error or error
         self.stopped = self.stopped or str(error)
 
-    def _release(self, trial: Trial) -> ActiveTraining:
-        """Free the slots of a training that has ended."""
+    def _follow_nodes(self) -> None:
+        """Take the nodes that there are now. What was to start on one that is gone goes elsewhere."""
+        for line in self.cluster.follow():
+            self._announce(line)
+        for training in tuple(self.trainings.values()):
+            if not training.began and not self.cluster.is_alive(training.node) and training.trial is not None:
+                self.processes.stop(training.trial)
+        lost = self.cluster.watch and self.cluster.watch.lost
+        if lost and self.error is None:
+            self.fail(RunError(lost))
+            raise RayLost
+        if self.stopped is None and (dead_end := self.cluster.dead_end) is not None:
+            self.fail(RunError(dead_end))
+
+    def _announce(self, message: str) -> None:
+        for observer in self.session.observers:
+            observer.machines_changed(self.cluster.machine.slots, message)
+
+    def _release(self, trial: Trial, *, lives: bool) -> ActiveTraining:
+        """Free the slots of a training that has ended; its process lives on, or is dead."""
         training = self.trainings.pop(trial.trial_id)
-        self.placements.release(training.candidate)
+        self.cluster.placements.release(training.candidate)
+        (self.processes.rest if lives else self.processes.end)(training.process)
         return training
+
+    def _died_early(self, training: ActiveTraining, crash: Crash) -> None:
+        """Train a candidate elsewhere whose process died before it trained, or could not be made: it has not failed."""
+        reason = crash.detail[:200] if crash.detail else crash.last_line[:300]
+        if crash.detail:
+            line = self.cluster.died_early(training.node, reason)
+        else:  # no process died: the class of the candidates cannot be loaded there
+            line = self.cluster.refuse(training.node, reason)
+        if line is not None:
+            self._announce(line)
+        self._go_elsewhere(training, reason)
+
+    def _go_elsewhere(self, training: ActiveTraining, reason: str) -> None:
+        """Let a candidate wait for a slot of another node: it has not begun, so this is not one of its losses."""
+        training.candidate.avoid.add(training.node)
+        self._retry(training.candidate, reason)
 
     def _let_go(self, candidate: Candidate) -> bool:
         """Dismiss a candidate whose trial a person has ended; return False if nobody has."""
@@ -255,6 +283,7 @@ class SessionSearcher(NotPickled, Searcher):
         """Retry a candidate whose process died, maybe by no fault of its own; after `retries` deaths it has failed."""
         candidate = training.candidate
         candidate.losses += 1
+        candidate.avoid.add(training.node)
         if candidate.losses < self.retries:
             self._retry(candidate, f"{Lost.reason}: {detail}")
         else:
@@ -262,7 +291,7 @@ class SessionSearcher(NotPickled, Searcher):
 
     def _retry(self, candidate: Candidate, reason: str) -> None:
         """Let a candidate wait for the next free slot; its epochs so far do not count."""
-        self.placements.waiting.insert(0, candidate)
+        self.cluster.placements.waiting.insert(0, candidate)
         for observer in self.session.observers:
             observer.retried(candidate, reason)
 
@@ -277,12 +306,12 @@ class SessionSearcher(NotPickled, Searcher):
         message     what the allocator or Ray said
         gpu_memory  the bytes of the GPU that it ran on, if it is known
         """
-        candidate, device = training.candidate, self.machine.device
+        candidate, device = training.candidate, self.cluster.machine.device
         if candidate.slots < device.slots:
             candidate.slots = device.slots
             self._retry(candidate, f"{OutOfMemory.reason}, alone now: {message}")
             return
-        kind, memory = "GPU" if self.machine.gpu else "node", device.memory or gpu_memory
+        kind, memory = "GPU" if self.cluster.machine.gpu else "node", device.memory or gpu_memory
         alone = f"alone on a {kind}" + (f" with {memory:,} bytes" if memory else "")
         reason = f"{OutOfMemory.reason}: predicted {candidate.predicted.get('memory', 0):,} bytes, {alone}: {message}"
         self._failed(training, reason, busy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from nas.errors import RunError
 from nas.searching.packing import CONTEXT_BYTES, MAX_PER_GPU, PROCESS_BYTES, Device
@@ -12,7 +12,7 @@ from nas.space import quantities
 
 AUTO = "auto"
 
-Node = Mapping[str, float]  # the resources of a node: CPU, GPU, memory (bytes)
+Resources = Mapping[str, float]  # of a node: CPU, GPU, memory (bytes)
 
 
 @dataclass(frozen=True)
@@ -56,25 +56,52 @@ def _fraction(value: float | str) -> float:
 
 @dataclass(frozen=True)
 class Machine:
-    """The devices that train the candidates of a search, on one node or on several.
+    """The devices that train the candidates of a search, on one node or on several, and their slots.
 
-    device          the size of a device: a GPU, or a node if there is no GPU
-    capacity        the slots of each device
-    max_candidates  candidates at a time
-    cores           CPU cores of a slot
-    gpu             whether a device is a GPU
+    device   the size of a device: a GPU, or a node if there is no GPU
+    cores    CPU cores of a slot
+    gpu      whether a device is a GPU
+    most     candidates at a time at most; None for as many as fit
+    devices  name → slots of every device there is (nas.searching.packing.node_of)
     """
 
     device: Device
-    capacity: tuple[int, ...]
-    max_candidates: int
     cores: float
     gpu: bool = False
+    most: int | None = None
+    devices: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def slots(self) -> int:
-        """The slots of all devices."""
-        return sum(self.capacity)
+        """The slots of all devices, without those that no candidate may take."""
+        everything = sum(self.devices.values())
+        return everything if self.most is None or self.device.memory is not None else min(everything, self.most)
+
+    @property
+    def max_candidates(self) -> int:
+        """The number of candidates at a time."""
+        everything = sum(self.devices.values())
+        return everything if self.most is None else min(everything, self.most)
+
+    def on(self, nodes: Mapping[str, Resources]) -> Machine:
+        """Return the machine that these nodes are (identifier → resources), divided into slots of the same size."""
+        devices: dict[str, int] = {}
+        for name, node in nodes.items():
+            devices |= self._devices_of(name, node)
+        return replace(self, devices=devices)
+
+    def _devices_of(self, name: str, node: Resources) -> dict[str, int]:
+        """Return name → slots of the devices of a node."""
+        room = int(node.get("CPU", 0.0) / self.cores + 1e-6)
+        if not self.gpu:
+            memory = math.inf if self.device.memory is None else self.device.memory / self.device.slots
+            slots = min(room, int(node.get("memory", math.inf) / memory + 1e-6) if memory < math.inf else room)
+            return {name: slots} if slots else {}
+        devices: dict[str, int] = {}
+        for number in range(int(node.get("GPU", 0))):
+            slots = min(self.device.slots, room - sum(devices.values()))
+            devices |= {f"{name} {number}": slots} if slots > 0 else {}
+        return devices
 
     def resources(self, slots: int) -> dict[str, float]:
         """Return what Ray reserves for a candidate that takes so many slots: {"CPU": …, "GPU": …}."""
@@ -94,28 +121,31 @@ class Machine:
 
 
 def divide_into_slots(
-    nodes: Sequence[Node],
+    nodes: Mapping[str, Resources],
     request: ResourceRequest,
     trials: int,
     gpu_bytes: int | None = None,
     data_bytes: int = 0,
 ) -> Machine:
-    """Divide the nodes into slots for a search of so many trials.
+    """Divide the nodes (identifier → resources) into slots for a search of so many trials.
 
     gpu_bytes   the memory of a GPU, if candidates are packed by memory
     data_bytes  the memory that the data takes on each GPU
 
     Raises RunError if GPUs are asked for and there are none.
     """
-    with_gpus = [node for node in nodes if node.get("GPU", 0) >= 1]
+    with_gpus = [node for node in nodes.values() if node.get("GPU", 0) >= 1]
     if with_gpus:
-        return _divide_gpus(with_gpus, request, gpu_bytes, data_bytes)
+        return _divide_gpus(with_gpus, request, gpu_bytes, data_bytes).on(nodes)
     if request.gpus_per_trial is not None:
         raise RunError(f"gpus_per_trial={request.gpus_per_trial} needs a GPU, but Ray found none")
-    return _divide_cores(nodes, request.slots, trials)
+    nodes = {name: node for name, node in nodes.items() if node.get("CPU", 0) > 0} or {
+        name: {"CPU": 1.0} for name in nodes
+    }
+    return _divide_cores(list(nodes.values()), request.slots, trials).on(nodes)
 
 
-def _divide_gpus(nodes: Sequence[Node], request: ResourceRequest, memory: int | None, data: int) -> Machine:
+def _divide_gpus(nodes: Sequence[Resources], request: ResourceRequest, memory: int | None, data: int) -> Machine:
     """Make one slot of each GPU unless the request says otherwise; the cores of a node are divided among its GPUs."""
     count, share = sum(int(node["GPU"]) for node in nodes), request.gpus_per_trial
     even = request.slots or count
@@ -127,41 +157,27 @@ def _divide_gpus(nodes: Sequence[Node], request: ResourceRequest, memory: int | 
         parts = int(1 / share + 1e-9)
     else:  # each process launches its kernels from a core of its own
         parts = 2 ** int(math.log2(max(1.0, min(cores, MAX_PER_GPU))))
-    capacity = _first_slots([parts] * count, even if share is None else parts * count)
-    return Machine(
-        device=Device(parts, memory, CONTEXT_BYTES + data),
-        capacity=capacity,
-        max_candidates=min(request.slots or sum(capacity), sum(capacity)),
-        cores=_whole_or_share(cores / parts),
-        gpu=True,
-    )
+    device = Device(parts, memory, CONTEXT_BYTES + data)
+    return Machine(device, cores=_whole_or_share(cores / parts), gpu=True, most=request.slots)
 
 
-def _divide_cores(nodes: Sequence[Node], slots: int | None, trials: int) -> Machine:
+def _divide_cores(nodes: Sequence[Resources], slots: int | None, trials: int) -> Machine:
     """Make as many slots of one core as there are cores, but no more than a quarter of the trials.
 
     Two slots of one thread train more candidates than one slot of two threads. But a sampler that is asked for more
     than a quarter of all trials at once learns nothing in between, so a slot gets more cores instead.
     """
-    nodes = [node for node in nodes if node.get("CPU", 0) > 0] or [{"CPU": 1.0}]
     cores_of = [node["CPU"] for node in nodes]
     total = max(1, int(sum(cores_of)))
-    count = slots or min(total, max(2, trials // 4))
-    cores = min(_whole_or_share(total / count), max(1, int(max(cores_of))))
+    most = slots or max(2, trials // 4)
+    cores = min(
+        _whole_or_share(total / min(total, most) if slots is None else total / slots), max(1, int(max(cores_of)))
+    )
     room = [int(available / cores + 1e-6) for available in cores_of]
-    capacity = _first_slots(room, count)
     memory = min(node.get("memory", math.inf) / parts for node, parts in zip(nodes, room, strict=True) if parts)
-    largest = max(capacity)
+    largest = max(room)
     device = Device(largest, int(largest * memory) if memory < math.inf else None, PROCESS_BYTES)
-    return Machine(device, capacity, max_candidates=sum(capacity), cores=cores)
-
-
-def _first_slots(capacity: Sequence[int], count: int) -> tuple[int, ...]:
-    """Return how many of the first `count` slots each device has; devices without any are left out."""
-    slots_of: list[int] = []
-    for slots in capacity:
-        slots_of.append(min(slots, count - sum(slots_of)))
-    return tuple(slots for slots in slots_of if slots > 0)
+    return Machine(device, cores=cores, most=most)
 
 
 def _whole_or_share(cores: float) -> float:

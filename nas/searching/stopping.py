@@ -32,16 +32,41 @@ NO_CONTROLLER: Any = None  # instead of Tune's controller, which ASHA does not u
 NEVER = 10**6  # epochs: a full training ends by itself, so whatever the scheduler stops was stopped early
 
 
+Added = Callable[[Any, Any], None]  # called with Tune's controller and each trial that Tune adds
+
+
+class NeverStops(FIFOScheduler):
+    """Never stops a trial.
+
+    added  is called for each trial
+    """
+
+    def __init__(self, added: Added) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.added = added
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Report a new trial of Tune."""
+        self.added(tune_controller, trial)
+
+
 class FairASHA(ASHAScheduler):
     """Stops candidates by the rule above. It never stops a baseline, since every table compares with the baselines, nor
     a training of the pilot, which would leave a selection of what was drawn.
 
+    A candidate whose training starts again is another trial of Tune, but counts once at each rung.
+
     candidate  returns the candidate that a Tune trial evaluates, by the trial's id
+    added      is called for each trial of Tune
     past       trials of earlier sessions; their learning curves count as if this scheduler had seen them
     """
 
     def __init__(
-        self, space: SearchSpace, candidate: Callable[[str], Candidate], past: Iterable[FrozenTrial] = ()
+        self,
+        space: SearchSpace,
+        candidate: Callable[[str], Candidate],
+        added: Added,
+        past: Iterable[FrozenTrial] = (),
     ) -> None:
         rule, task = space.search.early_stopping, space.task
         super().__init__(
@@ -54,21 +79,34 @@ class FairASHA(ASHAScheduler):
         )
         self.metric_name, self.sign = task.metric, -1 if task.direction == "maximize" else 1
         self.costs = tuple(row for row in space.goals.objectives if row.before_training)
-        self.candidate = candidate
+        self.candidate, self.added = candidate, added
         self.fronts: defaultdict[int, ParetoFront[str]] = defaultdict(ParetoFront)  # epoch → non-dominated trials
         for trial in filter(was_trained, past):
             self._recall(trial)
 
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Take a new trial of Tune."""
+        super().on_trial_add(NO_CONTROLLER, self._stand_in(trial))
+        self.added(tune_controller, trial)
+
+    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
+        """Forget a trial that was stopped before it began."""
+        super().on_trial_remove(NO_CONTROLLER, self._stand_in(trial))
+
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Return whether Tune is to stop the trial: CONTINUE or STOP."""
         candidate = self.candidate(trial.trial_id)
-        decision = self._judge(trial, result, candidate.predicted)
+        decision = self._judge(self._stand_in(trial), result, candidate.predicted)
         return TrialScheduler.CONTINUE if candidate.baseline or candidate.pilot else decision
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Note the last result of a trial, unless its metric is no number."""
         if self._is_comparable(result):
-            super().on_trial_complete(tune_controller, trial, result)
+            super().on_trial_complete(NO_CONTROLLER, self._stand_in(trial), result)
+
+    def _stand_in(self, trial: Any) -> Any:
+        """Return what ASHA takes for the trial: the same for every training of one candidate."""
+        return SimpleNamespace(trial_id=f"candidate {self.candidate(trial.trial_id).serial}")
 
     def _judge(self, trial: Any, result: dict[str, Any], predicted: Mapping[str, Any]) -> str:
         """Let ASHA note the result and return CONTINUE or STOP.
@@ -89,17 +127,17 @@ class FairASHA(ASHAScheduler):
 
     def _recall(self, trial: FrozenTrial) -> None:
         stand_in: Any = SimpleNamespace(trial_id=f"trial {trial.number}")
-        self.on_trial_add(NO_CONTROLLER, stand_in)
+        super().on_trial_add(NO_CONTROLLER, stand_in)
         known = recorded(trial)
         for result in known[CURVE]:
             self._judge(stand_in, result, known.get(PREDICTED, {}))
-        self.on_trial_remove(NO_CONTROLLER, stand_in)
+        super().on_trial_remove(NO_CONTROLLER, stand_in)
 
 
 def scheduler(
-    space: SearchSpace, candidate: Callable[[str], Candidate], past: Iterable[FrozenTrial] = ()
+    space: SearchSpace, candidate: Callable[[str], Candidate], added: Added, past: Iterable[FrozenTrial] = ()
 ) -> TrialScheduler:
-    """Return the scheduler that the space asks for: FairASHA, or one that never stops a trial."""
+    """Return the scheduler that the space asks for: FairASHA, or one that never stops a trial (see there)."""
     if space.search.early_stopping.rule == "none":
-        return FIFOScheduler()
-    return FairASHA(space, candidate, past)
+        return NeverStops(added)
+    return FairASHA(space, candidate, added, past)

@@ -6,6 +6,7 @@ is a result like any other: the process goes on with the next candidate.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import socket
@@ -61,7 +62,7 @@ class CandidateTrainable(tune.Trainable):
 
     record      that of the epoch, whose items are items of the result as well; None if the epoch did not end
     end         None if the training goes on; else FULL_BUDGET, OUT_OF_MEMORY, FAILED (for another reason), or
-                NO_EVALUATOR (the evaluator cannot be made, so no candidate can be trained)
+                NO_EVALUATOR (the evaluator cannot be made, so no candidate can be trained on this node)
     reason      why, for every end but FULL_BUDGET
     gpu_memory  of OUT_OF_MEMORY on a GPU: its bytes
     busy        seconds of this step
@@ -81,25 +82,33 @@ class CandidateTrainable(tune.Trainable):
         self._evaluator: CandidateEvaluator | None = None
         self._epochs: Iterator[dict[str, Any]] = iter(())
         self._setup_error = ""
-        gpus, slots = ray.get_gpu_ids(), config["slots"]
+        gpus = ray.get_gpu_ids()
         self._device = " ".join((ray.get_runtime_context().get_node_id(), *map(str, gpus)))
         self._place = " GPU ".join((socket.gethostname(), *map(str, gpus)))
-        try:
-            threads = allowed_threads(machine.threads(slots))
-            self._evaluator = evaluate(device="cuda" if gpus else "cpu", threads=threads)
-            if (memory_limit := machine.memory_limit(slots)) is not None:
-                gpu.limit_memory(memory_limit)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the driver reports it once
-            self._setup_error = reason_of(error)
+        threads, memory_limit = allowed_threads(machine.threads(config["slots"])), machine.memory_limit(config["slots"])
+        self._make = functools.partial(evaluate, device="cuda" if gpus else "cpu", threads=threads)
+        self._memory_limit = memory_limit
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next candidate: {"topology": Topology.to_dict() as JSON, "seed": …, "slots": as before}."""
         getattr(self._epochs, "close", lambda: None)()  # the candidate before may have been stopped early
+        if self._evaluator is None:
+            self._make_evaluator()
         if self._evaluator is not None:
             topology = Topology.from_dict(json.loads(new_config["topology"]))
             self._epochs = self._evaluator.start(topology, seed=new_config["seed"])
         return True
+
+    def _make_evaluator(self) -> None:
+        """Make the evaluator; if that fails, it is tried again for the next candidate."""
+        try:
+            evaluator = self._make()
+            if self._memory_limit is not None:
+                gpu.limit_memory(self._memory_limit)
+            self._evaluator = evaluator
+        except Exception as error:  # noqa: BLE001  # whatever it is, the driver says so and tries another node
+            self._setup_error = reason_of(error)
 
     def step(self) -> dict[str, Any]:
         """Train one epoch and return its result (see the class)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 from ray import tune
 
 from nas.searching.callbacks import SessionCallback, SessionStopper
+from nas.searching.nodes import RayLost
 from nas.searching.searcher import SessionSearcher
 from nas.searching.stopping import scheduler
 from nas.searching.trainable import CandidateTrainable, MakeEvaluator
+
+MOST_PENDING = 10_000  # trainings that Tune starts at a time: all that the searcher suggests, not one by one
 
 
 def run_tune(searcher: SessionSearcher, evaluate: MakeEvaluator) -> None:
@@ -19,17 +23,18 @@ def run_tune(searcher: SessionSearcher, evaluate: MakeEvaluator) -> None:
 
     evaluate  makes the evaluator in the process of each slot
     """
-    machine, session = searcher.machine, searcher.session
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(machine.max_candidates)  # all start at once, not one by one
+    machine, session = searcher.cluster.machine, searcher.session
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(MOST_PENDING)
     trainable = tune.with_parameters(CandidateTrainable, evaluate=evaluate, machine=machine)
-    with tempfile.TemporaryDirectory(prefix="nas-") as scratch:
+    with contextlib.suppress(RayLost), tempfile.TemporaryDirectory(prefix="nas-") as scratch:
         tune.Tuner(
             tune.with_resources(
-                trainable, lambda config: tune.PlacementGroupFactory([machine.resources(config["slots"])])
+                trainable,
+                lambda config: ProcessRequest(machine.resources(config["slots"]), config["node"], config["process"]),
             ),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=scheduler(session.space, searcher.candidate, session.past),
+                scheduler=scheduler(session.space, searcher.candidate, searcher.trial_added, session.past),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_name_creator=_trial_id,
@@ -44,6 +49,25 @@ def run_tune(searcher: SessionSearcher, evaluate: MakeEvaluator) -> None:
                 verbose=0,
             ),
         ).fit()
+
+
+class ProcessRequest(tune.PlacementGroupFactory):
+    """What Tune asks of Ray for one process: so many slots on one device of a node.
+
+    Requests of two processes are never equal, although they ask for the same. Tune gives an idle process to any trial
+    with an equal request, and ends the process that is starting for that trial: with slow starts, no slot but the
+    first ones would ever be used.
+    """
+
+    def __init__(self, resources: dict[str, float], node: str, process: int) -> None:
+        super().__init__([resources], bundle_label_selector=[{"ray.io/node-id": node}])
+        self.process = process
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ProcessRequest) and self.process == other.process
+
+    def __hash__(self) -> int:
+        return hash(self.process)
 
 
 def _trial_id(trial: Any) -> str:

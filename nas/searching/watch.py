@@ -20,7 +20,6 @@ from nas.errors import Dismissed
 from nas.searching.candidate import Candidate
 from nas.searching.progress import Progress
 from nas.searching.session import Session
-from nas.searching.slots import Machine
 from nas.study import pulse
 from nas.study.attributes import ended_by_person, number_at
 from nas.study.description import asks_to_stop
@@ -45,8 +44,8 @@ class Watch:
     What fails here never ends the search. Errors of the storage are left to its writer, which cannot do without it.
     """
 
-    def __init__(self, session: Session, searcher: SessionSearcher, progress: Progress, machine: Machine) -> None:
-        self.session, self.searcher, self.progress, self.machine = session, searcher, progress, machine
+    def __init__(self, session: Session, searcher: SessionSearcher, progress: Progress) -> None:
+        self.session, self.searcher, self.progress = session, searcher, progress
         self.error: str | None = None
         self.ending = "stopped by an error"
         self.publisher = Publisher(session.run)
@@ -109,7 +108,7 @@ class Watch:
 
     def _beat(self, ended: str | None = None) -> None:
         """Write a sign of life."""
-        now, progress, machine = time.monotonic(), self.progress, self.machine
+        now, progress, machine = time.monotonic(), self.progress, self.searcher.cluster.machine
         trained = [one for one in tuple(self.searcher.trainings.values()) if one.began and one.candidate.handle.done()]
         sign = pulse.Pulse(
             host=socket.gethostname(),

@@ -38,7 +38,7 @@ def test_a_process_allocates_no_more_than_its_part(monkeypatch: pytest.MonkeyPat
     cuda = FakeCuda()
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
     machine = divide_into_slots(
-        [{"CPU": 8.0, "GPU": 1.0}], ResourceRequest(None, "auto"), 60, gpu.inspect(None, None)[0]
+        {"n": {"CPU": 8.0, "GPU": 1.0}}, ResourceRequest(None, "auto"), 60, gpu.inspect(None, None)[0]
     )
     fractions = []
     for slots in machine.device.sizes:
@@ -61,7 +61,7 @@ def test_without_torch_or_a_gpu_nothing_is_limited(monkeypatch: pytest.MonkeyPat
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     gpu.limit_memory(1)
     assert gpu.total_memory() is None
-    even: Machine = divide_into_slots([{"CPU": 8.0, "GPU": 1.0}], ResourceRequest(2), 60)
+    even: Machine = divide_into_slots({"n": {"CPU": 8.0, "GPU": 1.0}}, ResourceRequest(2), 60)
     assert even.memory_limit(1) is None
 
 

@@ -19,7 +19,7 @@ QUICK = os.environ | {"RAY_prestart_worker_first_driver": "0"}  # Ray would star
 ASKING = """
 import ray
 from nas.errors import RunError
-from nas.searching.machine import ray_machine
+from nas.searching.machine import ray_cluster
 from nas.searching.slots import ResourceRequest
 from nas.space import SearchSpace
 
@@ -28,8 +28,9 @@ ray.init(address="local", num_cpus=8, num_gpus=2, **quiet)
 load = SearchSpace.load("digits").task.load
 for memory, load in ((None, None), ("24GiB", load), ("24GiB", lambda: 1 / 0)):
     try:
-        with ray_machine(None, ResourceRequest(None, "auto", memory), 60, load) as machine:
-            print(machine.capacity, machine.device.memory, machine.device.resident)
+        with ray_cluster(None, ResourceRequest(None, "auto", memory), 60, load) as cluster:
+            machine = cluster.machine
+            print(tuple(machine.devices.values()), machine.device.memory, machine.device.resident)
     except RunError as error:
         print(error)
 """

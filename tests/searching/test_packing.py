@@ -8,7 +8,7 @@ import os
 import random
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,12 @@ class Guest:
     """A stand-in for a candidate."""
 
     slots: int
+    avoid: set[str] = field(default_factory=set)
+
+
+def on(*capacity: int) -> dict[str, int]:
+    """Return the GPUs of a node, with so many slots each."""
+    return {f"node {number}": slots for number, slots in enumerate(capacity)}
 
 
 # ------------------------------------------------------------------------------------------- how many slots of a device
@@ -66,7 +72,7 @@ def test_four_sizes_of_a_gpu() -> None:
 @given(st.lists(st.integers(1, 8), min_size=1, max_size=5), st.randoms(use_true_random=False))
 def test_no_device_is_overfull_and_no_candidate_waits_for_ever(capacity: list[int], rng: random.Random) -> None:
     """Guests come while there is room and leave in any order; fewer than 100 may overtake the first that waits."""
-    placements, inside = Placements[Guest](capacity), list[Guest]()
+    placements, inside = Placements[Guest](on(*capacity)), list[Guest]()
     overtaken = 0
     for _ in range(300):
         while placements.has_room():
@@ -77,7 +83,7 @@ def test_no_device_is_overfull_and_no_candidate_waits_for_ever(capacity: list[in
                 inside.append(guest)
                 overtaken = overtaken + 1 if guest is not first else 0
         assert overtaken < 100
-        for device, slots in enumerate(capacity):
+        for device, slots in on(*capacity).items():
             assert sum(guest.slots for guest, place in placements._device_of.items() if place == device) <= slots
         placements.release(inside.pop(rng.randrange(len(inside))))
         while (guest := placements.admit()) is not None:
@@ -86,16 +92,17 @@ def test_no_device_is_overfull_and_no_candidate_waits_for_ever(capacity: list[in
 
 
 def put(placements: Placements[Guest], *sizes: int) -> list[int | None]:
-    """Return the device of each guest, when they come one after the other; None for one that waits."""
+    """Return the number of the device of each guest, when they come one after the other; None for one that waits."""
     guests = [Guest(slots) for slots in sizes]
     for guest in guests:
         placements.waiting.append(guest)
         placements.admit()
-    return [placements._device_of.get(guest) for guest in guests]
+    places = [placements._device_of.get(guest) for guest in guests]
+    return [None if place is None else int(place.removeprefix("node ")) for place in places]
 
 
 def test_the_emptiest_device_is_reserved_for_the_first_that_waits() -> None:
-    placements = Placements[Guest]((8, 8, 8))
+    placements = Placements[Guest](on(8, 8, 8))
     assert put(placements, 4, 4, 8, 2, 1) == [0, 0, 1, 2, 2]
     assert put(placements, 8, 2) == [None, None]  # device 2 is reserved, and no other has room
     assert not placements.has_room()
@@ -107,30 +114,53 @@ def test_the_emptiest_device_is_reserved_for_the_first_that_waits() -> None:
 
 
 def test_the_smallest_gap_is_filled() -> None:
-    assert put(Placements[Guest]((8, 8)), 4, 8, 1, 1, 2) == [0, 1, 0, 0, 0]
+    assert put(Placements[Guest](on(8, 8)), 4, 8, 1, 1, 2) == [0, 1, 0, 0, 0]
 
 
 def test_a_device_that_is_too_small_is_not_reserved() -> None:
-    placements = Placements[Guest]((8, 2))
+    placements = Placements[Guest](on(8, 2))
     assert put(placements, 2, 8, 2) == [1, 0, None]
-    placements = Placements[Guest]((8, 4))
+    placements = Placements[Guest](on(8, 4))
     assert put(placements, 8, 8, 4) == [0, None, 1]
 
 
 def test_ray_may_decide_differently() -> None:
-    placements = Placements[Guest]((2, 2))
+    placements = Placements[Guest](on(2, 2))
     one, two = Guest(1), Guest(1)
     placements.waiting += [one, two]
     assert placements.admit() is one
     assert placements.admit() is two
-    placements.observe(one, "gpu 1")
-    placements.observe(two, "gpu 0")
-    assert placements._device_of == {one: 0, two: 1}
+    placements.observe(one, "node 1")
+    placements.observe(two, "node 0")
+    assert placements._device_of == {one: "node 1", two: "node 0"}
     assert put(placements, 2) == [None]
     placements.release(two)
     assert placements.admit() is not None
-    placements.observe(one, "gpu 7")  # a device that was not known
-    assert placements._device_of[one] in (0, 1)
+    placements.observe(one, "node MIG-7")  # a name that was not known
+    assert placements._device_of[one] in placements.capacity
+
+
+def test_a_candidate_goes_to_a_node_that_it_does_not_avoid() -> None:
+    placements = Placements[Guest]({"a 0": 2, "b 0": 2})
+    placements.waiting += [Guest(1, {"a"}), Guest(2, {"a"}), Guest(1, {"a", "b"})]
+    first = placements.admit()
+    assert first is not None
+    assert placements.node(first) == "b"
+    last = placements.admit()  # the second waits for b, the third avoids every node and may take a
+    assert last is not None
+    assert (placements.node(last), len(placements.waiting)) == ("a", 1)
+    placements.follow({"a 0": 2})
+    placements.release(last)
+    assert placements.admit() is not None  # there is no other node now
+
+
+def test_a_candidate_that_was_to_fill_a_device_that_is_gone_fills_the_largest_that_is_left() -> None:
+    placements = Placements[Guest]({"a": 8, "b": 4})
+    placements.waiting.append(Guest(8))
+    placements.follow({"b": 4})
+    guest = placements.admit()
+    assert guest is not None
+    assert guest.slots == 4
 
 
 # ------------------------------------------------------------------------------------------------ a search on four GPUs

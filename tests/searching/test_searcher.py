@@ -6,6 +6,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from nas.errors import Lost
+from nas.searching import searcher as module
+from nas.searching.cluster import Cluster
 from nas.searching.packing import Device
 from nas.searching.searcher import SessionSearcher
 from nas.searching.session import Session
@@ -23,15 +28,21 @@ def result(trial_id: str, end: str, **more: Any) -> Any:
     return SimpleNamespace(trial_id=trial_id, error_file=None, last_result={"end": end} | more)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proposals are waited for, however busy the machine is."""
+    monkeypatch.setattr(module, "PATIENCE_S", 60)
+
+
 def searcher(root: Path, machine: Machine, **options: Any) -> SessionSearcher:
     run = Run.open("run", root) if (root / "run").exists() else Run.create(scripted.space(), "run", root)
-    return SessionSearcher(Session(run, scripted.price, 5), machine, **options)
+    return SessionSearcher(Session(run, scripted.price, 5), Cluster(machine), **options)
 
 
 def test_a_searcher_asks_for_no_more_than_fits(tmp_path: Path) -> None:
     """Two GPUs hold four candidates that take half of a GPU each, or three if no more are wanted."""
     for most, number in ((8, 4), (3, 3)):
-        asking = searcher(tmp_path, Machine(Device(4, GIB, GIB // 3), (4, 4), most, cores=1, gpu=True))
+        asking = searcher(tmp_path, Machine(Device(4, GIB, GIB // 3), 1, True, most, {"node 0": 4, "node 1": 4}))
         suggested = [asking.suggest(f"trial {number}") for number in range(6)]
         asking.session.close()
         assert [suggestion["slots"] for suggestion in suggested if suggestion is not None] == [2] * number
@@ -39,14 +50,14 @@ def test_a_searcher_asks_for_no_more_than_fits(tmp_path: Path) -> None:
 
 
 def test_a_candidate_that_waits_for_its_retry_survives_the_search(tmp_path: Path) -> None:
-    machine = Machine(Device(4, GIB, GIB // 3), (4,), 4, cores=1, gpu=True)
+    machine = Machine(Device(4, GIB, GIB // 3), 1, True, 4, {"node 0": 4})
     first = searcher(tmp_path, machine)
     seed = first.suggest("a"), first.suggest("b")
     assert first.suggest("c") is None
     short_of_memory = first.candidate("a")
     first.trainings["a"].curve.append({"epoch": 1, "accuracy": 0.5})
     first.trial_ended(result("a", CandidateTrainable.OUT_OF_MEMORY, reason="no more", gpu_memory=None))
-    assert first.placements.waiting == [short_of_memory]
+    assert first.cluster.placements.waiting == [short_of_memory]
     assert short_of_memory.slots == 4
     assert first.suggest("d") is None  # there is no room beside b, and no other candidate is asked for
     first.session.close()
@@ -55,7 +66,7 @@ def test_a_candidate_that_waits_for_its_retry_survives_the_search(tmp_path: Path
     assert [again.suggest(name) for name in "ab"] == list(seed)  # sharing the GPU again
     again.trial_ended(result("b", CandidateTrainable.FAILED, reason="error: no"))
     again.trial_ended(result("a", CandidateTrainable.OUT_OF_MEMORY, reason="no more", gpu_memory=None))
-    assert again.suggest("e") == {**seed[0], "slots": 4}
+    assert again.suggest("e") == {**seed[0], "slots": 4, "process": 2}
     again.trial_ended(result("e", CandidateTrainable.OUT_OF_MEMORY, reason="still no more", gpu_memory=None))
     again.session.close()
     trials = again.session.run.study.get_trials()
@@ -66,13 +77,56 @@ def test_a_candidate_that_waits_for_its_retry_survives_the_search(tmp_path: Path
 
 
 def test_a_process_that_ray_killed_to_free_memory_is_out_of_memory(tmp_path: Path) -> None:
-    hit = searcher(tmp_path, divide_into_slots([{"CPU": 2.0}], ResourceRequest(), 60))
+    hit = searcher(tmp_path, divide_into_slots({"node": {"CPU": 2.0}}, ResourceRequest(), 60))
     suggested = hit.suggest("a")
     files = {"error_file": tmp_path / "error", "pickled_error_file": None}
     files["error_file"].write_text("1 worker(s) were killed due to the node running low on memory.")
     hit.trial_crashed(SimpleNamespace(trial_id="a", **files))  # type: ignore[arg-type]
-    assert hit.suggest("b") == {**suggested, "slots": 2}
+    assert hit.suggest("b") == {**suggested, "slots": 2, "process": 1}
     hit.trial_crashed(SimpleNamespace(trial_id="b", **files))  # type: ignore[arg-type]
     hit.session.close()
     [trial] = hit.session.run.study.get_trials()
     assert recorded(trial)["reason"].endswith(" bytes, alone on a node: the machine had none left")
+
+
+def test_a_candidate_of_a_node_that_cannot_train_goes_to_another(tmp_path: Path) -> None:
+    lines: list[str] = []
+    hit = searcher(tmp_path, Machine(Device(), 1, True, None, {"a 0": 1, "b 0": 1}))
+    hit.session.observers = (SimpleNamespace(**observer(lines)),)
+    first, second = hit.suggest("1"), hit.suggest("2")
+    assert (first["node"], second["node"]) == ("a", "b")
+    hit.trial_ended(result("1", CandidateTrainable.NO_EVALUATOR, reason="no data"))
+    assert lines == ["a cannot train, it is asked again in 60 s: no data"]
+    assert hit.suggest("3") is None  # b is taken
+    hit.trial_ended(result("2", CandidateTrainable.FAILED, reason="error: no"))
+    assert hit.suggest("4") == {**first, "node": "b", "process": 1}
+    hit.trial_ended(result("4", CandidateTrainable.NO_EVALUATOR, reason="no data either"))
+    hit.check()
+    assert str(hit.error) == "no candidate can be trained: no data (on a, b)"
+    hit.session.close()
+    states = [trial.state.name for trial in hit.session.run.study.get_trials()]
+    assert states == ["WAITING", "FAIL"]
+
+
+def test_a_candidate_whose_process_dies_goes_elsewhere_and_fails_in_the_end(tmp_path: Path) -> None:
+    hit = searcher(tmp_path, Machine(Device(), 1, True, None, {"a 0": 1, "b 0": 1}), retries=3)
+    crash: Any = {"error_file": tmp_path / "error", "pickled_error_file": None}
+    crash["error_file"].write_text("Worker exit detail: killed by SIGKILL.")
+    first = hit.suggest("1")
+    assert first["node"] == "a"
+    nodes = []
+    for number in "123":
+        hit.trainings[number].began = 1.0
+        hit.trial_crashed(SimpleNamespace(trial_id=number, **crash))  # type: ignore[arg-type]
+        suggestion = hit.suggest(str(int(number) + 1))
+        nodes.append(suggestion["node"])
+    assert nodes[0] == "b"  # then it avoids both, and any will do
+    hit.session.close()
+    reasons = {recorded(trial).get("reason") for trial in hit.session.run.study.get_trials()}
+    assert f"{Lost.reason} 3 times: killed by SIGKILL." in reasons
+
+
+def observer(lines: list[str]) -> dict[str, Any]:
+    """Return the methods of an observer that keeps what is said of the machines."""
+    silent = dict.fromkeys(("started", "epoch_ended", "retried", "ended", "refused", "dismissed"), lambda *_: None)
+    return {**silent, "machines_changed": lambda slots, message: lines.append(message)}

@@ -8,9 +8,14 @@ import pytest
 
 from nas.errors import RunError
 from nas.searching.packing import CONTEXT_BYTES, PROCESS_BYTES, SAFETY, Device
-from nas.searching.slots import ResourceRequest, divide_into_slots
+from nas.searching.slots import Machine, ResourceRequest, divide_into_slots
 
 GIB = 2**30
+
+
+def divide(nodes: list[dict[str, float]], *arguments: Any) -> Machine:
+    """Return the machine that the nodes n0, n1, … are."""
+    return divide_into_slots({f"n{number}": node for number, node in enumerate(nodes)}, *arguments)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +43,7 @@ GIB = 2**30
 def test_slots_follow_from_the_machine(
     nodes: list[dict[str, float]], slots: int | None, trials: int, expected: tuple[int, dict[str, float], int]
 ) -> None:
-    machine = divide_into_slots(nodes, ResourceRequest(slots), trials)
+    machine = divide(nodes, ResourceRequest(slots), trials)
     assert (machine.slots, machine.resources(1), machine.threads(1)) == expected
     assert machine.max_candidates == machine.slots
     whole = machine.resources(machine.device.slots)
@@ -60,8 +65,8 @@ def test_slots_follow_from_the_machine(
 def test_gpus_are_shared_as_asked(
     node: dict[str, float], wanted: Any, capacity: tuple[int, ...], most: int, slot: Any, whole: Any
 ) -> None:
-    machine = divide_into_slots([node], ResourceRequest(*wanted), 60, 24 * GIB, GIB)
-    assert (machine.capacity, machine.max_candidates) == (capacity, most)
+    machine = divide([node], ResourceRequest(*wanted), 60, 24 * GIB, GIB)
+    assert (tuple(machine.devices.values()), machine.max_candidates) == (capacity, most)
     assert machine.resources(1) == slot
     assert machine.resources(machine.device.slots) == whole
     assert machine.device.resident == CONTEXT_BYTES + GIB
@@ -69,18 +74,19 @@ def test_gpus_are_shared_as_asked(
 
 def test_on_a_cpu_more_memory_takes_more_cores() -> None:
     """16 cores and 32 GiB: a slot of one core has 2 GiB."""
-    machine = divide_into_slots([{"CPU": 16.0, "memory": 32.0 * GIB}], ResourceRequest(), 1000)
+    machine = divide([{"CPU": 16.0, "memory": 32.0 * GIB}], ResourceRequest(), 1000)
     assert (machine.slots, machine.device) == (16, Device(16, 32 * GIB, PROCESS_BYTES))
     fits = int((2 * GIB - PROCESS_BYTES) / SAFETY)
     assert [machine.device.size(predicted) for predicted in (0, fits, fits + 1, 10 * GIB, 99 * GIB)] == [1, 1, 2, 8, 16]
     assert machine.resources(2) == {"CPU": 2}
     assert machine.threads(8) == 8
     assert machine.memory_limit(1) is None
-    small = divide_into_slots(
-        [{"CPU": 4.0, "memory": 8.0 * GIB}, {"CPU": 8.0, "memory": 32.0 * GIB}], ResourceRequest(), 1000
-    )
-    assert (small.capacity, small.device.memory) == ((4, 8), 16 * GIB)  # 2 GiB for each core, as on the smaller node
-    assert divide_into_slots([{"CPU": 2.0}], ResourceRequest(), 60).device.size(10**15) == 1
+    small = divide([{"CPU": 4.0, "memory": 8.0 * GIB}, {"CPU": 8.0, "memory": 32.0 * GIB}], ResourceRequest(), 1000)
+    assert (tuple(small.devices.values()), small.device.memory) == (
+        (4, 8),
+        16 * GIB,
+    )  # 2 GiB for each core, as on the smaller node
+    assert divide([{"CPU": 2.0}], ResourceRequest(), 60).device.size(10**15) == 1
 
 
 @pytest.mark.parametrize(
@@ -102,4 +108,4 @@ def test_a_request_must_make_sense(options: dict[str, Any], rule: str) -> None:
 
 def test_without_a_gpu_there_is_none_to_share() -> None:
     with pytest.raises(RunError, match="gpus_per_trial=auto needs a GPU, but Ray found none"):
-        divide_into_slots([{"CPU": 2.0}], ResourceRequest(None, "auto"), 60)
+        divide([{"CPU": 2.0}], ResourceRequest(None, "auto"), 60)

@@ -10,16 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 from optuna.trial import TrialState, create_trial
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
+from ray.tune.schedulers import ASHAScheduler
 
 from nas.searching.candidate import Candidate
-from nas.searching.stopping import FairASHA, scheduler
+from nas.searching.stopping import FairASHA, NeverStops, scheduler
 from nas.space import SearchSpace
 from nas.study.attributes import CURVE, PREDICTED
 from tests.helpers import scripted
 
 ANY = next(scripted.space().enumerate())
 EPOCHS = 9
+
+
+def ignore(controller: Any, trial: Any) -> None:
+    """Take a trial of Tune."""
 
 
 def space(objectives: Sequence[str] = ("accuracy", "params"), **rule: Any) -> SearchSpace:
@@ -44,7 +48,7 @@ def fair(costs: Sequence[Mapping[str, int]], space: SearchSpace, baselines: Sequ
         str(number): Candidate(ANY, 0, cost, baseline="plain" if number in baselines else None)
         for number, cost in enumerate(costs)
     }
-    rule = scheduler(space, candidates.__getitem__)
+    rule = scheduler(space, candidates.__getitem__, ignore)
     assert isinstance(rule, FairASHA)
     return rule
 
@@ -121,10 +125,34 @@ def test_earlier_sessions_count() -> None:
     curve = [{"epoch": epoch, "accuracy": 0.9} for epoch in (1, 2)]
     known = {CURVE: curve, PREDICTED: params(100)[0]}
     past = [create_trial(state=TrialState.PRUNED, user_attrs=known), create_trial(state=TrialState.WAITING)]
-    rule = scheduler(space(), {"0": Candidate(ANY, 0, params(900)[0])}.__getitem__, past)
+    rule = scheduler(space(), {"0": Candidate(ANY, 0, params(900)[0])}.__getitem__, ignore, past)
     assert trained(rule, [[0.5] * 4]) == [1]
 
 
 def test_without_a_rule_no_trial_is_stopped() -> None:
-    rule = scheduler(space(rule="none"), {}.__getitem__)
-    assert type(rule) is FIFOScheduler
+    rule = scheduler(space(rule="none"), {}.__getitem__, ignore)
+    assert isinstance(rule, NeverStops)
+
+
+def test_a_training_that_starts_again_counts_once() -> None:
+    """Two trials of Tune evaluate one candidate; the second begins after the first epoch."""
+    candidate = Candidate(ANY, 0, params(100)[0])
+    rule = scheduler(space(), {"0": candidate, "1": candidate}.__getitem__, ignore)
+    assert isinstance(rule, FairASHA)
+    assert trained(rule, [[0.5]]) == [1]
+    again = SimpleNamespace(trial_id="1")
+    rule.on_trial_add(None, again)
+    for epoch in (1, 2, 3):
+        assert rule.on_trial_result(None, again, {"epoch": epoch, "accuracy": 0.5}) == "CONTINUE"
+    assert [list(recorded) for _, recorded in rule._brackets[0]._rungs if recorded] == [
+        [f"candidate {candidate.serial}"]
+    ] * 2
+
+
+def test_every_trial_is_reported() -> None:
+    added: list[Any] = []
+    for rule in ({"rule": "none"}, {}):
+        made = scheduler(space(**rule), {"0": Candidate(ANY, 0)}.__getitem__, lambda *given: added.append(given))
+        trial: Any = SimpleNamespace(trial_id="0")
+        made.on_trial_add("controller", trial)  # type: ignore[arg-type]
+        assert added.pop() == ("controller", trial)

@@ -11,6 +11,7 @@ import pytest
 from optuna.trial import TrialState
 
 from nas.searching import watch as module
+from nas.searching.cluster import Cluster
 from nas.searching.packing import Device
 from nas.searching.progress import Progress
 from nas.searching.session import Session
@@ -22,15 +23,15 @@ from tests.helpers import scripted
 from tests.helpers.sessions import drive, trained, trials_of
 
 Make = Callable[..., Session]
-MACHINE = Machine(Device(), (2,), 2, 1.0)
+CLUSTER = Cluster(Machine(Device(2), 1.0, devices={"node": 2}))
 
 
 def watched(session: Session) -> tuple[Watch, Any]:
     """Return a watch of the session, and a stand-in for the searcher that it tells."""
-    searcher: Any = SimpleNamespace(dismissed=set(), trainings={}, stop_reason=lambda: None)
+    searcher: Any = SimpleNamespace(dismissed=set(), trainings={}, stop_reason=lambda: None, cluster=CLUSTER)
     progress = Progress(session.space, session.trials, session.finished, 2)
     session.observers = (progress,)
-    return Watch(session, searcher, progress, MACHINE), searcher
+    return Watch(session, searcher, progress), searcher
 
 
 def eventually(condition: Callable[[], bool]) -> None:
