@@ -10,6 +10,10 @@ from nas.errors import RunError
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
+    from sqlalchemy.engine import URL
+
+# database → its driver, where the URL names none, and the extra of the package that installs it
+DRIVERS = {"postgresql": ("psycopg", "postgresql"), "mysql": ("pymysql", "mysql"), "mariadb": ("pymysql", "mysql")}
 
 
 def open_storage(url: str) -> RDBStorage:
@@ -22,14 +26,33 @@ def open_storage(url: str) -> RDBStorage:
     from optuna.storages import RDBStorage
 
     local = url.startswith("sqlite:")
+    options: dict[str, Any] = {"connect_args": {"timeout": 60}} if local else {"pool_pre_ping": True}
     try:
-        storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}} if local else None)
-    except (sqlalchemy.exc.SQLAlchemyError, ImportError, RuntimeError) as error:
+        whole = with_driver(sqlalchemy.engine.make_url(url))
+        storage = RDBStorage(whole.render_as_string(hide_password=False), engine_kwargs=options)
+    except ImportError as error:
+        raise RunError(f"the storage {_shown(url)} cannot be opened: {_missing(url, error)}") from None
+    except (sqlalchemy.exc.SQLAlchemyError, RuntimeError) as error:
         raise RunError(f"the storage {_shown(url)} cannot be opened: {_first_line(error)}") from None
     if local:
         sqlalchemy.event.listen(storage.engine, "connect", _write_ahead)
         storage.engine.dispose()  # connections that are open already did not get the setting
     return storage
+
+
+def with_driver(url: URL) -> URL:
+    """Return the URL with the driver of its database, if it names none."""
+    driver, _ = DRIVERS.get(url.drivername, ("", ""))
+    return url.set(drivername=f"{url.drivername}+{driver}") if driver else url
+
+
+def _missing(url: str, error: ImportError) -> str:
+    """Return which package the storage needs."""
+    database, _, named = url.partition(":")[0].partition("+")
+    driver, extra = DRIVERS.get(database, ("", ""))
+    if extra and named in ("", driver):
+        return f"it needs {driver}: pip install 'skipnas[{extra}]'"
+    return _first_line(error)
 
 
 def _write_ahead(connection: Any, _: object) -> None:

@@ -67,3 +67,28 @@ def test_optuna_reads_the_record(run: Run) -> None:
     [trial] = json.loads(done.stdout)
     assert trial["state"] == "COMPLETE"
     assert trial["user_attrs"]["key"] == topology("add", "none", "concat", "none").key
+
+
+def test_postgresql_needs_no_driver_in_its_url(postgresql: str, tmp_path: Path) -> None:
+    assert postgresql.startswith("postgresql://")
+    run = Run.create(SPACE, "first", tmp_path, storage=postgresql)
+    finished(run, 0.75, 10, "add", "none", "concat", "none")
+    assert run.storage.engine.url.drivername == "postgresql+psycopg"
+    assert [trial.values for trial in run.study.get_trials()] == [[0.75, 10.0]]
+
+
+@pytest.mark.parametrize(
+    ("url", "driver", "extra"),
+    [
+        ("postgresql://me@host/studies", "psycopg", "postgresql"),
+        ("postgresql+psycopg://me@host/studies", "psycopg", "postgresql"),
+        ("mysql://me@host/studies", "pymysql", "mysql"),
+        ("mariadb://me@host/studies", "pymysql", "mysql"),
+    ],
+)
+def test_a_missing_driver_is_named_with_its_extra(
+    url: str, driver: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, driver, None)  # its import fails
+    with pytest.raises(RunError, match=rf"it needs {driver}: pip install 'skipnas\[{extra}\]'$"):
+        Run.create(SPACE, "first", tmp_path, storage=url)
