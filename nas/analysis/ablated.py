@@ -21,8 +21,8 @@ from nas.space import Objective
 from nas.space.quantities import Unit
 from nas.study.ablation import LESION, Ablation, Plan, Variant
 from nas.study.attributes import MEASURED, METRICS
+from nas.study.plain import as_json
 from nas.study.retraining import failed, numbers
-from nas.study.writer import as_json
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

@@ -23,8 +23,8 @@ from nas.space import Objective
 from nas.space.quantities import UNITS, Unit
 from nas.study.attributes import MEASURED, METRICS
 from nas.study.confirmation import Confirmation, Network, Plan
+from nas.study.plain import as_json
 from nas.study.retraining import failed, numbers
-from nas.study.writer import as_json
 from nas.tasks.splits import TEST
 
 if TYPE_CHECKING:

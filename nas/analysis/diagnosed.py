@@ -12,7 +12,7 @@ from rich.table import Table
 from nas import units
 from nas.analysis.figures import Figure, axis_title, figure_of_traces, line, text_of
 from nas.analysis.self_contained import render
-from nas.study.writer import as_json
+from nas.study.plain import as_json
 
 if TYPE_CHECKING:
     from nas.diagnosis import Diagnosis

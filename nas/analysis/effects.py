@@ -34,7 +34,7 @@ from nas.errors import RunError, expected
 from nas.space import Objective, SearchSpace
 from nas.space.quantities import Unit
 from nas.study.importances import importances
-from nas.study.writer import as_json
+from nas.study.plain import as_json
 
 if TYPE_CHECKING:
     from nas.study import Run

@@ -6,6 +6,7 @@ import contextlib
 import io
 import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -88,6 +89,14 @@ class LineDisplay(SearchObserver):
         """Print a result of another run."""
         value = outcome.metrics.get(self.progress.metric)
         self.print(f"trial {candidate.number}  reused: {self.progress.metric} {_metric(value)}  {_name(candidate)}")
+
+    def storage_went(self, reason: str, since: datetime) -> None:
+        """Print that the storage is away."""
+        self.print(storage_line(reason, since))
+
+    def storage_came_back(self, seconds: float) -> None:
+        """Print that the storage is there again."""
+        self.print(f"the record is written again, after {units.duration(seconds)}")
 
     def print(self, line: str) -> None:
         """Print a line at once."""
@@ -172,6 +181,11 @@ class LiveDisplay(LineDisplay):
         if progress.best is not None:
             value, params, name = progress.best
             yield "best", Text.assemble((_metric(value), "bold green"), f"  {params:,} params  ", name)
+
+
+def storage_line(reason: str, since: datetime) -> str:
+    """Return the line about an outage of the storage."""
+    return f"the record cannot be written since {since:%H:%M:%S} ({reason}); results wait in memory, the search goes on"
 
 
 def make_display(progress: Progress, name: str, stream: TextIO | None) -> LineDisplay:

@@ -16,6 +16,7 @@ from nas.searching.machine import ray_cluster
 from nas.searching.slots import ResourceRequest
 from nas.searching.stop_reasons import INTERRUPTED, interrupts, stop_reason
 from nas.space import SearchSpace
+from nas.space.quantities import duration
 from nas.study import Run
 from nas.study.folder import ROOT
 from nas.study.quiet import quiet_libraries
@@ -47,6 +48,7 @@ def search(
     baselines: Mapping[str, Topology] | None = None,
     reuse: Sequence[str | Path] = (),
     storage: str | None = None,
+    storage_timeout: float | str | None = None,
     root: Path | str = ROOT,
     address: str | None = None,
     evaluate: MakeEvaluator | None = None,
@@ -76,7 +78,11 @@ def search(
     baselines       name → topology, tried first besides those of the space; they need not be points of the space
     reuse           names or folders of runs of the same task and recipe: a topology that one of them has finished
                     gets that result and is not trained; for this session alone
-    storage         the URL of an Optuna storage for a new run; the default is SQLite in the run's folder
+    storage         the URL of an Optuna storage for a new run; the default is SQLite in the run's folder. Of a run that
+                    is resumed it is the same URL, with the password
+    storage_timeout seconds, or a text such as 30s, 10m, for which results wait in memory while the storage is locked
+                    or does not answer; the default is 10 minutes. Then the search stops, and what is left goes into
+                    the journal of the run, which the next session writes first
     address         of a Ray cluster; the default is this machine alone
     evaluate        called with device= and threads= in the process of each slot, returns what evaluates candidates
                     (nas.searching.trainable.CandidateEvaluator); by default they are trained
@@ -91,6 +97,7 @@ def search(
     environment.prepare()
     changes = {"trials": trials, "sampler": sampler, "time": time, "seed": seed, "pairs": pairs}
     changes = {name: value for name, value in changes.items() if value is not None}
+    outage_s = None if storage_timeout is None else _seconds(storage_timeout)
     request = ResourceRequest(slots, gpus_per_trial, gpu_memory)
     if (space is None) == (resume is None):
         raise RunError("a search takes a space, or a run to resume: one of the two")
@@ -107,13 +114,21 @@ def search(
             run = Run.open(resume, root)
             evaluate = evaluate or _evaluation(run.space)
             reused = _reused_runs(reuse, root, run.space)
-            if storage is not None and storage != run.storage_url:
-                raise RunError(f"run {run.name!r} has its storage already: storage is only for a new run")
+            if storage is not None:
+                run.log_in(storage)
         with run.lock():
             if resume is not None:
                 run.update(_changed(run.space, changes))
-            _run_session(run, request, address, evaluate, logs, quiet, baselines, reused, only_pilot)
+            _run_session(run, request, address, evaluate, logs, quiet, baselines, reused, only_pilot, outage_s)
     return run
+
+
+def _seconds(time: float | str) -> float:
+    """Return a time in seconds. Raises RunError."""
+    try:
+        return duration(time)
+    except ValueError as error:
+        raise RunError(f"--storage-timeout {error}") from None
 
 
 def _changed(space: SearchSpace, changes: dict[str, Any]) -> SearchSpace:
@@ -179,6 +194,7 @@ def _run_session(
     baselines: Mapping[str, Topology] | None,
     reuse: Sequence[Run],
     only_pilot: bool,
+    outage_s: float | None,
 ) -> None:
     """Search until all trials of the run are finished, or until the search is stopped."""
     from nas.results import depends_on_seed
@@ -201,10 +217,14 @@ def _run_session(
             reuse=reuse,
             seeded=depends_on_seed(evaluate),
             only_pilot=only_pilot,
+            storage_timeout=outage_s,
         )
         interrupted = stack.enter_context(interrupts())
         afterwards = stack.enter_context(contextlib.ExitStack())  # once the session is closed
+        session.writer.outage.hurry = interrupted
         stack.callback(session.close)
+        if session.replayed and stream is not None:
+            print(f"{run.name}: {session.replayed} results of the journal are in the record now", file=stream)
         if session.is_over:
             return
         preparation.enter_context(starting(run.name, address, stream))

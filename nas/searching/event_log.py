@@ -26,7 +26,7 @@ from typing import Any, TextIO
 
 from nas.errors import RunError
 from nas.searching.search_log import SearchEvent, SearchLog
-from nas.study.writer import as_json
+from nas.study.plain import as_json
 
 STDOUT = "-"
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from nas.searching.candidate import Candidate
 from nas.searching.outcome import TrialOutcome
+from nas.study.outage import Outage
 
 
 class SearchObserver:
-    """Receives the events of a search, each on the thread of the search. The methods of this class do nothing."""
+    """Receives the events of a search. The methods of this class do nothing.
+
+    They are called on the thread of the search; those of the storage on that of its writer, because the search may be
+    waiting for it.
+    """
 
     def started(self, candidate: Candidate) -> None:
         """Handle that the candidate was chosen: it is trained as soon as a slot is free."""
@@ -35,3 +41,23 @@ class SearchObserver:
 
     def reused(self, candidate: Candidate, outcome: TrialOutcome) -> None:
         """Handle that the candidate has the result of another run: it is not trained and does not count."""
+
+    def storage_went(self, reason: str, since: datetime) -> None:
+        """Handle that the storage is locked or away: what is to be written waits in memory."""
+
+    def storage_came_back(self, seconds: float) -> None:
+        """Handle that the storage can be written again, after so many seconds."""
+
+
+def tell_of_outages(outage: Outage, observers: Callable[[], Sequence[SearchObserver]]) -> None:
+    """Let an outage be told to the observers that there are by then."""
+
+    def began(reason: str, since: datetime) -> None:
+        for observer in observers():
+            observer.storage_went(reason, since)
+
+    def ended(seconds: float) -> None:
+        for observer in observers():
+            observer.storage_came_back(seconds)
+
+    outage.began, outage.ended = began, ended

@@ -12,12 +12,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.cost import predict
 from nas.searching.candidate import Candidate
-from nas.searching.observer import SearchObserver
-from nas.searching.outcome import TrialOutcome, final_state, objective_values
+from nas.searching.ended import recorded_end
+from nas.searching.observer import SearchObserver, tell_of_outages
+from nas.searching.outcome import TrialOutcome
 from nas.space import SearchSpace
-from nas.study.attributes import CURVE, KEY, MEASURED, METRICS, REASON, SEED, recorded
+from nas.study.attributes import KEY, SEED, recorded
 from nas.study.retraining import RECIPE, TRAIN_ON, Network, Plan, Retraining, TrainingId
-from nas.study.writer import StudyWriter, resolved
+from nas.study.writer import StudyWriter, created, resolved
 from nas.topology import Topology
 
 
@@ -35,11 +36,13 @@ class RetrainSession:
     def __init__(self, retraining: Retraining, space: SearchSpace, plan: Plan) -> None:
         self.space, self.plan, self.retraining = space, plan, retraining
         self.observers: Sequence[SearchObserver] = ()
+        self.writer = StudyWriter(retraining)
+        tell_of_outages(self.writer.outage, lambda: self.observers)
+        self.writer.replay()
         ended = retraining.trials()
         every = [(network, seed) for seed, network in itertools.product(plan.seeds, plan.networks)]
         self.left = deque((network, seed) for network, seed in every if plan.identify(network, seed) not in ended)
         self.total, self.ended = len(every), len(every) - len(self.left)
-        self.writer = StudyWriter(retraining)
         self.writer.requeue(list(self.writer.trials(TrialState.RUNNING)))
         waiting = self.writer.trials(TrialState.WAITING).items()
         self._waiting = {TrainingId.of(recorded(trial)): handle for handle, trial in waiting}
@@ -52,7 +55,11 @@ class RetrainSession:
                 self._leads(known[KEY], known[SEED], trial.values[0], trial.number)
 
     def ask(self, patience: float | None = None) -> Candidate | None:
-        """Return the next training; its trial is RUNNING in the study. None if none is left."""
+        """Return the next training; its trial is RUNNING in the study. None if none is left.
+
+        Raises RunError if the record cannot be written.
+        """
+        self.writer.check()
         while self.left:
             network, seed = self.left.popleft()
             candidate = self._candidate(network, seed)
@@ -72,18 +79,16 @@ class RetrainSession:
     ) -> None:
         """Record how a training ended; its weights are kept if it is the best of its network on validation."""
         self._running.remove(candidate)
-        state, reason = final_state(outcome, self.space, candidate.predicted)
-        attributes = {CURVE: list(outcome.curve), MEASURED: dict(outcome.measured)}
-        attributes |= {METRICS: outcome.metrics} if reason is None else {REASON: reason}
-        values = None
-        if state == TrialState.COMPLETE:
-            values = objective_values(outcome, self.space, candidate.predicted)
-            leads = self._leads(candidate.topology.key, candidate.seed, values[0], candidate.number)
+        state, reason, attributes, values = recorded_end(candidate, outcome, self.space)
+        if values is not None:
+            trial = created(candidate.handle)  # during an outage this takes until it is over
+            leads = trial is None or self._leads(candidate.topology.key, candidate.seed, values[0], trial.number)
             if leads and self.retraining.keeps_weights and (content := weights()) is not None:
                 self.writer.keep_weights(candidate.handle, content)
         self.writer.finish(candidate.handle, state, attributes, values)
         if self.retraining.keeps_weights:
             self.writer.drop_weights({number for _, number in self._kept.values()})
+        self.writer.check()
         for observer in self.observers:
             observer.ended(candidate, state.name, reason, outcome)
 
@@ -101,7 +106,7 @@ class RetrainSession:
     def close(self) -> None:
         """Set the trials of running trainings to WAITING, and wait until all is written."""
         try:
-            self.writer.requeue([candidate.handle.result() for candidate in self._running])
+            self.writer.requeue(candidate.handle for candidate in self._running)
             self._running.clear()
         finally:
             self.writer.close()

@@ -21,8 +21,9 @@ from nas.errors import OverLimits, TopologyError
 from nas.sampling.named import make_sampler
 from nas.searching.candidate import Candidate, PredictCost
 from nas.searching.controls import Controls
-from nas.searching.observer import SearchObserver
-from nas.searching.outcome import FinalState, TrialOutcome, final_state, objective_values
+from nas.searching.ended import CREATED_S, EndedTraining, recorded_end
+from nas.searching.observer import SearchObserver, tell_of_outages
+from nas.searching.outcome import FinalState, TrialOutcome, final_state
 from nas.searching.pairs import Pairs
 from nas.searching.pilot import PilotPhase, resolved
 from nas.searching.prefetch import Prefetcher
@@ -32,10 +33,7 @@ from nas.searching.waiting import WaitingTrials, enqueue_baselines
 from nas.study import Run
 from nas.study.attributes import (
     BASELINE,
-    CURVE,
     KEY,
-    MEASURED,
-    METRICS,
     PAIR,
     PILOT,
     REASON,
@@ -46,9 +44,10 @@ from nas.study.attributes import (
     recorded,
     value_of,
 )
+from nas.study.journal import is_created
 from nas.study.leaders import TopologyScores, TrialScore
 from nas.study.reuse import ReusableTrial, reusable_trials
-from nas.study.writer import StudyWriter
+from nas.study.writer import StudyWriter, created
 from nas.topology import Topology
 
 
@@ -63,12 +62,15 @@ class Session:
     reuse         other runs whose results make trainings needless
     seeded        whether a result may depend on the seed
     only_pilot    whether the session ends after the baselines and the pilot
+    storage_timeout  seconds for which results wait in memory while the storage does not answer; the default is
+                  nas.study.outage.TIMEOUT_S
 
     exhausted     why nothing more can be proposed; None while something can
     running       the candidates that were asked for and not told yet
     finished      how many trials have ended; baselines do not count
     scores        which topologies lead
     past          the trials that the study held when the session began
+    replayed      how many results of an earlier session were not in the study before this one began
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Session:
         *,
         seeded: bool = True,
         only_pilot: bool = False,
+        storage_timeout: float | None = None,
     ) -> None:
         self.run, self.space, self.trials, self.observers = run, run.space, trials, observers
         self.exhausted: str | None = None
@@ -91,8 +94,11 @@ class Session:
         self.pairs = Pairs(self.space, self.repeats)
         self.controls = Controls(self.space, self.repeats)
         self.only_pilot = only_pilot
-        self.writer = StudyWriter(run)
+        self.writer = StudyWriter(run, storage_timeout)
+        tell_of_outages(self.writer.outage, lambda: self.observers)
+        self._uncreated: list[EndedTraining] = []
         self._reusable = reusable_trials(reuse, self.space)
+        self.replayed = self.writer.replay()
         self.writer.requeue(list(self.writer.trials(TrialState.RUNNING)))
         self.past = list(self.writer.trials().values())
         self.finished = sum(map(counts, self.past))
@@ -111,7 +117,7 @@ class Session:
     @property
     def is_over(self) -> bool:
         """Whether nothing is left to train: no trial, none that waits in the study, and no control."""
-        if self.running or self.writer.trials(TrialState.WAITING) or self.pilot.choose() is not None:
+        if self.running or self._uncreated or self.waiting.are_there() or self.pilot.choose() is not None:
             return False
         left = self.exhausted is None and self.finished < self.trials
         return self.only_pilot or (not left and self.controls.choose(self.scores) is None)
@@ -137,8 +143,10 @@ class Session:
         patience  seconds to wait for a proposal; None for as long as it takes
 
         Returns None if no candidate is left (see `exhausted`), if as many are running as are wanted, or if the proposal
-        is not there in time.
+        is not there in time. Raises RunError if the record cannot be written.
         """
+        self._tell_of_created()
+        self.writer.check()
         deadline = math.inf if patience is None else time.monotonic() + patience
         while True:
             self.prefetch()
@@ -165,12 +173,17 @@ class Session:
         """Record how the training of a candidate ended.
 
         weights  is called if the candidate is a leader; returns a safetensors file, or None without weights
+
+        Raises RunError if the record cannot be written; the result is in the journal then.
         """
         self.running.remove(candidate)
         self.finished += candidate.baseline is None
-        state, reason = self._conclude(candidate, outcome, weights)
-        for observer in self.observers:
-            observer.ended(candidate, state.name, reason, outcome)
+        self._tell_of_created()
+        if created(candidate.handle, CREATED_S) is not None:
+            self._end(candidate, outcome, weights)
+        else:  # the storage is away since the training began: without a number nobody is a leader
+            self._uncreated.append(EndedTraining(candidate, outcome, weights()))
+        self.writer.check()
 
     def report(self, candidate: Candidate, record: Mapping[str, Any]) -> None:
         """Record the metric of an epoch, so that others see the curve while it grows."""
@@ -190,11 +203,14 @@ class Session:
         try:
             self._prefetcher.close()
         finally:
+            for ended in self._uncreated:
+                self._record_unranked(ended)
             unfinished = (*self.running, *self._prefetcher.unfetched())
             try:
-                self.writer.requeue([candidate.handle.result() for candidate in unfinished])
+                self.writer.requeue(candidate.handle for candidate in unfinished)
                 self.running.clear()
             finally:
+                self._uncreated.clear()
                 self.writer.close()
 
     def _recall_past(self) -> None:
@@ -251,6 +267,25 @@ class Session:
         for observer in self.observers:
             observer.reused(candidate, outcome)
 
+    def _end(self, candidate: Candidate, outcome: TrialOutcome, weights: Callable[[], bytes | None]) -> None:
+        state, reason = self._conclude(candidate, outcome, weights)
+        for observer in self.observers:
+            observer.ended(candidate, state.name, reason, outcome)
+
+    def _tell_of_created(self) -> None:
+        """Record the trainings that ended before their trials were created, of which the storage has created some."""
+        while self._uncreated and is_created(self._uncreated[0].candidate.handle):
+            ended = self._uncreated.pop(0)
+            self._end(ended.candidate, ended.outcome, ended.weights)
+
+    def _record_unranked(self, ended: EndedTraining) -> None:
+        """Record a training whose trial may never be created in this session; its weights are kept in any case."""
+        candidate, outcome, content = ended
+        state, _, attributes, values = recorded_end(candidate, outcome, self.space)
+        if content is not None and values is not None:
+            self.writer.keep_weights(candidate.handle, content)
+        self.writer.finish(candidate.handle, state, attributes, values)
+
     def _add_trial(self, candidate: Candidate, state: TrialState) -> None:
         """Create the trial of a candidate, unless it was in the study before."""
         if not candidate.was_waiting:
@@ -272,13 +307,10 @@ class Session:
         origin: Mapping[str, Any] = MappingProxyType({}),
     ) -> FinalState:
         """Write the end of a trial and the weights of leaders, and tell the sampler."""
-        state, reason = final_state(outcome, self.space, candidate.predicted)
-        attributes = {CURVE: list(outcome.curve), MEASURED: dict(outcome.measured), **origin}
-        attributes |= {METRICS: outcome.metrics} if reason is None else {REASON: reason}
-        values = None
+        state, reason, attributes, values = recorded_end(candidate, outcome, self.space)
+        attributes |= origin
         leads = False
-        if state == TrialState.COMPLETE:
-            values = objective_values(outcome, self.space, candidate.predicted)
+        if values is not None:
             known = {**candidate.record, **attributes}
             leads = self.scores.add(TrialScore.of(self.space, candidate.number, values, known))
         if leads and (content := weights()) is not None:

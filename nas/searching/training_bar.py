@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TextIO
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from nas import units
 from nas.searching.candidate import Candidate
+from nas.searching.display import storage_line
 from nas.searching.observer import SearchObserver
 from nas.searching.outcome import TrialOutcome
 
@@ -53,6 +55,14 @@ class TrainingBar(SearchObserver):
     def retried(self, candidate: Candidate, reason: str) -> None:
         """Print that a training starts again."""
         self._print(f"{candidate.baseline}, seed {candidate.seed}  once more: {reason}")
+
+    def storage_went(self, reason: str, since: datetime) -> None:
+        """Print that the storage is away."""
+        self._print(storage_line(reason, since))
+
+    def storage_came_back(self, seconds: float) -> None:
+        """Print that the storage is there again."""
+        self._print(f"the record is written again, after {units.duration(seconds)}")
 
     def _print(self, line: str) -> None:
         self.console.print(Text(line), soft_wrap=True)

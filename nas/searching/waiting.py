@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections import deque
@@ -15,6 +16,7 @@ from nas.searching.proposals import Proposer
 from nas.space import SearchSpace
 from nas.study import compat
 from nas.study.attributes import BASELINE, KEY, REASON, recorded
+from nas.study.outage import StorageAway
 from nas.study.writer import StudyWriter, TrialHandle, resolved
 from nas.topology import Topology
 
@@ -33,15 +35,24 @@ class WaitingTrials:
         self.last_poll = -math.inf
         self._queue: deque[tuple[TrialHandle, FrozenTrial]] = deque()
 
+    def are_there(self) -> bool:
+        """Return whether a trial waits in the study, or may wait there while the storage does not answer."""
+        try:
+            return bool(self.writer.trials(TrialState.WAITING))
+        except StorageAway:
+            return True
+
     def take(self) -> Iterator[Candidate]:
         """Yield the candidates of the waiting trials, each RUNNING in the study by then.
 
-        A refused candidate has FAILED by then. A trial that describes no topology fails and is left out.
+        A refused candidate has FAILED by then. A trial that describes no topology fails and is left out. While the
+        storage does not answer there are none.
         """
         if not self._queue and time.monotonic() - self.last_poll > POLL_S:
             self.last_poll = time.monotonic()
-            self._queue.extend(self.writer.trials(TrialState.WAITING).items())
-        while self._queue:
+            with contextlib.suppress(StorageAway):
+                self._queue.extend(self.writer.trials(TrialState.WAITING).items())
+        while self._queue and not self.writer.is_away:
             handle, trial = self._queue.popleft()
             if not self.writer.claim(handle):
                 continue

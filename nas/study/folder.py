@@ -91,10 +91,13 @@ def _commit() -> str | None:
 
 
 def write_config(path: Path, config: dict[str, Any]) -> None:
-    """Write run.yaml, whole or not at all; only its owner may read it if it holds the URL of a storage."""
+    """Write run.yaml, whole or not at all; only its owner may read it if it holds the URL of a storage.
+
+    The URL of a run of an earlier version may hold a password.
+    """
     write_whole(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     if config["storage"]:
-        path.chmod(0o600)  # its URL may hold a password
+        path.chmod(0o600)
 
 
 def read_config(path: Path) -> dict[str, Any]:

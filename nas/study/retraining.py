@@ -120,6 +120,11 @@ class Retraining:
         """The folder of the weights, which may not exist."""
         return self.run.path / self.purpose
 
+    @property
+    def journal_folder(self) -> Path:
+        """The folder of the results that are not in the storage yet; it need not exist."""
+        return self.run.journal_folder / self.purpose
+
     def weights_of(self, number: int | None) -> Path | None:
         """Return the file with the weights of a trial; None if they were not kept."""
         path = self.weights_folder / f"{number}.safetensors"

@@ -4,6 +4,7 @@
       run.yaml      the resolved space with its task, recipe and search settings; versions, seed, git commit
       study.db      the Optuna storage, unless run.yaml names another
       weights/      <trial>.safetensors of the leaders
+      journal/      results that could not be written into the storage, until the run is resumed (nas.study.journal)
       artifacts/    the pictures of trials and the best network, for the Optuna dashboard (nas.watching.publisher)
       confirm/      <trial>.safetensors of a confirmation (nas.study.confirmation)
 
@@ -27,6 +28,7 @@ from nas.study.attributes import KEY, REUSED, SAVED, TOPOLOGY, recorded, value_o
 from nas.study.description import describe_study
 from nas.study.folder import ROOT, locked, new_config, new_folder, read_config, write_config
 from nas.study.storage import open_storage, sqlite_url
+from nas.study.storage_url import complete, same_storage, written
 from nas.topology import Topology
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class Run:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._login: str | None = None  # the URL of the storage with its password, where that was given
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -80,7 +83,8 @@ class Run:
         try:
             run.weights_folder.mkdir()
             run._create_study(space, storage)
-            write_config(run.path / "run.yaml", new_config(run.name, space, storage))
+            write_config(run.path / "run.yaml", new_config(run.name, space, storage and written(storage)))
+            run._login = storage and complete(storage)
             describe_study(run)
         except BaseException:
             shutil.rmtree(run.path, ignore_errors=True)
@@ -139,6 +143,11 @@ class Run:
         """The folder of the weights."""
         return self.path / "weights"
 
+    @property
+    def journal_folder(self) -> Path:
+        """The folder of the results that are not in the storage yet; it need not exist."""
+        return self.path / "journal"
+
     def weights(self, number: int) -> Path | None:
         """Return the file with the weights of a trial; None if they were not kept. Those of the leaders are kept."""
         path = self.weights_folder / f"{number}.safetensors"
@@ -155,8 +164,17 @@ class Run:
 
     @property
     def storage_url(self) -> str:
-        """The URL of the Optuna storage, as `optuna --storage` and `optuna-dashboard` take it."""
-        return self.config.get("storage") or sqlite_url(self.path)
+        """The URL of the Optuna storage, as `optuna --storage` and `optuna-dashboard` take it.
+
+        run.yaml holds no password: it comes from the environment (nas.study.storage_url), or from `log_in`.
+        """
+        return self._login or complete(str(self.config.get("storage") or sqlite_url(self.path)))
+
+    def log_in(self, url: str) -> None:
+        """Take the password of the storage from its URL. Raises RunError if that is the URL of another storage."""
+        if not same_storage(url, self.storage_url):
+            raise RunError(f"run {self.name!r} has its storage already: storage is only for a new run")
+        self._login = complete(url)
 
     @property
     def study_name(self) -> str:

@@ -3,115 +3,107 @@
 Writes happen in their order. A trial is created in one transaction. When it ends, its attributes are written before
 its state, so that no trial is ever COMPLETE without them. If the process dies, a trial that had just begun may be
 missing, and a trial that had just ended may still be RUNNING; a resumed search queues the latter again.
+
+While the storage is locked or away, a write is tried again and again (nas.study.outage), and what comes after it waits
+in memory. A write may have arrived although its connection broke: every one may be done twice. If the outage takes too
+long, the results that are left go into the journal of the run (nas.study.journal), which the next session writes first.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
-import numbers
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import Any, TypeVar
 
-import sqlalchemy
-from optuna.distributions import BaseDistribution
-from optuna.exceptions import OptunaError, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.errors import RunError
-from nas.files import write_whole
-from nas.study import compat
 from nas.study.attributes import OUTCOME, number_at
+from nas.study.journal import Journal, Result, UnwrittenResult, is_created, journals, read_journal
+from nas.study.outage import TIMEOUT_S, Outage, StorageAway
+from nas.study.plain import as_json
 from nas.study.shown import user_attributes
-from nas.study.worker import Worker
+from nas.study.storage import one_line
+from nas.study.trial_writes import Record, TrialHandle, TrialWrites, created, resolved
 
-if TYPE_CHECKING:
-    from optuna.storages import RDBStorage
+__all__ = ["Record", "StudyWriter", "TrialHandle", "created", "resolved"]
 
 T = TypeVar("T")
 REPORT_S = 0.5  # seconds: a function may report a thousand steps in a second, and each write takes milliseconds
 
 
-class TrialHandle(NamedTuple):
-    """The id of a trial in the storage, and its number in the study."""
-
-    id: int
-    number: int
-
-
-def resolved(handle: TrialHandle) -> Future[TrialHandle]:
-    """Return a future that holds `handle` already, for a trial that the storage has created before."""
-    future: Future[TrialHandle] = Future()
-    future.set_result(handle)
-    return future
-
-
-class Record(Protocol):
-    """A study with a folder of weights: a Run, or a Retraining of it."""
-
-    @property
-    def storage(self) -> RDBStorage:
-        """The storage that holds the study."""
-
-    @property
-    def study_name(self) -> str:
-        """The name of the study."""
-
-    @property
-    def weights_folder(self) -> Path:
-        """The folder of the weights, which exists."""
-
-
 class StudyWriter:
-    """Writes the trials of a record. Only `claim`, `requeue`, `flush` and `close` wait for the storage.
+    """Writes the trials of a record. Only `claim`, `requeue`, `flush`, `replay` and `close` wait for the storage.
 
-    If the storage fails, a later call raises a RunError.
+    outage  how long an outage of the storage may take, and who is told of it
+
+    If something cannot be written, `check`, `flush` and `close` raise a RunError.
     """
 
-    def __init__(self, record: Record) -> None:
-        self.record, self.storage = record, record.storage
-        self._study = self.storage.get_study_id_from_name(record.study_name)
-        self._worker = Worker("study-writer")
+    def __init__(self, record: Record, timeout: float | None = None) -> None:
+        self.record, self.outage = record, Outage(TIMEOUT_S if timeout is None else timeout)
+        self._writes = TrialWrites(record)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="study-writer")
+        self._last: Future[Any] | None = None  # what the thread was given last
+        self._error: RunError | None = None  # the first one
+        self._journal = Journal()
+        self._begun: dict[Future[TrialHandle] | TrialHandle, FrozenTrial] = {}  # what is being trained
         self._reported: dict[Future[TrialHandle], float] = {}  # when the last epoch of a trial was written
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the last write failed because the storage is locked or away."""
+        return self.outage.since is not None
+
     def trials(self, *states: TrialState) -> dict[TrialHandle, FrozenTrial]:
-        """Return the trials of these states (all without any) that the storage holds now; queued writes are missing."""
-        trials = self.storage.get_all_trials(self._study, deepcopy=False, states=states or None)
-        return {TrialHandle(compat.trial_id(trial), trial.number): trial for trial in trials}
+        """Return the trials of these states (all without any) that the storage holds now; queued writes are missing.
+
+        Raises StorageAway if the storage does not answer.
+        """
+        return self._writes.trials(*states)
 
     def add(self, trial: FrozenTrial) -> Future[TrialHandle]:
         """Create a trial with its parameters and attributes."""
-        return self._write(self._add, trial)
+        handle = self._write(partial(self._writes.add, trial))
+        if trial.state == TrialState.RUNNING:
+            self._begun[handle] = trial
+        return handle
 
     def claim(self, handle: TrialHandle) -> bool:
         """Set a WAITING trial to RUNNING; return False if another process was faster, or if somebody has ended it."""
-        return bool(self._write(self._unless_ended, self._set_state, handle, TrialState.RUNNING).result())
+        return self._write(partial(self._writes.claim, handle, datetime.now())).result()
 
     def fill_in(self, handle: TrialHandle, trial: FrozenTrial, known: FrozenTrial) -> None:
         """Write the parameters and attributes of `known` that the queued `trial` lacks."""
         params = {name: value for name, value in known.params.items() if name not in trial.params}
         shown = {name: value for name, value in known.user_attrs.items() if trial.user_attrs.get(name) != value}
         noted = {name: value for name, value in known.system_attrs.items() if trial.system_attrs.get(name) != value}
-        self._write(self._unless_ended, self._set_params, handle, params, known.distributions)
-        self._write(self._unless_ended, self._set_attributes, handle, noted, shown)
+        self._write(lambda again: self._writes.fill_in(handle, params, known.distributions, noted, shown))
+        self._begun[handle] = known
 
     def report(self, handle: Future[TrialHandle], record: Mapping[str, Any], metric: str) -> None:
         """Write the metric of an epoch of a trial that is being trained, but no more than one in REPORT_S for a trial.
 
         record  that of the epoch: {epoch, <metric>, …}; one without the metric is left out
 
-        The whole curve is written when the trial ends.
+        The whole curve is written when the trial ends; during an outage nothing else is.
         """
         now, epoch, value = time.monotonic(), number_at(record, "epoch"), number_at(record, metric)
-        if math.isfinite(epoch) and math.isfinite(value) and now >= self._reported.get(handle, -math.inf) + REPORT_S:
+        due = not self.is_away and now >= self._reported.get(handle, -math.inf) + REPORT_S
+        if due and math.isfinite(epoch) and math.isfinite(value):
             self._reported[handle] = now
-            self._write(self._unless_ended, self._report, handle, int(epoch), float(value))
+            self._write(lambda again: self._writes.report(handle, int(epoch), float(value)))
 
     def forget(self, handle: Future[TrialHandle]) -> None:
         """Forget a trial that somebody else has ended."""
         self._reported.pop(handle, None)
+        self._begun_as(handle)
 
     def finish(
         self,
@@ -124,106 +116,138 @@ class StudyWriter:
 
         A trial that a person has ended in the meantime stays as it is.
         """
-        self.forget(handle)
-        self._write(self._unless_ended, self._finish, handle, state, outcome, values)
+        self._reported.pop(handle, None)
+        begun, ended = self._begun_as(handle), datetime.now()
 
-    def requeue(self, handles: Sequence[TrialHandle]) -> None:
+        def keep() -> None:
+            shown = {**(begun.user_attrs if begun else {}), **user_attributes(outcome)}
+            noted = {**(begun.system_attrs if begun else {}), **({OUTCOME: outcome} if outcome else {})}
+            result = UnwrittenResult(handle, begun, state, values, as_json(shown), as_json(noted), ended)
+            self._journal.results.append(result)
+
+        self._write(lambda again: self._writes.finish(handle, state, outcome, values), otherwise=keep)
+
+    def requeue(self, handles: Iterable[Future[TrialHandle] | TrialHandle]) -> None:
         """Set trials that began and did not end to WAITING again; they keep their parameters."""
         for handle in handles:
-            self._write(self._unless_ended, self._set_state, handle, TrialState.WAITING)
+            self._write(partial(self._requeue, handle if isinstance(handle, Future) else resolved(handle)))
         self.flush()
 
     def keep_weights(self, handle: Future[TrialHandle], weights: bytes) -> None:
         """Write the weights of a leader (a safetensors file), whole or not at all."""
-        self._write(self._keep_weights, handle, weights)
+        self._write(
+            lambda again: self._writes.keep_weights(handle, weights),
+            otherwise=lambda: self._journal.weights.update({handle: weights}),
+            on_disk=True,
+        )
 
     def drop_weights(self, leaders: set[int]) -> None:
         """Delete the weights of every trial that is not among the leaders."""
-        self._write(self._drop_weights, leaders)
+        self._write(lambda again: self._writes.drop_weights(leaders), on_disk=True)
+
+    def replay(self) -> int:
+        """Write the journals that earlier sessions have left, and return the number of their results.
+
+        Raises RunError if a journal is damaged or cannot be written; it stays as it is then.
+        """
+        written = 0
+        for path in journals(self.record.journal_folder):
+            results = read_journal(path)
+            known = self.trials()
+            for result, trial in results:
+                self._write(partial(self._replay, result, trial, known, path.parent))
+            self.flush()
+            path.unlink()
+            written += len(results)
+        return written
+
+    def check(self) -> None:
+        """Raise RunError if something could not be written."""
+        if self._error is not None:
+            raise self._error
 
     def flush(self) -> None:
         """Wait until everything is written. Raises RunError if something could not be."""
-        self._worker.flush()
+        if self._last is not None:
+            wait((self._last,))
+        self.check()
 
     def close(self) -> None:
-        """Wait until everything is written and end the thread. Raises RunError if something could not be written."""
-        self._worker.close()
+        """Wait until everything is written and end the thread. Raises RunError if something could not be written.
 
-    def _write(self, write: Callable[..., T], *arguments: Any) -> Future[T]:
-        return self._worker.submit(_translating_errors, write, *arguments)
+        What could not is in the journal then, or the error says that it is lost.
+        """
+        self._thread.shutdown(wait=True)
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise RunError("; ".join((str(error), *self._leave_journal()))) from error
 
-    def _unless_ended(self, write: Callable[..., object], *arguments: Any) -> bool:
-        """Call write(*arguments), and return whether it took effect: False if somebody has ended the trial."""
+    def _leave_journal(self) -> Iterator[str]:
+        """Write the journal, and yield where it is and what is lost."""
+        journal, self._journal = self._journal, Journal()
+        for handle in [one for one in journal.weights if is_created(one)]:
+            with contextlib.suppress(OSError):
+                self._writes.keep_weights(handle, journal.weights[handle])
+                del journal.weights[handle]
+        count = len(journal.results)
         try:
-            return write(*arguments) is not False
-        except UpdateFinishedTrialError:
-            return False
+            path = journal.write(self.record.journal_folder)
+        except OSError as error:
+            yield f"no journal can be written ({error.strerror}): {_counted(count, 'result')} lost"
+        else:
+            if path is not None:
+                yield f"{_counted(count, 'result')} in {path}, which --resume writes first"
+        if journal.weights:
+            yield f"the weights of {_counted(len(journal.weights), 'leader')} lost"
 
-    def _set_state(self, handle: TrialHandle, state: TrialState) -> bool:
-        return self.storage.set_trial_state_values(handle.id, state)
-
-    def _add(self, trial: FrozenTrial) -> TrialHandle:
-        identity = self.storage.create_new_trial(self._study, trial)
-        return TrialHandle(identity, self.storage.get_trial_number_from_id(identity))
-
-    def _set_params(
-        self, handle: TrialHandle, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
+    def _replay(
+        self, result: Result, trial: FrozenTrial, known: Mapping[TrialHandle, FrozenTrial], folder: Path, again: bool
     ) -> None:
-        for name, value in params.items():
-            internal = distributions[name].to_internal_repr(value)
-            self.storage.set_trial_param(handle.id, name, internal, distributions[name])
+        self._writes.replay(result, trial, self.trials() if again else known, folder)
 
-    def _set_attributes(self, handle: TrialHandle, noted: Mapping[str, Any], shown: Mapping[str, Any]) -> None:
-        """Write system attributes, which hold the record, and user attributes."""
-        for name, value in noted.items():
-            self.storage.set_trial_system_attr(handle.id, name, as_json(value))
-        for name, value in shown.items():
-            self.storage.set_trial_user_attr(handle.id, name, as_json(value))
+    def _requeue(self, handle: Future[TrialHandle], again: bool) -> bool:
+        return self._writes.requeue(handle)
 
-    def _report(self, handle: Future[TrialHandle], epoch: int, value: float) -> None:
-        self.storage.set_trial_intermediate_value(handle.result().id, epoch, value)
+    def _begun_as(self, handle: Future[TrialHandle]) -> FrozenTrial | None:
+        """Return what a trial was before its training, and forget it."""
+        begun = self._begun.pop(handle, None)
+        return begun or (self._begun.pop(handle.result(), None) if is_created(handle) else None)
 
-    def _finish(
-        self,
-        handle: Future[TrialHandle],
-        state: TrialState,
-        outcome: Mapping[str, Any],
-        values: Sequence[float] | None,
-    ) -> None:
-        self._set_attributes(handle.result(), {OUTCOME: outcome} if outcome else {}, user_attributes(outcome))
-        self.storage.set_trial_state_values(handle.result().id, state, values)
+    def _write(
+        self, write: Callable[[bool], T], otherwise: Callable[[], None] = lambda: None, on_disk: bool = False
+    ) -> Future[T]:
+        """Call write(again) on the thread until it succeeds; `again` is whether it was tried before.
 
-    def _keep_weights(self, handle: Future[TrialHandle], weights: bytes) -> None:
-        write_whole(self.record.weights_folder / f"{handle.result().number}.safetensors", weights)
+        otherwise  is called if it never does
+        on_disk    whether it needs no storage
+        """
+        self._last = future = self._thread.submit(self._outlast, write, otherwise, on_disk)
+        return future
 
-    def _drop_weights(self, leaders: set[int]) -> None:
-        for path in self.record.weights_folder.glob("*.safetensors"):
-            if path.stem.isdecimal() and int(path.stem) not in leaders:
-                path.unlink(missing_ok=True)
-
-
-def _translating_errors(write: Callable[..., T], *arguments: Any) -> T:
-    """Call write(*arguments). Raises RunError instead of the errors of a storage or a file system."""
-    try:
-        return write(*arguments)
-    except (OptunaError, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise RunError(f"the record cannot be written: {reason}") from error
+    def _outlast(self, write: Callable[[bool], T], otherwise: Callable[[], None], on_disk: bool) -> T:
+        try:
+            if not isinstance(self._error, StorageAway):
+                return self.outage.outlast(write)
+            if on_disk:
+                return write(False)
+            raise self._error  # nothing is tried after an outage that took too long
+        except Exception as error:
+            otherwise()
+            failure = RunError(str(error)) if on_disk and isinstance(error, StorageAway) else _translated(error)
+            self._error = self._error or failure
+            raise failure from error
 
 
-def as_json(value: Any) -> Any:
-    """Return `value` as JSON that every reader accepts.
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what} is" if count == 1 else f"{count} {what}s are"
 
-    Numbers of any library become Python's, infinities and NaN become None, other objects become their str().
-    """
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, numbers.Real):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(name): as_json(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [as_json(item) for item in value]
-    return str(value)
+
+def _translated(error: Exception) -> RunError:
+    """Return the error of a storage, a file system or a program as one line for people."""
+    if isinstance(error, RunError):
+        return error
+    if isinstance(error, OSError):
+        return RunError(f"the record cannot be written: {error.strerror}")
+    if isinstance(error, KeyError):
+        return RunError("the record cannot be written: the storage does not hold its study, or its trial, any more")
+    return RunError(f"the record cannot be written: {one_line(error)}")

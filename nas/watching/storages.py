@@ -18,6 +18,8 @@ from optuna.trial import FrozenTrial
 
 from nas.errors import RunError
 from nas.study import Run, compat
+from nas.study.storage import address_of, why_not
+from nas.study.storage_url import parse_url
 from nas.watching.identifiers import join, shared_key, slot_of
 
 if TYPE_CHECKING:
@@ -42,9 +44,9 @@ def _open_to_read(run: Run) -> RDBStorage:
         raise RunError(f"the study of run {run.name!r} is lost: there is no {file}")
     options = {"creator": _connection_to_read(file)} if file else None
     try:
-        return RDBStorage(run.storage_url, engine_kwargs=options, skip_table_creation=True)
+        return RDBStorage(address_of(parse_url(run.storage_url)), engine_kwargs=options, skip_table_creation=True)
     except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError, ImportError, RuntimeError) as error:
-        reason = str(error.__cause__ or error).splitlines()[0][:200]
+        reason = why_not(parse_url(run.storage_url), error)
         raise RunError(f"the storage of run {run.name!r} cannot be opened: {reason}") from None
 
 

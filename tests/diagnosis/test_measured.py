@@ -18,7 +18,7 @@ from nas.diagnosis.measured import path_lengths
 from nas.diagnosis.representation import features, openness, reuse, similarity
 from nas.diagnosis.surface import STEPS, _direction, sharpness, surface
 from nas.network import Network, build
-from nas.study.writer import as_json
+from nas.study.plain import as_json
 from nas.topology import Topology
 from nas.topology.block import Block, Head, Skip, Stem
 from nas.training.metrics import LOSSES

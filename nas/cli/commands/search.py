@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -61,7 +62,12 @@ def search(
         ),
     ] = None,
     storage: Annotated[
-        str | None, typer.Option(metavar="URL", help="Optuna storage. Default: study.db in the run.")
+        str | None,
+        typer.Option(metavar="URL", help="Optuna storage. Default: NAS_STORAGE of the environment, or study.db."),
+    ] = None,
+    storage_timeout: Annotated[
+        str | None,
+        typer.Option(metavar="10m", help="Keep results in memory so long while the storage does not answer."),
     ] = None,
     address: Cluster = None,
     log_json: Annotated[
@@ -81,6 +87,7 @@ def search(
     from nas.searching.driver import search as run_search
     from nas.space import SearchSpace
     from nas.study import Run
+    from nas.study.storage_url import VARIABLE
 
     if (space is None) == (resume is None):
         raise NasError("search needs either a SPACE or --resume RUN")
@@ -104,7 +111,8 @@ def search(
         pairs=pairs,
         baselines=baselines_named(baseline or [], loaded or Run.open(resume).space),
         reuse=reuse or (),
-        storage=storage,
+        storage=storage or (os.environ.get(VARIABLE) if resume is None else None),
+        storage_timeout=storage_timeout,
         address=address,
         log_json=log_json,
     )

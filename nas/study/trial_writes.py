@@ -1,0 +1,195 @@
+"""The writes of a search into its Optuna study, each of which may be done twice.
+
+A connection may break after a write has arrived, so that it is tried again: a trial is not created twice, a claim is
+not taken for that of another process, and a trial that has ended stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
+
+from nas.errors import RunError
+from nas.files import write_whole
+from nas.study import compat
+from nas.study.attributes import CANDIDATE, OUTCOME
+from nas.study.journal import Result, is_created, same_candidate
+from nas.study.plain import as_json
+from nas.study.shown import user_attributes
+
+if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
+
+
+class TrialHandle(NamedTuple):
+    """The id of a trial in the storage, and its number in the study."""
+
+    id: int
+    number: int
+
+
+def resolved(handle: TrialHandle) -> Future[TrialHandle]:
+    """Return a future that holds `handle` already, for a trial that the storage has created before."""
+    future: Future[TrialHandle] = Future()
+    future.set_result(handle)
+    return future
+
+
+def created(handle: Future[TrialHandle], patience: float | None = None) -> TrialHandle | None:
+    """Return a trial once the storage has created it; None if it does not within so many seconds, or never will."""
+    wait((handle,), patience)
+    return handle.result() if is_created(handle) else None
+
+
+class Record(Protocol):
+    """A study with folders for its weights and its journal: a Run, or a Retraining of it."""
+
+    @property
+    def storage(self) -> RDBStorage:
+        """The storage that holds the study."""
+
+    @property
+    def study_name(self) -> str:
+        """The name of the study."""
+
+    @property
+    def weights_folder(self) -> Path:
+        """The folder of the weights, which exists."""
+
+    @property
+    def journal_folder(self) -> Path:
+        """The folder of the results that are not in the storage yet; it need not exist."""
+
+
+class TrialWrites:
+    """Writes trials of a record. `again` is whether a write was tried before, and may have arrived.
+
+    Where a function returns False, it had no effect: somebody else has ended the trial.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self.record, self.storage = record, record.storage
+        self.study = self.storage.get_study_id_from_name(record.study_name)
+
+    def trials(self, *states: TrialState) -> dict[TrialHandle, FrozenTrial]:
+        """Return the trials of these states; all without any."""
+        trials = self.storage.get_all_trials(self.study, deepcopy=False, states=states or None)
+        return {TrialHandle(compat.trial_id(trial), trial.number): trial for trial in trials}
+
+    def add(self, trial: FrozenTrial, again: bool) -> TrialHandle:
+        """Create a trial with its parameters and attributes."""
+        if again and (found := _same(trial, self.trials(trial.state))) is not None:
+            return found
+        identity = self.storage.create_new_trial(self.study, trial)
+        return TrialHandle(identity, self.storage.get_trial_number_from_id(identity))
+
+    def claim(self, handle: TrialHandle, began: datetime, again: bool) -> bool:
+        """Set a WAITING trial to RUNNING; `began` is when that was tried first."""
+        if again:
+            trial = self.storage.get_trial(handle.id)
+            if trial.state == TrialState.RUNNING and trial.datetime_start and trial.datetime_start >= began:
+                return True
+        return _took_effect(lambda: self.storage.set_trial_state_values(handle.id, TrialState.RUNNING))
+
+    def fill_in(
+        self,
+        handle: TrialHandle,
+        params: Mapping[str, Any],
+        distributions: Mapping[str, BaseDistribution],
+        noted: Mapping[str, Any],
+        shown: Mapping[str, Any],
+    ) -> bool:
+        """Write parameters, system attributes, which hold the record, and user attributes."""
+
+        def write() -> None:
+            for name, value in params.items():
+                internal = distributions[name].to_internal_repr(value)
+                self.storage.set_trial_param(handle.id, name, internal, distributions[name])
+            for name, value in noted.items():
+                self.storage.set_trial_system_attr(handle.id, name, as_json(value))
+            for name, value in shown.items():
+                self.storage.set_trial_user_attr(handle.id, name, as_json(value))
+
+        return _took_effect(write)
+
+    def report(self, handle: Future[TrialHandle], epoch: int, value: float) -> bool:
+        """Write the metric of an epoch."""
+        return _took_effect(lambda: self.storage.set_trial_intermediate_value(handle.result().id, epoch, value))
+
+    def finish(
+        self,
+        handle: Future[TrialHandle],
+        state: TrialState,
+        outcome: Mapping[str, Any],
+        values: Sequence[float] | None,
+    ) -> bool:
+        """Write what a training adds to the record of its trial, then how it ended."""
+        trial, noted = handle.result(), {OUTCOME: outcome} if outcome else {}
+        if not self.fill_in(trial, {}, {}, noted, user_attributes(outcome)):
+            return False
+        return _took_effect(lambda: self.storage.set_trial_state_values(trial.id, state, values))
+
+    def requeue(self, handle: Future[TrialHandle]) -> bool:
+        """Set a trial that began and did not end to WAITING again, if it was created."""
+        trial = created(handle)
+        if trial is None:
+            return False
+        return _took_effect(lambda: self.storage.set_trial_state_values(trial.id, TrialState.WAITING))
+
+    def replay(
+        self, result: Result, trial: FrozenTrial, known: Mapping[TrialHandle, FrozenTrial], folder: Path
+    ) -> None:
+        """Write a result of the journal in a folder, unless its trial has ended; `known` are all of the study."""
+        handle = _same(trial, known) if result.number is None else _numbered(result.number, trial, known)
+        if handle is None:
+            handle = self.add(trial, again=False)
+        elif not known[handle].state.is_finished():
+            params = {name: value for name, value in trial.params.items() if name not in known[handle].params}
+            if self.fill_in(handle, params, trial.distributions, trial.system_attrs, trial.user_attrs):
+                _took_effect(lambda: self.storage.set_trial_state_values(handle.id, trial.state, trial.values))
+        if result.weights is not None and (folder / result.weights).is_file():
+            (folder / result.weights).replace(self._weights(handle))
+
+    def keep_weights(self, handle: Future[TrialHandle], weights: bytes) -> None:
+        """Write the weights of a trial (a safetensors file), whole or not at all."""
+        write_whole(self._weights(handle.result()), weights)
+
+    def drop_weights(self, leaders: set[int]) -> None:
+        """Delete the weights of every trial that is not among the leaders."""
+        for path in self.record.weights_folder.glob("*.safetensors"):
+            if path.stem.isdecimal() and int(path.stem) not in leaders:
+                path.unlink(missing_ok=True)
+
+    def _weights(self, handle: TrialHandle) -> Path:
+        return self.record.weights_folder / f"{handle.number}.safetensors"
+
+
+def _took_effect(write: Callable[[], object]) -> bool:
+    """Call write(), and return whether it took effect: False if somebody has ended the trial."""
+    try:
+        return write() is not False
+    except UpdateFinishedTrialError:
+        return False
+
+
+def _same(trial: FrozenTrial, known: Mapping[TrialHandle, FrozenTrial]) -> TrialHandle | None:
+    """Return the newest known trial of the same candidate."""
+    same = (one for one, each in known.items() if same_candidate(trial.system_attrs, each.system_attrs))
+    return max(same, key=lambda handle: handle.number, default=None)
+
+
+def _numbered(number: int, trial: FrozenTrial, known: Mapping[TrialHandle, FrozenTrial]) -> TrialHandle:
+    """Return the known trial of a number. Raises RunError if it is that of another candidate than `trial`."""
+    for handle, each in known.items():
+        if handle.number == number:
+            if CANDIDATE in trial.system_attrs and not same_candidate(trial.system_attrs, each.system_attrs):
+                break
+            return handle
+    raise RunError(f"the journal is that of another study: there is no such trial {number}")
