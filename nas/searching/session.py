@@ -159,6 +159,12 @@ class Session:
             candidate = proposal.candidate
             if candidate is None and proposal.refused:
                 continue  # what was asked for was refused, but there may be something else
+            if candidate is None and self._uncreated:
+                left = None if deadline == math.inf else max(0.0, deadline - time.monotonic())
+                if created(self._uncreated[0].candidate.handle, left) is not None:
+                    self._tell_of_created()
+                    continue  # what follows the last trial depends on it
+                self.writer.check()
             if candidate is None:
                 return None
             if candidate.reused is None:
@@ -201,16 +207,16 @@ class Session:
     def close(self) -> None:
         """Set the trials of running candidates to WAITING for the next session, and wait until all is written."""
         try:
+            for ended in self._uncreated:
+                self._record_late(ended)
+            self._uncreated.clear()
             self._prefetcher.close()
         finally:
-            for ended in self._uncreated:
-                self._record_unranked(ended)
             unfinished = (*self.running, *self._prefetcher.unfetched())
             try:
                 self.writer.requeue(candidate.handle for candidate in unfinished)
                 self.running.clear()
             finally:
-                self._uncreated.clear()
                 self.writer.close()
 
     def _recall_past(self) -> None:
@@ -278,9 +284,12 @@ class Session:
             ended = self._uncreated.pop(0)
             self._end(ended.candidate, ended.outcome, ended.weights)
 
-    def _record_unranked(self, ended: EndedTraining) -> None:
-        """Record a training whose trial may never be created in this session; its weights are kept in any case."""
+    def _record_late(self, ended: EndedTraining) -> None:
+        """Record a training once its trial is created. If it never is, the journal has the result and the weights."""
         candidate, outcome, content = ended
+        if created(candidate.handle) is not None:
+            self._end(candidate, outcome, ended.weights)
+            return
         state, _, attributes, values = recorded_end(candidate, outcome, self.space)
         if content is not None and values is not None:
             self.writer.keep_weights(candidate.handle, content)

@@ -72,6 +72,11 @@ class PostgresServer:
                 raise RuntimeError(f"PostgreSQL did not start: {(self.folder / 'log').read_text()[-500:]}")
             time.sleep(0.05)
 
+    @property
+    def runs(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._process is not None
+
     def stop(self) -> None:
         """Stop the server at once: clients lose their connections."""
         if self._process is not None:
