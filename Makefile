@@ -7,7 +7,7 @@ LOWEST := .venv-lowest
 unexport PYTHONDONTWRITEBYTECODE  # without bytecode every process takes twice as long to import torch
 PYTEST = OMP_NUM_THREADS=1 $(RUN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help setup search test test-all test-lowest check format picture pictures bench-claims bench-cost bench-degradation bench-dispatch bench-engine bench-network bench-noise bench-packing bench-proof bench-early-stopping bench-samplers bench-watching gpu constraints clean
+.PHONY: help setup search test test-all test-lowest check format picture pictures bench-claims bench-cluster bench-cost bench-degradation bench-dispatch bench-engine bench-network bench-noise bench-packing bench-proof bench-early-stopping bench-samplers bench-watching gpu constraints clean
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -72,6 +72,9 @@ bench-watching: .venv/.ready  ## what it costs a search that its dashboard is op
 
 bench-dispatch: .venv/.ready  ## what an instant candidate costs: plain Ray Tune and nas (two minutes)
 	@$(RUN)/python -m benchmarks.dispatch $(ARGS)
+
+bench-cluster: .venv/.ready  ## how full a search keeps the slots of a simulated cluster (a minute and more)
+	@$(RUN)/python -m benchmarks.cluster $(ARGS)
 
 bench-packing: .venv/.ready  ## candidates an hour: packed onto GPUs (without one, onto cores) and one at a time
 	@$(RUN)/python -m benchmarks.packing $(ARGS)

@@ -57,13 +57,13 @@ class Placeable(Protocol):
     """Anything that takes slots of a device, such as a candidate.
 
     slots  how many it takes
-    avoid  the nodes on which it failed before: it goes to another one, if there is one
     """
 
     slots: int
 
     @property
-    def avoid(self) -> Collection[str]: ...
+    def avoid(self) -> Collection[str]:
+        """The nodes on which it failed before: it goes to another one, if there is one."""
 
 
 T = TypeVar("T", bound=Placeable)

@@ -52,7 +52,7 @@ def run_tune(searcher: SessionSearcher, evaluate: MakeEvaluator) -> None:
 
 
 class ProcessRequest(tune.PlacementGroupFactory):
-    """What Tune asks of Ray for one process: so many slots on one device of a node.
+    """A request of Tune to Ray for the resources of one process: those of its slots, on its node.
 
     Requests of two processes are never equal, although they ask for the same. Tune gives an idle process to any trial
     with an equal request, and ends the process that is starting for that trial: with slow starts, no slot but the
