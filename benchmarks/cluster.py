@@ -88,7 +88,7 @@ class DriverClock(threading.Thread):
         """Read the clock."""
         count = 0
         while not self.over.wait(0.1):
-            if (now := len(os.listdir(self.log))) > count:
+            if (now := sum(1 for _ in self.log.iterdir())) > count:
                 self.last = time.process_time()
                 self.first = self.first or self.last
                 count = now
