@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -78,6 +79,44 @@ def failed(folder: Path, error: RayError, *, pickled: bool) -> Any:
     return SimpleNamespace(
         error_file=str(folder / "error.txt"), pickled_error_file=str(folder / "error.pkl") if pickled else None
     )
+
+
+def test_tune_keeps_the_idle_processes_that_it_is_told_to_keep() -> None:
+    from ray.tune.execution.tune_controller import TrialRunnerWrapper, TuneController
+    from ray.tune.utils.object_cache import _ObjectCache
+
+    for code, part in (
+        (TuneController.__init__, "self._actor_cache"),
+        (TrialRunnerWrapper.__init__, "self._tune_controller"),
+    ):
+        assert part in inspect.getsource(code), CHANGED + part
+    cache = _ObjectCache(may_keep_one=True)
+    controller = SimpleNamespace(_tune_controller=SimpleNamespace(_actor_cache=cache))
+    compat.keep_process(controller, "one", 1)
+    compat.keep_process(controller, "other", 1)
+    assert [cache.cache_object(request, 0) for request in ("one", "other", "third")] == [True, True, False]
+    assert list(cache.flush_cached_objects()) == []
+    compat.keep_process(controller, "one", -1)
+    assert list(cache.flush_cached_objects()) == [0]
+
+
+def test_a_trial_can_be_stopped_before_it_begins() -> None:
+    from ray.tune.execution.tune_controller import TuneController
+
+    stopped: list[Any] = []
+    assert "self._stop_queue" in inspect.getsource(TuneController.request_stop_trial), CHANGED + "request_stop_trial"
+    controller = SimpleNamespace(_tune_controller=SimpleNamespace(request_stop_trial=stopped.append))
+    compat.stop_trial(controller, "trial")  # type: ignore[arg-type]
+    assert stopped == ["trial"]
+
+
+def test_the_statistics_of_a_trial_can_be_dropped() -> None:
+    trial = Trial("name", stub=True)
+    trial.run_metadata.update_metric("accuracy", 0.5)
+    assert trial.run_metadata.metric_analysis, CHANGED + "Trial.run_metadata"
+    compat.forget_metrics(trial)
+    assert not trial.run_metadata.metric_analysis
+    assert not trial.run_metadata.metric_n_steps
 
 
 def test_the_actor_of_a_trial() -> None:
