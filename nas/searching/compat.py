@@ -6,17 +6,35 @@ ray.tune.experiment.Trial, whose documented attributes (trial_id, last_result) a
 
 from __future__ import annotations
 
+import contextlib
 import pickle
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray.cloudpickle
+from ray._private import ray_constants
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError
 from ray.tune.experiment import Trial
 
 # found in Ray's message about a process that it killed because its node had no memory left
 OUT_OF_MEMORY_SIGNS = ("running low on memory", "OUT_OF_MEMORY")
+
+
+@contextlib.contextmanager
+def loopback_only() -> Iterator[None]:
+    """Let a Ray that is started meanwhile listen on the loopback interface alone.
+
+    No argument of ray.init does: it replaces 127.0.0.1 by the address that others reach, and all its servers then
+    listen on every interface. Its mode without clusters, the default on Windows and macOS, keeps to 127.0.0.1.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def actor_of(trial: Trial) -> Any:

@@ -1,15 +1,15 @@
-"""Start Ray on this machine, or connect to a cluster, without its log output."""
+"""The machine that Ray offers to a search: this one, or a cluster, without the log output of Ray."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from nas.errors import RunError
 from nas.searching import gpu
 from nas.searching.cluster import Cluster
+from nas.searching.connecting import connect, start_ray
 from nas.searching.nodes import Node, NodeWatch
 from nas.searching.slots import AUTO, ResourceRequest, divide_into_slots
 from nas.tasks import Splits
@@ -33,7 +33,7 @@ def ray_cluster(
 
     ours = not ray.is_initialized()
     if ours:
-        _start(address)
+        start_ray() if address is None else connect(address)
     loggers = [logging.getLogger(name) for name in ("ray", "ray.tune")]
     levels = [logger.level for logger in loggers]
     try:
@@ -50,18 +50,6 @@ def ray_cluster(
             logger.setLevel(level)
         if ours:
             ray.shutdown()
-
-
-def _start(address: str | None) -> None:
-    import ray
-
-    quiet: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False}
-    local = {"include_dashboard": False, "object_store_memory": 128 * 2**20}  # results are small
-    try:
-        ray.init(**quiet, **({"address": address} if address else {"address": "local"} | local))
-    except Exception as error:  # noqa: BLE001  # Ray raises a plain Exception where a process of its own dies
-        place = f"the Ray cluster at {address}" if address else "Ray"
-        raise RunError(f"{place} cannot be used: {' '.join(str(error).split())[:200]}") from None
 
 
 def _inspect_gpus(

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import ray
 import ray.cloudpickle
+from ray._private import ray_constants
 from ray.exceptions import ActorDiedError, OutOfMemoryError, RayError
 from ray.tune.experiment import Trial
 
@@ -171,3 +172,11 @@ def test_a_process_that_ray_kills_to_free_memory() -> None:
     killed = run("wait", **limits)["wait"]
     assert killed["out_of_memory"], CHANGED + f"the message of OutOfMemoryError is now {killed['message'][:300]!r}"
     assert not killed["setup_failed"]
+
+
+def test_a_local_ray_has_the_address_of_the_loopback_interface() -> None:
+    """What then listens there: test_connecting.py."""
+    with compat.loopback_only():
+        inside = ray.util.get_node_ip_address()
+    assert inside == "127.0.0.1", CHANGED + "a mode without clusters, ray._private.ray_constants.ENABLE_RAY_CLUSTER"
+    assert ray_constants.ENABLE_RAY_CLUSTER, "the mode outlives its block"

@@ -1,0 +1,105 @@
+"""Start Ray on this machine, or connect to a cluster; each way in which that fails is one line, within a minute."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import subprocess
+import sys
+import threading
+from typing import Any
+
+from nas.errors import RunError
+
+CONNECT_S = 10  # seconds for the head of a cluster to accept a connection
+ANSWER_S = 60  # seconds for a cluster to accept a driver
+QUIET: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False}
+LOCAL: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 128 * 2**20}  # results are small
+REFUSED = "InvalidAuthToken"  # in what Ray writes where the token is missing or wrong
+TOKEN = (
+    "it asks for a token, and this process has none or another one: "
+    "`ray get-auth-token` prints that of its head; put it into ~/.ray/auth_token or RAY_AUTH_TOKEN"
+)
+
+# run in a process of its own: where a cluster does not answer, ray.init retries for many minutes and writes warnings
+# that no setting turns off
+ATTEMPT = """
+import sys
+import ray
+try:
+    ray.init(address=sys.argv[1], logging_level="CRITICAL", log_to_driver=False)
+except ray.exceptions.AuthenticationError:
+    sys.exit("InvalidAuthToken")
+except Exception as error:
+    sys.exit(" ".join(str(error).split()))
+"""
+
+
+def start_ray() -> None:
+    """Start Ray on this machine, listening on its loopback interface alone. Raises RunError."""
+    from nas.searching.compat import loopback_only
+
+    with loopback_only():
+        _init("Ray cannot be started on this machine", address="local", **LOCAL)
+
+
+def connect(address: str) -> None:
+    """Connect to the Ray cluster at `address`: HOST:PORT of its head, or auto for that of this machine.
+
+    Raises RunError if there is none, if it asks for a token that this process does not have, if its version of Ray or
+    of Python is another one, or if this machine is no node of it.
+    """
+    fault = f"the Ray cluster at {address} cannot be used"
+    if "://" in address:
+        raise RunError(
+            f"address must be HOST:PORT of a Ray cluster that this machine is a node of, or auto, but got {address!r}; "
+            "from other machines: nas submit --address http://HEAD:8265"
+        )
+    if address != "auto":
+        _knock(address, fault)
+    if (reason := _attempt(address)) is not None:
+        raise RunError(f"{fault}: {reason}")
+    _init(fault, address=address)
+
+
+def _init(fault: str, **options: Any) -> None:
+    import ray
+
+    try:
+        ray.init(**QUIET, **options)
+    except Exception as error:  # noqa: BLE001  # of a node that does not start in time Ray raises Exception itself
+        raise RunError(f"{fault}: {_line(str(error))}") from None
+
+
+def _knock(address: str, fault: str) -> None:
+    """Raise RunError if nothing listens at HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise RunError(f"address must be HOST:PORT of a Ray cluster, or auto, but got {address!r}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+    except OSError as error:
+        raise RunError(f"{fault}: nothing answers there ({error.strerror or error})") from None
+
+
+def _attempt(address: str) -> str | None:
+    """Connect in another process, and return why that fails; None if it succeeds."""
+    command, last = [sys.executable, "-c", ATTEMPT, address], ""
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") as process:
+        assert process.stderr is not None
+        late = threading.Timer(ANSWER_S, process.kill)
+        late.start()
+        for last in process.stderr:
+            if REFUSED in last:
+                process.kill()
+                break
+        late.cancel()
+    if REFUSED in last:
+        return TOKEN
+    if process.returncode < 0:
+        return f"it does not answer within {ANSWER_S} s; is this machine a node of it?"
+    return (_line(last) or "?") if process.returncode else None
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:300]
