@@ -119,6 +119,7 @@ class StreamedBatches:
             persistent_workers=workers > 0,
             prefetch_factor=4 if workers else None,
             pin_memory=device.type == "cuda",
+            generator=torch.Generator(),  # else a pass would draw from torch's own, from which networks draw
         )
         mean, deviation = (torch.tensor(row, device=device)[:, None, None] for row in (stream.mean, stream.deviation))
         self._scale, self._shift = 1 / (255 * deviation), -mean / deviation

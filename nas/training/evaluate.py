@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
 from nas.errors import OutOfMemory, TaskError
@@ -23,6 +24,7 @@ from nas.training.capture import CudaGraph, StepGraph, take_workspaces
 from nas.training.data import batches_of
 from nas.training.loop import EpochRecord, score, train
 from nas.training.precision import resolve_precision
+from nas.training.state import SavedState, TrainingState
 
 if TYPE_CHECKING:
     from nas.tasks import Task
@@ -55,6 +57,16 @@ class TrainingResult:
     def metrics(self) -> dict[str, float]:
         """Return the metric and the loss of the last epoch, on the validation split and over its training steps."""
         return {name: value for name, value in self.curve[-1].items() if name not in ("epoch", "seconds")}
+
+
+class Past(BaseModel):
+    """The past of a training, as its checkpoint tells it: which training it is, and its result so far."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    training: dict[str, Any]
+    curve: list[dict[str, int | float]] = []
+    measured: dict[str, float] = {}
 
 
 class Evaluator:
@@ -90,6 +102,8 @@ class Evaluator:
         self.data, self.validation = (batches_of(split, device, threads) for split in (splits.train, splits.validation))
         self._test, self._workers, self._with_latency = splits.test, threads, with_latency
         self.result = TrainingResult()
+        self._state: TrainingState | None = None  # of the training that is under way
+        self._past: Past  # of that training, before this process
 
     @property
     def epochs(self) -> int:
@@ -106,33 +120,60 @@ class Evaluator:
         """Return what the last training took (see `TrainingResult`)."""
         return self.result.measured
 
-    def start(self, topology: Topology, *, seed: int) -> Iterator[EpochRecord]:
+    def start(self, topology: Topology, *, seed: int, checkpoint: bytes | None = None) -> Iterator[EpochRecord]:
         """Train `topology` from scratch and yield a record of every epoch as it ends; `result` is kept up to date.
+
+        checkpoint  what `checkpoint` returned in a training of the same topology, seed and recipe: the training goes
+                    on after that epoch, to the bit as if it had never stopped. One of another training is ignored
 
         Raises Diverged, OutOfMemory, and TaskError if the topology does not fit the task.
         """
         self._check(topology)
         self.release()
-        result, before, graph = self.result, (self._memory_before(), self._waited), self._graph()
-        splits = self.data, self.validation
         try:
-            torch.manual_seed(seed)
-            result.network = build(topology, init=self.recipe.init).to(self.device)
-            records = train(result.network, *splits, self.task, self.recipe, seed=seed, graph=graph)
-            for record in _with_safe_onednn(records, result.network):
-                result.curve.append(record)
-                result.measured = self._measure(result.curve, before, graph)
-                yield record
-            if self._with_latency:
-                result.measured["latency"] = measure_latency(result.network, topology)
+            yield from self._train(topology, seed, checkpoint)
             return
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
             message = " ".join(str(error).split())
-        del result, graph
         self.release()  # after the handler, as the error refers to frames that refer to the tensors
         raise OutOfMemory(message)
+
+    def _train(self, topology: Topology, seed: int, checkpoint: bytes | None) -> Iterator[EpochRecord]:
+        """Do what `start` says, after the last network is gone."""
+        result, graph, before = self.result, self._graph(), (self._memory_before(), self._waited)
+        torch.manual_seed(seed)
+        network = result.network = build(topology, init=self.recipe.init).to(self.device)
+        state = self._state = TrainingState(network, self.task, self.recipe, self.device, seed=seed)
+        past = self._past = Past(training=self._identify(topology, seed))
+        if checkpoint is not None:
+            past = self._past = _continued(state, checkpoint, past)
+        result.curve, result.measured = [*past.curve], {**past.measured}
+        splits = self.data, self.validation
+        records = train(network, *splits, self.task, self.recipe, seed=seed, graph=graph, state=state)
+        for record in _with_safe_onednn(records, network):
+            result.curve.append(record)
+            result.measured = self._measure(result.curve, before, graph)
+            yield record
+        self._state = None
+        if self._with_latency:
+            result.measured["latency"] = measure_latency(network, topology)
+
+    def checkpoint(self) -> bytes | None:
+        """Return that from which `start` goes on after the epoch that ended last; None if no training can go on.
+
+        It holds the weights, the momenta, the states of the random generators, and the result so far.
+        """
+        if self._state is None or not 0 < self._state.epoch < self.epochs:
+            return None
+        known = Past(training=self._past.training, curve=self.result.curve, measured=self.result.measured)
+        return self._state.save(known.model_dump())
+
+    def _identify(self, topology: Topology, seed: int) -> dict[str, Any]:
+        """Return what tells a training from others, which its checkpoints do not fit."""
+        known = {"task": self.task.name, "samples": len(self.data), "topology": topology.key, "seed": seed}
+        return known | {"recipe": self.recipe.model_dump(mode="json"), "torch": torch.__version__}
 
     def evaluate(
         self, topology: Topology, *, seed: int, report: Callable[[EpochRecord], object] | None = None
@@ -158,7 +199,7 @@ class Evaluator:
 
     def release(self) -> None:
         """Drop the last network and its result, and return their memory to the system."""
-        self.result = TrainingResult()
+        self.result, self._state = TrainingResult(), None
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         else:
@@ -186,16 +227,30 @@ class Evaluator:
     def _measure(
         self, curve: list[EpochRecord], before: tuple[int, float], graph: StepGraph | None
     ) -> dict[str, float]:
-        seconds = sum(record["seconds"] for record in curve)
-        steps = len(curve) * (len(self.data) // self.recipe.batch_size)
+        seconds, past = sum(record["seconds"] for record in curve), self._past
+        each = len(self.data) // self.recipe.batch_size
+        steps, steps_before = len(curve) * each, len(past.curve) * each
         measured = {"seconds": seconds, "samples_per_second": steps * self.recipe.batch_size / seconds}
         if self.device.type == "cuda":
-            measured["memory"] = torch.cuda.max_memory_allocated(self.device) - before[0]
+            peak = torch.cuda.max_memory_allocated(self.device) - before[0]
+            measured["memory"] = max(peak, past.measured.get("memory", 0))
         if graph is not None:
-            measured["replayed"] = graph.replays / steps
-        if self._waited > before[1]:
-            measured["waited"] = self._waited - before[1]
-        return measured
+            measured["replayed"] = (graph.replays + past.measured.get("replayed", 0) * steps_before) / steps
+        waited = self._waited - before[1] + past.measured.get("waited", 0)
+        return measured | ({"waited": waited} if waited > 0 else {})
+
+
+def _continued(state: TrainingState, checkpoint: bytes, scratch: Past) -> Past:
+    """Bring `state` to that of a checkpoint and return its past; do nothing and return `scratch` if it does not fit."""
+    saved = SavedState.read(checkpoint)
+    try:
+        past = Past.model_validate(None if saved is None else saved.notes)
+    except ValidationError:
+        return scratch
+    numbered = [record.get("epoch") for record in past.curve] == [*range(1, len(past.curve) + 1)]
+    timed = all(record.get("seconds", -1) >= 0 for record in past.curve)
+    fits = past.training == scratch.training and numbered and timed
+    return past if saved is not None and fits and state.load(saved, len(past.curve)) else scratch
 
 
 def _with_safe_onednn(records: Iterator[EpochRecord], network: nn.Module) -> Iterator[EpochRecord]:

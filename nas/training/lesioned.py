@@ -28,9 +28,9 @@ class LesionedEvaluator(Evaluator):
         super().__init__(task, recipe, device, threads)
         self.whole, self.changes = whole, changes
 
-    def start(self, topology: Topology, *, seed: int) -> Iterator[EpochRecord]:
-        """Train `topology` from scratch and yield a record of every epoch; then measure the changes of the whole."""
-        yield from super().start(topology, seed=seed)
+    def start(self, topology: Topology, *, seed: int, checkpoint: bytes | None = None) -> Iterator[EpochRecord]:
+        """Train `topology` and yield a record of every epoch; then measure the changes of the whole."""
+        yield from super().start(topology, seed=seed, checkpoint=checkpoint)
         if topology.key == self.whole and self.network is not None:
             for name, change in self.changes.items():
                 if (changed := _with_weights_of(self.network, change)) is not None:

@@ -21,7 +21,8 @@ from nas.training.augment import augment
 from nas.training.capture import CapturedStep, StepGraph
 from nas.training.data import Batches
 from nas.training.metrics import LOSSES, METRICS
-from nas.training.optimise import OPTIMISERS, one_cycle
+from nas.training.optimise import one_cycle
+from nas.training.state import TrainingState
 
 if TYPE_CHECKING:
     from nas.tasks import Task
@@ -39,11 +40,13 @@ def train(
     *,
     seed: int,
     graph: StepGraph | None = None,
+    state: TrainingState | None = None,
 ) -> Iterator[EpochRecord]:
     """Train `network` in place and yield a record of every epoch as it ends.
 
     seed   fixes the order of the samples and their augmentation
     graph  if given, records the step once and replays it
+    state  of `network`, from which the training goes on, and which it keeps up to date; by default it begins
 
     A record has the items `epoch`, which counts from 1; `train_loss` (with label smoothing) and `train_<metric>` over
     the steps of the epoch; `loss` and `<metric>` on the validation split; `seconds` of the epoch, validation included.
@@ -53,10 +56,7 @@ def train(
     """
     steps = _steps(data, task, recipe)
     rates = one_cycle(recipe, steps * recipe.epochs).to(data.device)
-    if len(task.input) == 3:
-        network.to(memory_format=torch.channels_last)
-    optimiser = OPTIMISERS[recipe.optimizer](network, recipe)
-    order, draws = torch.Generator().manual_seed(seed), torch.Generator(data.device).manual_seed(seed)
+    state = state or TrainingState(network, task, recipe, data.device, seed=seed)
     if recipe.memory == "lean":
         make_lean(network)
 
@@ -65,22 +65,23 @@ def train(
         torch.autograd.backward(error)
         if recipe.grad_clip is not None:
             nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip, foreach=True)
-        optimiser.step(rate)
+        state.optimiser.step(rate)
         return tally
 
     advance = step if graph is None else CapturedStep(step, graph, network)
-    for epoch in range(recipe.epochs):
+    for epoch in range(state.epoch, recipe.epochs):
         started = time.perf_counter()
         network.train()
         tallies = []
-        for number, (inputs, targets) in enumerate(data.shuffled(recipe.batch_size, order), epoch * steps):
+        for number, (inputs, targets) in enumerate(data.shuffled(recipe.batch_size, state.order), epoch * steps):
             if recipe.augmentation:
-                inputs, targets = augment(inputs, targets, recipe, draws)
+                inputs, targets = augment(inputs, targets, recipe, state.draws)
             tallies.append(advance(inputs, targets, rates[number]))
         both = torch.stack((_sum(tallies), _sums_over(network, validation, task, recipe))).tolist()
         trained, validated = (_means(total, task) for total in both)
         _check_finite(epoch + 1, trained["loss"], validated["loss"])
         record = {f"train_{name}": value for name, value in trained.items()} | validated
+        state.epoch = epoch + 1
         yield {"epoch": epoch + 1, **record, "seconds": time.perf_counter() - started}
 
 

@@ -34,6 +34,10 @@ class Sgd:
             for group, decay in _groups(network, recipe.weight_decay)
         ]
 
+    def tensors(self) -> list[Tensor]:
+        """Return the momenta, which the steps update in place."""
+        return [tensor for _, velocities, _ in self._groups for tensor in velocities if tensor is not None]
+
     @torch.no_grad()
     def step(self, rate: Tensor) -> None:
         """Update the weights with the learning rate `rate` (), which the device reads, and drop the gradients."""
@@ -74,6 +78,10 @@ class AdamW:
             )
             for group, decay in _groups(network, recipe.weight_decay)
         ]
+
+    def tensors(self) -> list[Tensor]:
+        """Return the running means and the numbers of steps, which the steps update in place."""
+        return [tensor for _, *lists, _ in self._groups for tensors in lists for tensor in tensors]
 
     @torch.no_grad()
     def step(self, rate: Tensor) -> None:

@@ -30,9 +30,9 @@ class TestedEvaluator(Evaluator):
             task = dataclasses.replace(task, load=functools.partial(_with_validation, task.load))
         super().__init__(task, recipe, device, threads)
 
-    def start(self, topology: Topology, *, seed: int) -> Iterator[EpochRecord]:
-        """Train `topology` from scratch and yield a record of every epoch; then measure it on the test split."""
-        yield from super().start(topology, seed=seed)
+    def start(self, topology: Topology, *, seed: int, checkpoint: bytes | None = None) -> Iterator[EpochRecord]:
+        """Train `topology` and yield a record of every epoch; then measure it on the test split."""
+        yield from super().start(topology, seed=seed, checkpoint=checkpoint)
         self.result.measured |= {f"{TEST}{name}": value for name, value in self.test().items()}
 
 
