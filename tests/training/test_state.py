@@ -1,4 +1,4 @@
-"""A training that goes on from a checkpoint is to the bit one that never stopped; one of another training is ignored."""
+"""A training that goes on from a checkpoint is to the bit one that never stopped; a foreign checkpoint is ignored."""
 
 from __future__ import annotations
 
