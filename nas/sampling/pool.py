@@ -71,6 +71,7 @@ class Pool:
             point = self.domain.mutant(self._rng.choice(group).params if group else {}, self._rng)
             if point.key not in tried and point.key not in held:
                 fresh[point.key] = point
+        self.columns.forget(point for point in self._points if point.key not in held and point.key not in tried)
         self._hold(kept, list(fresh.values()))
 
     def some(self, count: int) -> NDArray[np.intp]:

@@ -42,6 +42,11 @@ class Columns:
                 self._make_columns(point)
                 self._rows[point.key] = np.empty(0)
 
+    def forget(self, points: Iterable[Point]) -> None:
+        """Drop the rows of points that will not be asked for; their columns stay."""
+        for point in points:
+            self._rows.pop(point.key, None)
+
     def rows(self, points: Sequence[Point]) -> FloatArray:
         """Return the rows of the points, (n, F). Raises KeyError for a point that was not learned."""
         rows = np.empty((len(points), len(self._group)))

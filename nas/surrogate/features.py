@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 
 from nas.errors import TopologyError
@@ -31,7 +32,9 @@ def block_features(topology: Topology) -> dict[str, str | float]:
         features |= {f"{at} op": op, f"{at} width": str(block.width), f"{at} skip": kind, f"{at} source": str(source)}
         features[f"stage {stage} blocks"] = place / 8
         counts.update([f"op {op}", f"skip {kind}", f"skip {'short' if source is None else 'long'}"])
-    return features | {counted: 2 * count / len(plain.blocks) for counted, count in counts.items()}
+    features |= {counted: 2 * count / len(plain.blocks) for counted, count in counts.items()}
+    # all points of a search share the few texts, which would otherwise be most of the memory that a trial takes
+    return {sys.intern(name): sys.intern(it) if isinstance(it, str) else it for name, it in features.items()}
 
 
 def recorded_point(key: str, data: object) -> Point:
