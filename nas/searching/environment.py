@@ -17,6 +17,7 @@ ENVIRONMENT = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a missing metric is the failure of one candidate, not of Tune
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # Tune's own state is not kept
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # the reason is in the study
+    "TUNE_STATE_REFRESH_PERIOD": "1000000000",  # where the head node is gone, to ask for resources ends the process
     "TUNE_WARN_THRESHOLD_S": "60",
 }
 
