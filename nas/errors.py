@@ -13,6 +13,8 @@ NasError                    one clear line for a person; the command line prints
     ├── Lost                its process died, again and again
     ├── OverLimits          it costs more than `limits` allow
     └── Dismissed           a person ended its trial in the study
+
+DamagedRecord               a warning: a part of a record cannot be read and is left out
 """
 
 from __future__ import annotations
@@ -85,6 +87,10 @@ class Dismissed(CandidateError):
     """A person ended the trial of the candidate in the study, in the Optuna dashboard say."""
 
     reason = "stopped by a person"
+
+
+class DamagedRecord(UserWarning):
+    """A part of the record of a run cannot be read and is left out; str(warning) is one line."""
 
 
 def expected(what: str, got: object, allowed: Iterable[str], words: Iterable[str] | None = None) -> str:

@@ -28,7 +28,7 @@ def with_beliefs(
     own = rows[results.groupby(whose).transform("count").reindex(rows.index) > 0]
     if own.empty:
         return rows
-    of_one = {str(key): np.asarray(values.dropna(), float) for key, values in results.groupby(whose)}
+    of_one = _grouped(results.dropna(), whose)
     keys, records = [str(whose[place]) for place in own.index], topologies[own.index].tolist()
     beliefs = expected(lambda place: recorded_point(keys[place], records[place]), [of_one[key] for key in keys])
     feasible = own["feasible"].to_numpy("bool")
@@ -45,3 +45,11 @@ def with_beliefs(
     }
     columns = {name: pd.Series(values, own.index).reindex(rows.index) for name, values in known.items()}
     return rows.assign(**columns, tied=rows.index.isin(own.index[tied]) & noisy)
+
+
+def _grouped(results: pd.Series[float], whose: pd.Series[str]) -> dict[str, np.ndarray]:
+    """Return key → its results. Series.groupby takes a hundred times as long where every key has a group of its own."""
+    codes, keys = pd.factorize(whose[results.index])
+    order = np.argsort(codes, kind="stable")
+    parts = np.split(results.to_numpy("float64")[order], np.cumsum(np.bincount(codes))[:-1])
+    return dict(zip(map(str, keys), parts, strict=True))

@@ -35,6 +35,7 @@ from nas.space import Objective, SearchSpace
 from nas.space.quantities import Unit
 from nas.study.importances import importances
 from nas.study.plain import as_json
+from nas.surrogate.threads import one_thread
 
 if TYPE_CHECKING:
     from nas.study import Run
@@ -171,10 +172,13 @@ def _explained(step: Any) -> str:
     return f"{value:.0f} % ({max(low, 0):.0f} to {high:.0f})" if value >= 0.5 else "nothing"
 
 
-def effects_of(run: Run, objective: str | None = None, most: int | None = None) -> Effects:
+def effects_of(
+    run: Run, objective: str | None = None, most: int | None = None, frame: pd.DataFrame | None = None
+) -> Effects:
     """Return the effects on an objective, the metric of the task unless given.
 
-    most  the number of topologies from which they are estimated, evenly spaced over the trials; all unless given
+    most   the number of topologies from which they are estimated, evenly spaced over the trials; all unless given
+    frame  that of the run, where it is at hand
 
     Raises RunError for an unknown objective, and for fewer than FEWEST topologies that were trained to the end.
     """
@@ -184,10 +188,12 @@ def effects_of(run: Run, objective: str | None = None, most: int | None = None) 
     name = objective or goals.metric
     if name not in goals.columns:
         raise RunError(expected("--objective", name, goals.columns))
-    trials = run.study.get_trials(deepcopy=False)
+    trials = run.reader.records()
     random = run.space.search.sampler == "random"
     drawn = all((random and PAIR not in one) or one.keys() & {PILOT, BASELINE} for one in map(recorded, trials))
-    return effects(run.frame(), run.space, goals.columns[name], most=most, drawn=drawn)
+    frame = run.frame() if frame is None else frame
+    with one_thread():
+        return effects(frame, run.space, goals.columns[name], most=most, drawn=drawn)
 
 
 def effects(

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from nas.analysis.paired import Figure as Interval
 
 CURVES = 400  # candidates whose curves are drawn, evenly spaced over the search
+EPOCHS = 60  # points of such a curve, evenly spaced over its epochs
+DIGITS = 6  # of a value in a plot
 LOG_FROM = 4  # the largest cost over the smallest from which on an axis is logarithmic
 
 Figure = dict[str, Any]
@@ -82,7 +84,7 @@ def curves(frame: pd.DataFrame, board: pd.DataFrame, goals: Goals) -> Figure:
     y: list[float | None] = []
     others = [trial for trial in by_trial if trial != best and trial not in named]
     for trial in others[:: 1 + len(others) // CURVES]:
-        epochs, values = _curve(by_trial[trial], goals.metric)
+        epochs, values = _thinned(*_curve(by_trial[trial], goals.metric))
         x += [*epochs, None]
         y += [*values, None]
     data = [line(x, y, "candidates", "muted", 1) | {"opacity": 0.35, "hoverinfo": "skip"}]
@@ -173,7 +175,7 @@ def _points(some: pd.DataFrame, board: pd.DataFrame, goals: Goals, cost: str, na
         "mode": "markers",
         "name": name,
         "x": [float(value) for value in some[cost]],
-        "y": [float(value) for value in some["expected"]],
+        "y": [rounded(value) for value in some["expected"]],
         "marker": marker,
         "hovertext": hovers(some, board, goals),
         "hoverinfo": "text",
@@ -202,6 +204,19 @@ def line(x: Sequence[Any], y: Sequence[Any], name: str, colour: str, width: int 
     """Return the trace of a line."""
     drawn = {"color": colour, "width": width, "dash": dash}
     return {"type": "scatter", "mode": "lines", "name": text_of(name), "x": list(x), "y": list(y), "line": drawn}
+
+
+def rounded(value: float) -> float:
+    """Return a value without digits that no plot can show."""
+    return float(f"{value:.{DIGITS}g}")
+
+
+def _thinned(epochs: list[float], values: list[float]) -> tuple[list[float], list[float]]:
+    """Return at most EPOCHS points of a curve, its first and its last among them."""
+    if len(epochs) > EPOCHS:
+        kept = [round(place * (len(epochs) - 1) / (EPOCHS - 1)) for place in range(EPOCHS)]
+        epochs, values = [epochs[place] for place in kept], [values[place] for place in kept]
+    return epochs, [rounded(value) for value in values]
 
 
 def _curve(curve: object, metric: str) -> tuple[list[float], list[float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from nas import units
-from nas.analysis.ranking import formats, leaderboard, states, trained
-from nas.errors import NasError
+from nas.analysis.ranking import ranked_rows, states, trained, unit_of
+from nas.errors import DamagedRecord, NasError
 from nas.study.states import ENDED, STATE_WORDS
 
 if TYPE_CHECKING:
@@ -40,15 +41,15 @@ def runs_frame(runs: Iterable[Run]) -> pd.DataFrame:
     Columns: run, task, started, asked (trials, with the baselines and other controls so far), finished, stopped_early,
     failed, running, saved (trainings that a recorded result made unnecessary; a reused result does not count as
     finished), trial (the best one's number), metric (its name), best (what is expected of it), written (the same for a
-    person), trouble (why a run cannot be read).
+    person), trouble (why a run cannot be read, or what of it is left out).
     """
-    frame = pd.DataFrame([_row(run) for run in runs], columns=list(COLUMNS))
+    frame = pd.DataFrame([_row_or_trouble(run) for run in runs], columns=list(COLUMNS))
     whole = dict.fromkeys(("asked", *STATES.values(), "saved", "trial"), "Int64")
     return frame.astype(whole | {"best": "float64"})
 
 
 def runs_table(frame: pd.DataFrame) -> Table:
-    """Return the same as a table for a terminal; below it, why a run cannot be read."""
+    """Return the same as a table for a terminal; below it, what is wrong with a run."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption_justify="left")
     table.add_column("run", overflow="fold")
     table.add_column("task")
@@ -60,7 +61,7 @@ def runs_table(frame: pd.DataFrame) -> Table:
     rows = frame.astype("object").to_dict("records")
     table.caption = Text("\n".join(f"{row['run']}: {row['trouble']}" for row in rows if row["trouble"]), "red")
     for row in rows:
-        if row["trouble"]:
+        if pd.isna(row["asked"]):
             table.add_row(str(row["run"]), Text("?", "red"))
             continue
         finished = f"{row['finished']} of {row['asked']}"
@@ -70,15 +71,26 @@ def runs_table(frame: pd.DataFrame) -> Table:
     return table
 
 
+def _row_or_trouble(run: Run) -> dict[str, Any]:
+    """Return the row of a run, or of one that cannot be read with the reason alone."""
+    with warnings.catch_warnings(record=True, action="always", category=DamagedRecord) as damages:
+        try:
+            row: dict[str, Any] | str = _row(run)
+        except NasError as error:
+            row = str(error)
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with one run, the others are shown
+            row = f"it is damaged: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    if isinstance(row, str):
+        return dict.fromkeys(COLUMNS) | {"run": run.name, "trouble": row}
+    return row | {"trouble": "; ".join(dict.fromkeys(str(one.message) for one in damages))}
+
+
 def _row(run: Run) -> dict[str, Any]:
-    try:
-        trials, goals = run.frame(), run.space.goals
-    except NasError as error:
-        return dict.fromkeys(COLUMNS) | {"run": run.name, "trouble": str(error)}
-    board, tally = leaderboard(trials, goals=goals), states(trials[trials["reused"].isna()])
-    done = not board.empty and not pd.isna(board["rank"].iloc[0])
-    first = board.iloc[0] if done else None
+    trials, goals = run.frame(), run.space.goals
+    board, tally = ranked_rows(trials, goals), states(trials[trials["reused"].isna()])
+    first = None if board.empty else board.iloc[0]
     value = float(first["expected"]) if first is not None else None
+    written = units.MISSING if value is None else f"{unit_of(board, goals, goals.metric).show(value)} {goals.metric}"
     controls = trials["baseline"].notna() & trained(trials)
     return {
         "run": run.name,
@@ -90,6 +102,5 @@ def _row(run: Run) -> dict[str, Any]:
         "trial": int(first["trial"]) if first is not None else None,
         "metric": goals.metric,
         "best": value,
-        "written": f"{formats(board, goals)[goals.metric](value)} {goals.metric}" if done else units.MISSING,
-        "trouble": "",
+        "written": written,
     }

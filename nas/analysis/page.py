@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
@@ -21,7 +22,7 @@ from nas.analysis.confirmed import Confirmed, confirmed_of
 from nas.analysis.course import busy, progress
 from nas.analysis.draw_svg import arc_svg
 from nas.analysis.effects import Effects, effects_of
-from nas.analysis.figures import against, curves, leads
+from nas.analysis.figures import CURVES, against, curves, leads
 from nas.analysis.marks import LEGEND, kinds
 from nas.analysis.page_sections import ablated_section, confirmed_section, effects_section
 from nas.analysis.proxy_worth import proxy_correlations
@@ -41,8 +42,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 UNSET: tuple[object, ...] = (None, {}, [])
+# bounds of the page, which stays below 8 MB with 10,000 trials; plotly.js alone takes 4.8 MB
 ROWS = 1000  # of the leaderboard, besides those of the front and the baselines
+FRONT = 200  # rows of the front behind these, evenly spaced
 DRAWN = 40  # rows of the leaderboard with a diagram, besides those of the front and the baselines
+MOST_DRAWN = 100  # rows with a diagram in all
+FAILED = 200  # failures of one kind that are listed
 NO_PORTRAIT = {"svg": "", "words": ""}
 MOST = 1000  # topologies from which effects are estimated
 SEEDS, EXPECTED = "seeds", "expected"  # columns of the leaderboard, and their titles
@@ -73,17 +78,25 @@ class Facts:
     ablated: Ablated | None = None
 
 
-def report(run: Run) -> Path:
-    """Write report.html into the folder of the run and return its path."""
-    space, config = run.space, run.config
+def report(run: Run, path: Path | None = None) -> Path:
+    """Write the report of a run and return its path: report.html in its folder, unless `path` is another file.
+
+    Raises RunError if it cannot be written.
+    """
+    space, config, frame = run.space, run.config, run.frame()
     settings = {key: value for key, value in config.items() if key not in ("storage", "space")}  # a URL has passwords
     settings |= config["space"]
-    effects = _unless_damaged(functools.partial(effects_of, run, most=MOST))
+    effects = _unless_damaged(functools.partial(effects_of, run, most=MOST, frame=frame))
     confirmed = _unless_damaged(functools.partial(confirmed_of, run))
     ablated = _unless_damaged(functools.partial(ablated_of, run))
     about = (run.name, space.task.name, space.goals, space.size(), run.saved, settings)
     facts = Facts(*about, confirmed, _command(run), effects, ablated)
-    return write_whole(run.path / "report.html", page(run.frame(), facts))
+    target = run.path / "report.html" if path is None else path
+    try:
+        return write_whole(target, page(frame, facts))
+    except OSError as error:
+        elsewhere = ": -o writes it elsewhere" if path is None else ""
+        raise RunError(f"{target} cannot be written ({error.strerror}){elsewhere}") from None
 
 
 def _unless_damaged(find: Callable[[], T | None]) -> T | None:
@@ -97,7 +110,7 @@ def _unless_damaged(find: Callable[[], T | None]) -> T | None:
 def page(frame: pd.DataFrame, facts: Facts) -> str:
     """Return the HTML of the report on the trials in `frame` (see `Run.frame`)."""
     goals = facts.goals
-    board = leaderboard(frame, goals=goals, top=ROWS, front=True)
+    board = _bounded(leaderboard(frame, goals=goals, top=ROWS, front=True))
     candidates, tally = _candidates(board, frame, goals), states(frame)
     columns = shown(board, goals)
     costs = [
@@ -126,6 +139,9 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
         ablated=None if facts.ablated is None else ablated_section(facts.ablated),
         candidates=candidates,
         finished=int((frame["state"] == "COMPLETE").sum()),
+        rows=ROWS,
+        curves=CURVES,
+        with_curve=int(frame["epochs"].gt(0).sum()),
         failures=_by_reason(failures(frame)),
         command=facts.command,
         proxy_worth=proxy_correlations(frame, goals).to_dict("records"),
@@ -141,12 +157,23 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
     )
 
 
+def _bounded(board: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a leaderboard without most members of a long front that are not among the best."""
+    behind = board.index[(board["rank"] > ROWS) & (board["name"] == "")]
+    if len(behind) <= FRONT:
+        return board
+    kept = behind[np.linspace(0, len(behind) - 1, FRONT).astype(int)]
+    return board.drop(behind.difference(kept)).reset_index(drop=True)
+
+
 def _candidates(board: pd.DataFrame, frame: pd.DataFrame, goals: Goals) -> list[dict[str, Any]]:
     """Return the rows of the leaderboard for the page; the winner and the baselines with their diagrams."""
     shows = formats(board, goals)
     tops = {column: best(board, goals, column) for column in shows}
     titles = _titles(board, goals)
     topologies = dict(zip(frame["trial"], frame["topology"], strict=True))
+    wanted = (board.index < DRAWN) | (board["name"] != "") | (board["pareto"] == 1).fillna(False)
+    drawn = set(board.loc[wanted, "trial"].head(MOST_DRAWN))
     return [
         {name: row[name] for name in ("trial", "name", "topology", "state", "reason", "feasible")}
         | {name: None if pd.isna(row[name]) else int(row[name]) for name in ("rank", "pareto")}
@@ -156,8 +183,8 @@ def _candidates(board: pd.DataFrame, frame: pd.DataFrame, goals: Goals) -> list[
                 column: cell for column, cell in _cells(row, shows, tops, goals.metric).items() if column in titles
             },
         }
-        | (_portrait(topologies[row["trial"]]) if number < DRAWN or row["name"] or row["pareto"] == 1 else NO_PORTRAIT)
-        for number, row in enumerate(board.astype(dict.fromkeys(shows, "float64")).to_dict("records"))
+        | (_portrait(topologies[row["trial"]]) if row["trial"] in drawn or row["name"] else NO_PORTRAIT)
+        for row in board.astype(dict.fromkeys(shows, "float64")).to_dict("records")
     ]
 
 
@@ -258,7 +285,8 @@ def _by_reason(failed: pd.DataFrame) -> list[dict[str, Any]]:
     groups: dict[str, list[Any]] = {}
     for row in failed.to_dict("records"):
         groups.setdefault(re.split(r"[:0-9]", row["reason"])[0].strip(), []).append(row)
-    return [{"kind": kind, "rows": rows} for kind, rows in sorted(groups.items(), key=lambda item: -len(item[1]))]
+    most = sorted(groups.items(), key=lambda item: -len(item[1]))
+    return [{"kind": kind, "count": len(rows), "rows": rows[:FAILED]} for kind, rows in most]
 
 
 def _command(run: Run) -> str:

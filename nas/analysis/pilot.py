@@ -162,7 +162,7 @@ def pilot_of(run: Run, trials: int | None = None) -> Pilot:
     from nas.study.attributes import BASELINE, PILOT, recorded
 
     goals, frame = run.space.goals, run.frame()
-    drawn = {trial.number for trial in run.study.get_trials(deepcopy=False) if PILOT in recorded(trial)}
+    drawn = {trial.number for trial in run.reader.records() if PILOT in recorded(trial)}
     named = frame["baseline"].fillna("") != ""
     own = frame["trial"].isin(drawn) if drawn else ~named
     own &= trained(frame)

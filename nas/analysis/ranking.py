@@ -52,17 +52,22 @@ def leaderboard(
         if isinstance(run, pd.DataFrame):
             raise TypeError("a frame does not know its goals: leaderboard(frame, goals=...)")
         goals = run.space.goals
-    board = leaderboard_rows(frame, goals)
-    done = board["state"] == "COMPLETE"
-    results, whose = board.loc[done, goals.metric].astype("float64"), _whose(board[done])
-    rows = with_beliefs(_over_seeds(board[done], whose, goals), results, frame["topology"], whose, goals)
-    ranked = _ranked(rows, goals, by or goals.metric)
-    unfinished = board[~done & (board["name"] != "") & ~board["name"].isin(ranked["name"])]
+    board, ranked = leaderboard_rows(frame, goals), ranked_rows(frame, goals, by)
+    unfinished = board[(board["state"] != "COMPLETE") & (board["name"] != "") & ~board["name"].isin(ranked["name"])]
     unfinished = unfinished.drop_duplicates("name", keep="last")
     if top is not None:
         beyond = (ranked["name"] != "") | (front & (ranked["pareto"] == 1).fillna(False))
         ranked = ranked[(ranked["rank"] <= top) | beyond]
     return with_marks(pd.concat([ranked, unfinished], ignore_index=True), frame)
+
+
+def ranked_rows(frame: pd.DataFrame, goals: Goals, by: str | None = None) -> pd.DataFrame:
+    """Return all ranked rows of a leaderboard, the best first; their skips, which take time, are left empty."""
+    board = leaderboard_rows(frame, goals)
+    board = board[board["state"] == "COMPLETE"]
+    results, whose = board[goals.metric].astype("float64"), _whose(board)
+    rows = with_beliefs(_over_seeds(board, whose, goals), results, frame["topology"], whose, goals)
+    return _ranked(rows, goals, by or goals.metric)
 
 
 def states(run: Run | pd.DataFrame) -> dict[str, int]:
@@ -156,7 +161,8 @@ def _numbers(frame: pd.DataFrame, objective: Objective) -> pd.Series[Any]:
     """Return the column of an objective: whole where it is known before training; missing where the frame has none."""
     column = frame[objective.name] if objective.name in frame else pd.Series(math.nan, index=frame.index)
     values = pd.to_numeric(column).astype("float64")
-    return values.round().astype("Int64") if objective.before_training else values
+    # a record may hold any number, but a cost that is not told from its neighbours is none
+    return values.where(values.abs() < 2**53).round().astype("Int64") if objective.before_training else values
 
 
 def _feasible(frame: pd.DataFrame, goals: Goals) -> pd.Series[bool]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from nas import units
 from nas.analysis.marks import marks
-from nas.analysis.ranking import failures, leaderboard, states, trained, unit_of
+from nas.analysis.ranking import failures, ranked_rows, states, trained, unit_of
 from nas.errors import TopologyError
 from nas.space.quantities import Unit
 from nas.study.pulse import SILENCE_S, Pulse
@@ -175,8 +175,8 @@ class StatusReader:
         """Return the ranked rows of the leaderboard, with their trial, name and expected metric."""
         ended = int((frame["state"] == "COMPLETE").sum())
         if ended != self._ended:
-            board = leaderboard(frame, goals=self.run.space.goals)
-            self._board, self._ended = board[board["rank"].notna() & board["expected"].notna()], ended
+            board = ranked_rows(frame, self.run.space.goals)
+            self._board, self._ended = board[board["expected"].notna()], ended
         return self._board
 
     def _unit(self, frame: pd.DataFrame) -> Unit:
@@ -191,7 +191,7 @@ class StatusReader:
         """Return what is known of every trial that is being trained."""
         ours = (frame["state"] == "RUNNING") & frame["key"].notna()  # others belong to another program
         rows = frame[ours].astype("object").to_dict("records")
-        reported = {trial.number: trial.intermediate_values for trial in self.run.study.get_trials(deepcopy=False)}
+        reported = {trial.number: trial.intermediate_values for trial in self.run.reader.records()}
         places = {one.trial: one for one in pulse.running} if pulse is not None else {}
         until = now if pulse is None or pulse.silence(now) < SILENCE_S else pulse.alive  # of a dead search nothing runs
         local = until.astimezone().replace(tzinfo=None)  # Optuna records the local time

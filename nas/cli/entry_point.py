@@ -6,11 +6,14 @@ import importlib
 import inspect
 import pkgutil
 import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
 
 from nas.cli import commands
 from nas.cli.printing import say
 from nas.cli.root import PANELS, app
-from nas.errors import NasError
+from nas.errors import DamagedRecord, NasError
 
 __all__ = ["add_commands", "app", "main"]
 
@@ -32,6 +35,7 @@ def _flowing(text: str) -> str:
 
 def main() -> None:
     """Run the command line. A mistake of the user is printed as one line, with exit code 2, never as a traceback."""
+    warnings.showwarning = _warning_in_one_line(warnings.showwarning)
     try:
         app()
     except NasError as error:
@@ -40,6 +44,20 @@ def main() -> None:
     except BrokenPipeError:  # `nas rank | head`
         sys.stderr.close()
         sys.exit(0)
+
+
+def _warning_in_one_line(show: Callable[..., None]) -> Callable[..., None]:
+    """Return what shows a warning: one that a part of a record is damaged as one line, once, and others as before."""
+    said: set[str] = set()
+
+    def show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if not issubclass(category, DamagedRecord):
+            show(message, category, *place, **more)
+        elif str(message) not in said:
+            said.add(str(message))
+            say(f"nas: {message}")
+
+    return show_warning
 
 
 add_commands()

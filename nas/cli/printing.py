@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
+    from nas.space import Goals
     from nas.study import Run
 
 SELDOM_S = 10  # seconds between two lines about what is being done, where stderr is no terminal
@@ -74,19 +75,18 @@ def print_leaderboard(run: Run, by: str | None, top: int | None, csv: bool = Fal
     """Print the `top` candidates of the run, sorted by `by` (None: by the metric): a table, CSV or JSON."""
     from nas.analysis import leaderboard, leaderboard_table
 
-    goals = run.space.goals
-    board = leaderboard(run, by=by, top=top)
+    goals, frame = run.space.goals, run.frame()
+    board = leaderboard(frame, goals=goals, by=by, top=top)
     if not print_frame(board, csv, json):
         screen = console()
         screen.print(leaderboard_table(board, goals, width=screen.width))
-        print_proxy_worth(run)
+        print_proxy_worth(frame, goals)
 
 
-def print_proxy_worth(run: Run) -> None:
+def print_proxy_worth(frame: pd.DataFrame, goals: Goals) -> None:
     """Print how well each proxy predicted the metric; print nothing if too few candidates are finished to say."""
     from nas.analysis import proxy_correlations, proxy_worth_line
 
-    goals = run.space.goals
-    table = proxy_correlations(run.frame(), goals)
+    table = proxy_correlations(frame, goals)
     if not table.empty:
         console().print(proxy_worth_line(table, goals))

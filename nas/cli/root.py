@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Annotated
 
 import typer
@@ -45,3 +46,11 @@ NetworkWord = Annotated[
     typer.Argument(metavar="[RUN|RUN/TRIAL|NETWORK]", help="A run (its winner), a trial, a reference or a file."),
 ]
 TaskOfNetwork = Annotated[str | None, typer.Option(help="The task, for a reference or a file.")]
+
+
+def collect_garbage_seldom() -> None:
+    """Search seldom for unused cycles: a command that only reads keeps nearly all that it makes, up to its end.
+
+    Among the million objects of a record of 10,000 trials, the searches take a third of the time.
+    """
+    gc.set_threshold(1_000_000)

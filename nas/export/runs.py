@@ -20,6 +20,7 @@ from nas.space import Goals
 from nas.study.confirmation import Confirmation
 from nas.study.pareto import pareto_rank
 from nas.study.states import STATE_WORDS
+from nas.tasks.registry import is_function
 
 if TYPE_CHECKING:
     from nas.study import Run
@@ -202,7 +203,9 @@ def _is_number(value: object) -> bool:
 
 
 def _splits(task: Task) -> Splits | None:
-    """The data, for its sizes; None where it is not at hand."""
+    """The data, for its sizes; None where it is not at hand, or where only code of the user could load it."""
+    if is_function(task.name):
+        return None
     try:
         return task.load()
     except TaskError:

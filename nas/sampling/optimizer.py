@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import random
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -11,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.study import Study
 from scipy.special import ndtr
-from threadpoolctl import ThreadpoolController
 
 from nas.sampling.acquisition import expected_hypervolume_improvement, expected_improvement, spread_out
 from nas.sampling.history import History, Observation
@@ -22,6 +20,7 @@ from nas.study.pareto import pareto_rank
 from nas.surrogate import replicates
 from nas.surrogate.points import Point
 from nas.surrogate.process import FloatArray, GaussianProcess, Posterior, normal_scores
+from nas.surrogate.threads import one_thread
 
 STARTUP = 3  # trials before the first model, whose points are far from each other
 MAX_OBSERVATIONS = 400  # the most observations of a model: the best, and others from the whole course of the search
@@ -71,7 +70,7 @@ class Optimizer:
 
         proposed  trial number → the parameters that were proposed for a running trial
         """
-        with _blas().limit(limits=1, user_api="blas"):
+        with one_thread():
             return self._propose(study, proposed)
 
     def _propose(self, study: Study, proposed: Mapping[int, Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -211,12 +210,6 @@ class Model:
             self._process.fit(x, y, group, noise)
             self._fitted = len(y)
         return self._process.given(x, y, group, noise)
-
-
-@functools.cache
-def _blas() -> ThreadpoolController:
-    """Return the controller of the BLAS threads. The matrices are small, so that one thread is the fastest."""
-    return ThreadpoolController()
 
 
 def _best_first(complete: Sequence[Observation]) -> list[Observation]:

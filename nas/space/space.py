@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -73,16 +73,26 @@ class SearchSpace:
         return cls._of(read(_locate(name)), {key: value for key, value in other.items() if value is not None})
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], source: str = "") -> SearchSpace:
-        """Return the space that `to_dict` wrote. Raises SpaceError."""
-        return cls._of(Document(data, source))
+    def from_dict(
+        cls, data: Mapping[str, Any], source: str = "", get_task: Callable[[str], Task] = tasks.get
+    ) -> SearchSpace:
+        """Return the space that `to_dict` wrote. Raises SpaceError.
+
+        get_task  returns the task of a name; tasks.get imports the function that a name may stand for
+        """
+        return cls._of(Document(data, source), get=get_task)
 
     @classmethod
-    def _of(cls, document: Document, other: Mapping[str, str] = MappingProxyType({})) -> SearchSpace:
+    def _of(
+        cls,
+        document: Document,
+        other: Mapping[str, str] = MappingProxyType({}),
+        get: Callable[[str], Task] = tasks.get,
+    ) -> SearchSpace:
         try:
             definition = _definition(document.data)
-            entry = _found(definition.task, other)
-            task = _task(entry)
+            entry = _found(definition.task, other, get)
+            task = _task(entry, get)
             recipe = _recipe(task, definition.train)
             resolved = definition.model_copy(update={"task": entry, "train": recipe.model_dump()})
             space = cls(resolved, task, recipe, document.source or None)
@@ -258,7 +268,7 @@ def _definition(data: object) -> Definition:
         raise first_fault(error) from None
 
 
-def _found(entry: TaskEntry, other: Mapping[str, str]) -> TaskEntry:
+def _found(entry: TaskEntry, other: Mapping[str, str], get: Callable[[str], Task]) -> TaskEntry:
     """Return the entry of the task with what replaces it, every path absolute. Raises Fault."""
     if "table" in other:
         entry = entry.model_copy(update={"function": None})
@@ -266,7 +276,7 @@ def _found(entry: TaskEntry, other: Mapping[str, str]) -> TaskEntry:
     paths: dict[str, str] = {}
     try:
         if entry.of is not None:
-            paths["of"] = tasks.get(entry.of).name
+            paths["of"] = get(entry.of).name
         if entry.function is not None:
             paths["function"] = function.absolute(entry.function)
     except TaskError as error:
@@ -276,14 +286,14 @@ def _found(entry: TaskEntry, other: Mapping[str, str]) -> TaskEntry:
     return entry.model_copy(update=paths)
 
 
-def _task(entry: TaskEntry) -> Task:
+def _task(entry: TaskEntry, get: Callable[[str], Task]) -> Task:
     """Return the task that the entry names, with the facts that the entry states. Raises Fault."""
     facts = entry.facts
     if "metric" in facts:
         facts.setdefault("direction", None)  # that of the metric
     try:
         if entry.of is not None:
-            return replace(tasks.get(entry.of), results=entry.results, **facts)
+            return replace(get(entry.of), results=entry.results, **facts)
         assert entry.results is not None
         return tasks.without_data(entry.results, **facts)
     except TaskError as error:

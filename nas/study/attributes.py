@@ -43,11 +43,13 @@ PILOT = "pilot"  # true for topologies that were drawn uniformly, to know the no
 PAIR = "pair"  # {of, decision, value}: the trial from which it differs in one decision, to know what that is worth
 SAVED = "saved"  # how many proposals before this one were not trained, because an equal topology had been
 
+LARGEST = 1e50  # of a number in a record: the variance of squares of it can still be computed
+MAPPING = (dict, Mapping)  # dict first: to ask the abstract class takes ten times as long
 # what may stand under a name, since a study can be written by anybody; anything else is left out
 KINDS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys((LINE, KEY, BASELINE, REASON), str),
     **dict.fromkeys((SEED, REPEAT, SAVED, PILOT), int),
-    **dict.fromkeys((TOPOLOGY, PREDICTED, MEASURED, PROXIES, METRICS, REUSED, PAIR), Mapping),
+    **dict.fromkeys((TOPOLOGY, PREDICTED, MEASURED, PROXIES, METRICS, REUSED, PAIR), MAPPING),
 }
 
 
@@ -67,7 +69,7 @@ def recorded(trial: FrozenTrial) -> Mapping[str, Any]:
 def _fits(name: str, value: object) -> bool:
     """Return whether a value in a record is of the kind that its name promises."""
     if name == CURVE:
-        return isinstance(value, list) and all(isinstance(record, Mapping) for record in value)
+        return isinstance(value, list) and all(isinstance(record, MAPPING) for record in value)
     return isinstance(value, KINDS.get(name, object))
 
 
@@ -81,16 +83,22 @@ def ended_by_person(trial: FrozenTrial) -> bool:
     return ours and trial.state.is_finished() and OUTCOME not in trial.system_attrs
 
 
-def reason_of(trial: FrozenTrial) -> str | None:
-    """Return why a trial failed, or that a person ended it, in whatever state; None if nothing of that says so."""
-    reason: str | None = recorded(trial).get(REASON)
+def reason_of(trial: FrozenTrial, known: Mapping[str, Any] | None = None) -> str | None:
+    """Return why a trial failed, or that a person ended it, in whatever state; None if nothing of that says so.
+
+    known  the record of the trial; it is read unless given
+    """
+    reason: str | None = (recorded(trial) if known is None else known).get(REASON)
     return reason or (Dismissed.reason if ended_by_person(trial) else None)
 
 
 def value_of(objective: Objective, attributes: Mapping[str, Any]) -> float:
     """Return the value of an objective in the record of a trial; NaN if it holds no such number."""
-    values = [number_at(attributes.get(name), objective.name) for name in holders(objective)]
-    return next((value for value in values if not math.isnan(value)), math.nan)
+    for name in holders(objective):
+        value = number_at(attributes.get(name), objective.name)
+        if not math.isnan(value):
+            return value
+    return math.nan
 
 
 def holders(objective: Objective) -> tuple[str, ...]:
@@ -138,6 +146,8 @@ def counts(trial: FrozenTrial) -> bool:
 
 
 def number_at(values: object, name: str) -> float:
-    """Return values[name], or NaN if it is missing or no number."""
-    value = values.get(name) if isinstance(values, Mapping) else None
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    """Return values[name], or NaN if it is missing, no number, or larger than any metric."""
+    value = values.get(name) if isinstance(values, MAPPING) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return math.nan
+    return value if -LARGEST <= value <= LARGEST else math.nan

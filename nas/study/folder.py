@@ -18,6 +18,7 @@ import yaml
 from nas.errors import RunError
 from nas.files import write_whole
 from nas.space import SearchSpace
+from nas.tasks.facts import facts_of
 
 ROOT = Path("runs")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -59,6 +60,7 @@ def new_config(name: str, space: SearchSpace, storage: str | None) -> dict[str, 
         "versions": {"python": platform.python_version()} | _versions("skipnas", "torch", "ray", "optuna"),
         "commit": _commit(),
         "source": str(space.source) if space.source else None,
+        "task": facts_of(space.task),
         "space": space.to_dict(),
     }
 

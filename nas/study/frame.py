@@ -45,7 +45,7 @@ def _row(trial: FrozenTrial, goals: Goals) -> dict[str, Any]:
     curve = curve if isinstance(curve, list) else []
     row = {"trial": trial.number, "state": trial.state.name, "topology": known.get(TOPOLOGY)}
     row |= {name: _text(known.get(name)) for name in (BASELINE, KEY, LINE)}
-    row |= {REASON: reason_of(trial), SEED: known.get(SEED)}
+    row |= {REASON: reason_of(trial, known), SEED: known.get(SEED)}
     row |= {name: value_of(objective, known) for name, objective in goals.columns.items()}
     row |= {"curve": curve, "epochs": len(curve), "reused": _origin(known.get(REUSED)), "proxies": known.get(PROXIES)}
     return row | {"started": trial.datetime_start, "ended": trial.datetime_complete}

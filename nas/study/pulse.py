@@ -8,15 +8,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
-from optuna.exceptions import OptunaError
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from nas import units
+from nas.errors import RunError
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
-    from nas.study.writer import Record
+    from nas.study import Run
+    from nas.study.retraining import Retraining
 
 NAME = "nas:pulse"  # of the system attribute
 EVERY_S = 5.0  # seconds between two signs of life, unless a search says otherwise
@@ -74,12 +75,11 @@ class Pulse(BaseModel):
     ended: Word | None = None
 
     @classmethod
-    def read(cls, record: Record) -> Pulse | None:
+    def read(cls, record: Run | Retraining) -> Pulse | None:
         """Return the last pulse of a run, or of a retraining of it; None if there is none, or none that can be read."""
         try:
-            study = record.storage.get_study_id_from_name(record.study_name)
-            return cls.model_validate(record.storage.get_study_system_attrs(study).get(NAME))
-        except (KeyError, ValueError, OptunaError):  # ValueError: no JSON, or no pulse
+            return cls.model_validate(record.reader.attribute(NAME))
+        except (RunError, ValueError):  # ValueError: no pulse
             return None
 
     def silence(self, now: datetime | None = None) -> float:

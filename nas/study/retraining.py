@@ -17,6 +17,7 @@ from nas.errors import RunError
 from nas.study import Run
 from nas.study.attributes import KEY, SEED, number_at, recorded
 from nas.study.description import metric_names
+from nas.study.reader import StudyReader
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology
 
@@ -131,8 +132,13 @@ class Retraining:
         return path if path.is_file() else None
 
     @cached_property
+    def reader(self) -> StudyReader:
+        """The reader of the study, by which everything looks at it that does not train."""
+        return StudyReader(self.run.reader.place, self.study_name, f"run {self.run.name!r}")
+
+    @cached_property
     def study(self) -> Study | None:
-        """The study; None if nothing was trained again."""
+        """The study, to train; None if nothing was trained again."""
         import optuna
 
         try:
@@ -163,19 +169,19 @@ class Retraining:
 
     def read_plan(self, of_plan: type[AnyPlan]) -> AnyPlan | None:
         """Return the plan of the last call; None if there was none. Raises RunError if the study holds no valid one."""
-        if self.study is None:
+        if not self.reader.exists():
             return None
         try:
-            return of_plan.model_validate(self.study.user_attrs.get(PLAN))
+            return of_plan.model_validate(self.reader.attribute(PLAN, table="user"))
         except ValidationError as error:
             words = f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}"
             raise RunError(f"the study {self.study_name!r} holds no plan: {words[:200]}") from None
 
     def trials(self) -> dict[TrainingId, FrozenTrial]:
         """Return the trials that have ended, COMPLETE or FAIL."""
-        if self.study is None:
+        if not self.reader.exists():
             return {}
-        ended = (trial for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished())
+        ended = (trial for trial in self.reader.records() if trial.state.is_finished())
         known = ((TrainingId.of(recorded(trial)), trial) for trial in ended)
         return {identity: trial for identity, trial in known if identity is not None}
 

@@ -39,9 +39,9 @@ def reusable_trials(runs: Sequence[Run], space: SearchSpace) -> dict[str, Reusab
     found: dict[str, ReusableTrial] = {}
     for run in runs:
         check_reusable(run, space)
-        for trial in run.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        for trial in run.reader.records():
             known = recorded(trial)
-            if CURVE in known:
+            if trial.state == TrialState.COMPLETE and {CURVE, KEY} <= known.keys():
                 found.setdefault(known[KEY], ReusableTrial(run, trial))
     return found
 

@@ -17,18 +17,24 @@ import contextlib
 import difflib
 import math
 import shutil
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.errors import RunError
+from nas import tasks
+from nas.errors import DamagedRecord, NasError, RunError, TaskError
 from nas.space import SearchSpace
 from nas.study.attributes import KEY, REUSED, SAVED, TOPOLOGY, recorded, value_of, was_trained
 from nas.study.description import describe_study
 from nas.study.folder import ROOT, locked, new_config, new_folder, read_config, write_config
+from nas.study.reader import StudyReader
 from nas.study.storage import open_storage, sqlite_url
 from nas.study.storage_url import complete, same_storage, written
+from nas.tasks import Task
+from nas.tasks.facts import task_of
+from nas.tasks.registry import is_function
 from nas.topology import Topology
 
 if TYPE_CHECKING:
@@ -127,8 +133,22 @@ class Run:
 
     @cached_property
     def space(self) -> SearchSpace:
-        """The search space, as it was resolved when the run was created."""
-        return SearchSpace.from_dict(self.config["space"])
+        """The search space, as it was resolved when the run was created.
+
+        Nothing that run.yaml names is imported or read until the data of the task is loaded, in order to train. Raises
+        RunError if run.yaml is damaged.
+        """
+        try:
+            return SearchSpace.from_dict(self.config["space"], get_task=self._recorded_task)
+        except NasError as error:
+            raise RunError(f"{self.path / 'run.yaml'}: space: {error}") from None
+
+    def _recorded_task(self, name: str) -> Task:
+        """Return the task of the run, from its recorded facts."""
+        facts = self.config.get("task")
+        if facts is None and is_function(name):
+            raise TaskError(f"the facts of {name} are not on record: add task: {{input: [1, 8, 8], outputs: 10, …}}")
+        return tasks.get(name) if facts is None else task_of(name, facts)
 
     def update(self, space: SearchSpace) -> None:
         """Replace the search space by the same space with other search settings, in run.yaml too."""
@@ -182,15 +202,22 @@ class Run:
         return str(self.config.get("name", self.name))
 
     @cached_property
+    def reader(self) -> StudyReader:
+        """The reader of the study, by which everything looks at it that does not search."""
+        stored = self.config.get("storage")
+        place = self.path / "study.db" if stored is None else self._login or str(stored)
+        return StudyReader(place, self.study_name, f"run {self.name!r}")
+
+    @cached_property
     def storage(self) -> RDBStorage:
-        """The Optuna storage. Raises RunError if it cannot be opened."""
+        """The Optuna storage, to search: opening it may write. Raises RunError if it cannot be opened."""
         if self.config.get("storage") is None and not (self.path / "study.db").is_file():
             raise RunError(f"the study of run {self.name!r} is lost: there is no {self.path / 'study.db'}")
         return open_storage(self.storage_url)
 
     @cached_property
     def study(self) -> Study:
-        """The Optuna study. Raises RunError if the storage holds none of its name."""
+        """The Optuna study, to search. Raises RunError if the storage holds none of its name."""
         import optuna
 
         try:
@@ -208,11 +235,16 @@ class Run:
             raise RunError(f"the storage holds a study {self.name!r} already: choose another name") from None
 
     def trial(self, number: int) -> FrozenTrial:
-        """Return the trial of that number. Raises RunError if the study has none."""
-        trials = self.study.get_trials(deepcopy=False)
-        if not 0 <= number < len(trials):
-            raise RunError(f"run {self.name!r} has no trial {number}: it has {len(trials)}")
-        return trials[number]
+        """Return the trial of that number, with its record. Raises RunError if the study has none."""
+        with warnings.catch_warnings(action="ignore", category=DamagedRecord):  # that others are damaged is no matter
+            trials = self.reader.records()
+        for trial in trials:
+            if trial.number == number:
+                return trial
+        for damaged in self.reader.damaged:
+            if damaged.name == f"trial {number}":
+                raise RunError(f"trial {number} of run {self.name!r} is damaged: {damaged.reason}")
+        raise RunError(f"run {self.name!r} has no trial {number}: it has {len(trials)}")
 
     def number(self, key: str) -> int:
         """Return the number of the trial whose topology has a canonical key that begins with `key`.
@@ -221,7 +253,7 @@ class Run:
         begins so.
         """
         found: dict[str, int] = {}
-        for trial in sorted(self.study.get_trials(deepcopy=False), key=lambda trial: not was_trained(trial)):
+        for trial in sorted(self.reader.records(), key=lambda trial: not was_trained(trial)):
             whole = recorded(trial).get(KEY)
             if isinstance(whole, str) and key and whole.startswith(key.lower()):
                 found.setdefault(whole, trial.number)
@@ -253,17 +285,23 @@ class Run:
 
         from nas.study.leaders import TopologyScores, TrialScore
 
-        trials = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        known = [trial for trial in trials if math.isfinite(value_of(self.space.goals.target, recorded(trial)))]
-        return TopologyScores(TrialScore.of(self.space, one.number, one.values, recorded(one)) for one in known)
+        done = [trial for trial in self.reader.records() if trial.state == TrialState.COMPLETE]
+        goals = self.space.goals
+        if any(len(trial.values) != len(goals.objectives) for trial in done):
+            raise RunError(f"run {self.name!r}: its study has other objectives than its run.yaml")
+        known = [(trial, recorded(trial)) for trial in done]
+        return TopologyScores(
+            TrialScore.of(self.space, trial.number, trial.values, record)
+            for trial, record in known
+            if math.isfinite(value_of(goals.target, record))
+        )
 
     @property
     def saved(self) -> int:
         """The number of trainings that were saved by a known result: proposals of topologies that had been trained in
         this run, and results that were taken from other runs.
         """
-        trials = self.study.get_trials(deepcopy=False)
-        return sum(known.get(SAVED, 0) + (REUSED in known) for known in map(recorded, trials))
+        return sum(known.get(SAVED, 0) + (REUSED in known) for known in map(recorded, self.reader.records()))
 
     def best(self) -> Topology | None:
         """Return the topology of the winner; None if no trial is COMPLETE."""
@@ -279,4 +317,4 @@ class Run:
         """
         from nas.study.frame import frame_of
 
-        return frame_of(self.study.get_trials(deepcopy=False), self.space.goals)
+        return frame_of(self.reader.records(), self.space.goals)

@@ -21,6 +21,7 @@ from nas.surrogate.columns import Columns
 from nas.surrogate.marginal import Data, marginal
 from nas.surrogate.points import Point
 from nas.surrogate.process import FloatArray
+from nas.surrogate.threads import one_thread
 
 MOST = 200  # the most points of a model: the best, and others from the whole course of the search
 FAR = 2  # values farther below the median than so many times the lead of the best over it count as if they were there
@@ -137,7 +138,8 @@ def expected(point: Callable[[int], Point], values: Sequence[FloatArray]) -> Exp
     rows, group = columns.rows(points), columns.group
     if not rows.size:  # no topology can be read: their values are all that is known
         rows, group = np.zeros((len(y), 1)), np.zeros(1, np.intp)
-    found = marginal(Data(rows, group, y, pooled.count[chosen], squares, pooled.degrees))
+    with one_thread():
+        found = marginal(Data(rows, group, y, pooled.count[chosen], squares, pooled.degrees))
     noise = scale**2 * found.noise
     known = mean[chosen] >= lowest  # what is far below counts for the model, but is not foretold by it
     modelled, covariance = chosen[known], scale**2 * found.covariance[np.ix_(known, known)]

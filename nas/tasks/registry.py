@@ -55,12 +55,22 @@ def get(name: str) -> Task:
 
     Raises TaskError if there is no such task (with the closest name) or if its data is not valid.
     """
-    word = re.split("[:?]", name, maxsplit=1)[0]
+    word = _word(name)
     if word in TASKS:
         return _make(word, name)
-    if ":" in name:
+    if is_function(name):
         return function.make_task(name)
     raise TaskError(expected("task", name, (*map(usage, TASKS), "FILE.py:FUNCTION"), TASKS))
+
+
+def is_function(name: str) -> bool:
+    """Return whether a task is made by a function of the user, whose code runs when it is made."""
+    return ":" in name and _word(name) not in TASKS
+
+
+def _word(name: str) -> str:
+    """Return the word for the task or the family in a name."""
+    return re.split("[:?]", name, maxsplit=1)[0]
 
 
 def usage(word: str) -> str:

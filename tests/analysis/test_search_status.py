@@ -164,8 +164,8 @@ def test_a_search_without_a_sign_of_life(run: Run, tmp_path: Path) -> None:
 def test_what_is_expected_is_computed_again_where_a_trial_has_ended(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from nas.analysis import search_status
 
-    calls, real = [], search_status.leaderboard
-    monkeypatch.setattr(search_status, "leaderboard", lambda *a, **k: calls.append(1) or real(*a, **k))
+    calls, real = [], search_status.ranked_rows
+    monkeypatch.setattr(search_status, "ranked_rows", lambda *a, **k: calls.append(1) or real(*a, **k))
     reader = StatusReader(run)
     first = reader.read(NOW)
     assert reader.read(NOW) == first and len(calls) == 1

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from nas.cli.printing import console, print_frame, print_json
-from nas.cli.root import AsJson, RunName, app
+from nas.cli.root import AsJson, RunName, app, collect_garbage_seldom
 from nas.errors import NasError
 
 TABLES = Literal["cells", "counts", "pairs", "steps", "importances"]
@@ -36,6 +36,7 @@ def effects(
     from nas.analysis import effects_of, effects_tables
     from nas.study import Run
 
+    collect_garbage_seldom()
     if csv is not None and json:
         raise NasError("--csv and --json: choose one of the two")
     opened = Run.open(run)

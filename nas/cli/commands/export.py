@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.naming import topology_named, trial_named
-from nas.cli.root import app
+from nas.cli.root import app, collect_garbage_seldom
 from nas.errors import NasError
 
 
@@ -41,6 +41,7 @@ def export(
     from nas.export import export_run, export_topology
     from nas.study import Run
 
+    collect_garbage_seldom()
     formats = [word.strip() for words in format or () for word in words.split(",")]
     network = None if what is None else topology_named(what)
     if network is not None:

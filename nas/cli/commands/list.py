@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nas.cli.printing import console, print_frame
-from nas.cli.root import AsCsv, AsJson, app
+from nas.cli.root import AsCsv, AsJson, app, collect_garbage_seldom
 
 
 @app.command("list", rich_help_panel="Watch")
@@ -15,6 +15,7 @@ def list_runs(csv: AsCsv = False, json: AsJson = False) -> None:
     from nas.analysis.overview import runs_frame, runs_table
     from nas.study import Run
 
+    collect_garbage_seldom()
     frame = runs_frame(Run.list())
     if not print_frame(frame, csv, json):
         console().print(runs_table(frame))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.printing import print_leaderboard
-from nas.cli.root import AsCsv, AsJson, RunName, app
+from nas.cli.root import AsCsv, AsJson, RunName, app, collect_garbage_seldom
 
 
 @app.command(rich_help_panel="Analyse")
@@ -29,4 +29,5 @@ def rank(
     """
     from nas.study import Run
 
+    collect_garbage_seldom()
     print_leaderboard(Run.open(run), by, top, csv, json)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.cli.printing import console, print_frame, print_json, print_proxy_worth
-from nas.cli.root import AsCsv, AsJson, RunName, app
+from nas.cli.root import AsCsv, AsJson, RunName, app, collect_garbage_seldom
 from nas.errors import NasError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def status(
     from nas.analysis.search_status_text import status_dict, status_view
     from nas.study import Run
 
+    collect_garbage_seldom()
     if watch and (csv or json):
         raise NasError("--watch draws in a terminal: leave out --csv and --json")
     opened = Run.open(run)
@@ -52,7 +53,7 @@ def status(
     else:
         screen = console()
         screen.print(status_view(reader.read(), screen.width))
-    print_proxy_worth(opened)
+    print_proxy_worth(opened.frame(), opened.space.goals)
 
 
 def _watch(reader: StatusReader) -> None:
