@@ -13,6 +13,7 @@ from typing import Any
 from nas.cli import commands
 from nas.cli.printing import say
 from nas.cli.root import PANELS, app
+from nas.cli.signals import exit_on_signals
 from nas.errors import DamagedRecord, NasError
 
 __all__ = ["add_commands", "app", "main"]
@@ -36,6 +37,7 @@ def _flowing(text: str) -> str:
 def main() -> None:
     """Run the command line. A mistake of the user is printed as one line, with exit code 2, never as a traceback."""
     warnings.showwarning = _warning_in_one_line(warnings.showwarning)
+    exit_on_signals()
     try:
         app()
     except NasError as error:

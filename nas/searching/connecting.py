@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 from nas.errors import RunError
 
 CONNECT_S = 10  # seconds for the head of a cluster to accept a connection
 ANSWER_S = 60  # seconds for a cluster to accept a driver
+HEED_S = 0.02  # seconds between two calls of `heed`
 QUIET: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False}
 LOCAL: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 128 * 2**20}  # results are small
 REFUSED = "InvalidAuthToken"  # in what Ray writes where the token is missing or wrong
@@ -33,6 +37,52 @@ except ray.exceptions.AuthenticationError:
 except Exception as error:
     sys.exit(" ".join(str(error).split()))
 """
+
+
+@contextlib.contextmanager
+def started_ray(address: str | None, heed: Callable[[], None]) -> Iterator[None]:
+    """Start Ray or connect to a cluster, without its log output, and shut it down in the end. A Ray that runs in this
+    process already is used and left running.
+
+    address  of a Ray cluster; None starts Ray on this machine
+    heed     handles the signals; called again and again, since Ray takes SIGTERM for itself in the middle of its start
+
+    Ray starts on a thread of its own: on the main thread it would replace the handler of SIGTERM, and a signal could
+    end its start in the middle, which leaves it unusable. The thread lives as long as Ray, because the kernel kills
+    the processes of a local Ray when the thread that started them ends, so that none outlives this process.
+
+    Raises RunError.
+    """
+    import ray
+
+    with _quiet():
+        if ray.is_initialized():
+            yield
+            return
+        with ThreadPoolExecutor(1, thread_name_prefix="ray") as thread:
+            try:
+                starting = thread.submit(start_ray) if address is None else thread.submit(connect, address)
+                while not starting.done():
+                    wait([starting], HEED_S)
+                    heed()
+                starting.result()
+                yield
+            finally:
+                thread.submit(ray.shutdown).result()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Let the loggers of Ray print nothing but the worst."""
+    loggers = [logging.getLogger(name) for name in ("ray", "ray.tune")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def start_ray() -> None:

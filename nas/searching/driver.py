@@ -91,7 +91,8 @@ def search(
     log_json        a file to which every event is appended as a line of JSON (nas.searching.event_log); "-" is stdout
     quiet           whether nothing is shown on stderr
 
-    After Ctrl-C the trials that were running wait for the next session, and run.interrupted is True.
+    After Ctrl-C, SIGTERM or SIGHUP the trials that were running wait for the next session, and run.interrupted is the
+    signal (nas.searching.stop_reasons says what the next one does).
     Raises RunError, SpaceError or TaskError.
     """
     environment.prepare()
@@ -230,8 +231,7 @@ def _run_session(
         preparation.enter_context(starting(run.name, address, stream))
         ours = getattr(evaluate, "func", None) is _make_evaluator  # what another one keeps on a GPU is unknown
         load = space.task.load if ours else None
-        cluster = stack.enter_context(ray_cluster(address, request, settings.trials, load))
-        interrupted.heed()
+        cluster = stack.enter_context(ray_cluster(address, request, settings.trials, load, interrupted.heed))
         progress = Progress(space, settings.trials, session.finished, cluster.machine.slots)
         progress.recall(session.past)
         display = make_display(progress, run.name, stream)
@@ -244,7 +244,7 @@ def _run_session(
         with logged(logs, run) as log, display, watch:
             run_tune(searcher, evaluate)
             display.ending = log.ending = watch.ending = _ending(searcher, session.exhausted, run)
-            run.interrupted = searcher.stopped == INTERRUPTED
+            run.interrupted = interrupted.signal if searcher.stopped == INTERRUPTED else None
     if searcher.error is not None:
         raise searcher.error from None
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Callable, Iterator, Mapping
 
 from nas.errors import RunError
 from nas.searching import gpu
 from nas.searching.cluster import Cluster
-from nas.searching.connecting import connect, start_ray
+from nas.searching.connecting import started_ray
 from nas.searching.nodes import Node, NodeWatch
 from nas.searching.slots import AUTO, ResourceRequest, divide_into_slots
 from nas.tasks import Splits
@@ -19,37 +18,30 @@ ANSWER_S = 600  # seconds for a node to report the memory of its GPUs and to rea
 
 @contextlib.contextmanager
 def ray_cluster(
-    address: str | None, request: ResourceRequest, trials: int, load: Callable[[], Splits] | None = None
+    address: str | None,
+    request: ResourceRequest,
+    trials: int,
+    load: Callable[[], Splits] | None = None,
+    heed: Callable[[], None] = lambda: None,
 ) -> Iterator[Cluster]:
     """Yield the devices that Ray offers to a search of so many trials.
 
     address  of a Ray cluster; None starts Ray on this machine
     load     reads the data that stays on a GPU beside every candidate; None if there is none
+    heed     handles the signals (see nas.searching.connecting)
 
     A Ray that runs in this process already is used and left running. Raises RunError if Ray cannot be reached, or if
     it does not have what is requested.
     """
     import ray
 
-    ours = not ray.is_initialized()
-    if ours:
-        start_ray() if address is None else connect(address)
-    loggers = [logging.getLogger(name) for name in ("ray", "ray.tune")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
-        with NodeWatch(elastic=not ours or address is not None) as watch:
-            nodes = watch.nodes
-            packed = request.gpus_per_trial == AUTO
-            gpu_bytes, data_bytes = _inspect_gpus(nodes, request, load) if packed else (None, 0)
-            resources = {name: node.resources for name, node in nodes.items()}
-            yield Cluster(divide_into_slots(resources, request, trials, gpu_bytes, data_bytes), watch)
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        if ours:
-            ray.shutdown()
+    elastic = ray.is_initialized() or address is not None
+    with started_ray(address, heed), NodeWatch(elastic=elastic) as watch:
+        nodes = watch.nodes
+        packed = request.gpus_per_trial == AUTO
+        gpu_bytes, data_bytes = _inspect_gpus(nodes, request, load) if packed else (None, 0)
+        resources = {name: node.resources for name, node in nodes.items()}
+        yield Cluster(divide_into_slots(resources, request, trials, gpu_bytes, data_bytes), watch)
 
 
 def _inspect_gpus(

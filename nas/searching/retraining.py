@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.searching.machine import ray_cluster
 from nas.searching.slots import ResourceRequest
-from nas.searching.stop_reasons import interrupts, stop_reason
+from nas.searching.stop_reasons import INTERRUPTED, interrupts, stop_reason
 from nas.space import SearchSpace
 from nas.study.retraining import Plan, Retraining
 
@@ -64,8 +64,10 @@ def retrain(
         own = evaluate is None and space.task.results is None
         evaluate = evaluate or (train if own else results.evaluator(space.task, space.recipe))
         data = space.task.load if own else None
-        with interrupts() as interrupted, ray_cluster(address, request, len(session.left), data) as cluster:
-            interrupted.heed()
+        with (
+            interrupts() as interrupted,
+            ray_cluster(address, request, len(session.left), data, interrupted.heed) as cluster,
+        ):
             stream = None if quiet else sys.stderr
             bar = TrainingBar(retraining.study_name, space.task.metric, session.total, session.ended, stream)
             session.observers = (bar,)
@@ -73,6 +75,7 @@ def retrain(
             searcher = SessionSearcher(session, cluster, space.search.timeout, reason, space.search.retries)
             with bar:
                 run_tune(searcher, evaluate)
+            retraining.run.interrupted = interrupted.signal if searcher.stopped == INTERRUPTED else None
     finally:
         session.close()
         if retraining.study is not None:

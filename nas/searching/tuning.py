@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from typing import Any
 
 from ray import tune
 
 from nas.searching.callbacks import SessionCallback, SessionStopper
 from nas.searching.nodes import RayLost
+from nas.searching.scratch import scratch_folder
 from nas.searching.searcher import SessionSearcher
 from nas.searching.stopping import scheduler
 from nas.searching.trainable import CandidateTrainable, MakeEvaluator
@@ -26,7 +26,7 @@ def run_tune(searcher: SessionSearcher, evaluate: MakeEvaluator) -> None:
     machine, session = searcher.cluster.machine, searcher.session
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(MOST_PENDING)
     trainable = tune.with_parameters(CandidateTrainable, evaluate=evaluate, machine=machine)
-    with contextlib.suppress(RayLost), tempfile.TemporaryDirectory(prefix="nas-") as scratch:
+    with contextlib.suppress(RayLost), scratch_folder() as scratch:
         tune.Tuner(
             tune.with_resources(
                 trainable,
@@ -42,7 +42,7 @@ def run_tune(searcher: SessionSearcher, evaluate: MakeEvaluator) -> None:
             ),
             run_config=tune.RunConfig(
                 name="search",
-                storage_path=scratch,
+                storage_path=str(scratch),
                 stop=SessionStopper(searcher),
                 callbacks=[SessionCallback(searcher)],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),

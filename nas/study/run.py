@@ -17,6 +17,7 @@ import contextlib
 import difflib
 import math
 import shutil
+import signal
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
@@ -50,10 +51,10 @@ class Run:
     """One search: its folder, and its Optuna study.
 
     path         the folder
-    interrupted  whether a person stopped the last search of the run in this process
+    interrupted  the signal that stopped the last search of the run in this process; None if none did
     """
 
-    interrupted = False
+    interrupted: signal.Signals | None = None
 
     def __init__(self, path: Path) -> None:
         self.path = path

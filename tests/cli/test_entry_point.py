@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections import defaultdict
@@ -73,3 +74,21 @@ def test_python_m_nas_is_the_command_line() -> None:
     done = subprocess.run([sys.executable, "-m", "nas", "--help"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert all(name in done.stdout for name in FILES)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_command_and_closes_what_it_has_opened(number: signal.Signals) -> None:
+    program = f"""
+import signal, sys
+from nas.cli import entry_point
+def work():
+    try:
+        signal.raise_signal({int(number)})
+    finally:
+        print("closed")
+entry_point.app = work
+entry_point.main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (128 + number, "closed\n")
+    assert done.stderr == f"nas: ended by {number.name}\n"

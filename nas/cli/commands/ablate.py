@@ -11,6 +11,7 @@ import typer
 from nas.cli.naming import NamedNetwork, changes, network_named
 from nas.cli.printing import console, print_frame, print_json, say
 from nas.cli.root import AsCsv, AsJson, Cluster, NetworkWord, Recipe, ShareOfGpu, Slots, TaskOfNetwork, TimeLimit, app
+from nas.cli.signals import stopped
 from nas.errors import NasError
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def ablate(
         _tell(run, found, csv, json, enqueue)
     if found is None or not found.complete:
         say("the same command goes on from here")
-        raise typer.Exit(130)
+        raise stopped(run)
 
 
 def _run_of(network: NamedNetwork, task: str, name: str | None, recipe: Mapping[str, object], time: str | None) -> Run:

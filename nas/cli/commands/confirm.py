@@ -9,6 +9,7 @@ import typer
 from nas.cli.naming import changes
 from nas.cli.printing import console, print_frame, print_json, say
 from nas.cli.root import AsCsv, AsJson, Cluster, Recipe, RunName, ShareOfGpu, Slots, TimeLimit, app
+from nas.cli.signals import stopped
 from nas.errors import NasError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def confirm(
         _tell(opened, found, csv, json)
     if found is None or not found.complete:
         say("the same command goes on from here")
-        raise typer.Exit(130)
+        raise stopped(opened)
 
 
 def _tell(run: Run, found: Confirmed, csv: bool, json: bool) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from nas.cli.printing import console, print_json, say
 from nas.cli.root import AsJson, app
+from nas.cli.signals import stopped
 
 if TYPE_CHECKING:
     from nas.study import Run
@@ -64,5 +65,5 @@ def _piloted(
     space = SearchSpace.from_dict(data | {"search": data["search"] | wanted}, what)
     run = search(space, name=name, slots=slots, only_pilot=True)
     if run.interrupted:
-        raise typer.Exit(130)
+        raise stopped(run)
     return run

@@ -10,6 +10,7 @@ import typer
 from nas.cli.naming import baselines_named
 from nas.cli.printing import print_leaderboard, say
 from nas.cli.root import Cluster, ShareOfGpu, Slots, TimeLimit, app
+from nas.cli.signals import stopped
 from nas.errors import NasError
 
 if TYPE_CHECKING:
@@ -78,8 +79,9 @@ def search(
     """Search a space: train candidates, keep every result, report and export the best.
 
     Writes runs/NAME/: run.yaml, study.db, weights/, artifacts/ (of the dashboard), report.html and best/ (network.py,
-    weights.safetensors, card.md). Ctrl-C and SIGTERM stop cleanly, with exit code 130; --resume continues. A result
-    taken from another run does not count as one of the --trials.
+    weights.safetensors, card.md). Ctrl-C, SIGTERM and a closed terminal stop cleanly, with exit code 130, 143 or
+    129, and at once when repeated; --resume continues. A result taken from another run does not count as one of the
+    --trials.
 
     Examples: [bold]nas search digits --trials 20[/bold], [bold]nas search highway_tabular --task
     "csv:patients.csv?target=outcome"[/bold], [bold]nas search digits --baseline mine/network.py[/bold]
@@ -118,7 +120,7 @@ def search(
     )
     _finish(run, with_table=log_json != "-")
     if run.interrupted:
-        raise typer.Exit(130)
+        raise stopped(run)
 
 
 def _finish(run: Run, *, with_table: bool) -> None:

@@ -1,5 +1,6 @@
 """`nas search`: what it leaves, how it ends when it is interrupted, and every mistake that one can make."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,18 +20,21 @@ def test_search_leaves_everything_that_it_says(folder: Path) -> None:
         assert baseline in board
 
 
-def test_an_interrupted_search_exits_with_130(folder: Path, nas: Nas, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_an_interrupted_search_exits_with_the_signal(
+    folder: Path, nas: Nas, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
     """What the search itself does then is tested in test_resume."""
 
     def interrupted(*_: object, **__: object) -> Run:
         run = Run.open("first")
-        run.interrupted = True
+        run.interrupted = number
         return run
 
     monkeypatch.chdir(folder)
     monkeypatch.setattr("nas.searching.driver.search", interrupted)
     done = nas("search", "tiny.yaml")
-    assert done.code == 130
+    assert done.code == code
     assert "winner" in done.err
 
 

@@ -1,0 +1,38 @@
+"""Signals on the command line: the exit code is 128 and the number of the signal, as a shell has it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import typer
+
+from nas.cli.printing import say
+
+if TYPE_CHECKING:
+    from nas.study import Run
+
+
+def exit_on_signals() -> None:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does: what it has opened is closed, what it has begun is removed.
+
+    A signal that the process was started to ignore (nohup) stays ignored. While candidates are trained,
+    nas.searching.stop_reasons handles the signals.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _exit)
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    with contextlib.suppress(OSError):
+        say(f"nas: ended by {signal.Signals(number).name}")
+    sys.exit(128 + number)
+
+
+def stopped(run: Run) -> typer.Exit:
+    """Return the exit of a command whose trainings were stopped: by a signal, or by the end of their time."""
+    return typer.Exit(128 + (run.interrupted or signal.SIGINT))

@@ -1,0 +1,34 @@
+"""A folder for the files of Ray Tune, which nobody reads: it is removed in the end, whatever becomes of the search."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+PREFIX, LOCK = "nas-", ".searching"
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yield a new temporary folder and remove it in the end; first remove those of searches that were killed.
+
+    A search holds a lock in its folder, which the operating system releases when the process dies.
+    """
+    _remove_abandoned()
+    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        with (folder / f"{LOCK}.new").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            (folder / f"{LOCK}.new").rename(folder / LOCK)  # locked from the moment that another search can see it
+            yield folder
+
+
+def _remove_abandoned() -> None:
+    for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}"):
+        with contextlib.suppress(OSError), lock.open() as file:  # BlockingIOError: it is being used
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent, ignore_errors=True)
