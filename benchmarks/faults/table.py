@@ -1,0 +1,128 @@
+"""The faults: one function for each, in one table."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.faults.victim import RUN, Victim
+
+KILLED = frozenset({-signal.SIGKILL})
+MISTAKE = frozenset({2})  # one line, and --resume goes on
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault.
+
+    title   in the table
+    strike  does it to a search; None where candidates are sick by themselves
+    codes   the exit codes with which the session may end that was struck; empty if it must go on
+    sick    what a quarter of the candidates have (benchmarks.faults.candidates)
+    times   how often it is tried
+    most    strikes for one search
+    """
+
+    title: str
+    strike: Callable[[Victim], object] | None = None
+    codes: frozenset[int] = frozenset()
+    sick: str = ""
+    times: int = 20
+    most: int = 10
+
+
+def kill_driver(victim: Victim) -> None:
+    """Kill the process of the search."""
+    _send(victim, signal.SIGKILL)
+
+
+def kill_worker(victim: Victim) -> None:
+    """Kill a process that trains, or that is about to."""
+    if workers := victim.of_ray("ray::"):
+        victim.random.choice(workers).kill()
+
+
+def kill_raylet(victim: Victim) -> None:
+    """Kill Ray's process of the node, on the machine of the search."""
+    for process in victim.of_ray("/raylet/raylet"):
+        process.kill()
+
+
+def kill_gcs(victim: Victim) -> None:
+    """Kill Ray's process of the cluster."""
+    for process in victim.of_ray("gcs_server"):
+        process.kill()
+
+
+def signalled(*numbers: signal.Signals, pause: float = 0.5) -> Callable[[Victim], None]:
+    """Return a function that sends the signals to the process of a search, one after the other."""
+
+    def strike(victim: Victim) -> None:
+        for place, number in enumerate(numbers):
+            time.sleep(pause if place else 0.0)
+            _send(victim, number)
+
+    return strike
+
+
+def to_all(number: signal.Signals) -> Callable[[Victim], None]:
+    """Return a function that sends the signal to every process of a search, as Ctrl-C in a terminal or systemd does."""
+
+    def strike(victim: Victim) -> None:
+        for process in victim.alive():
+            process.kill(number)
+
+    return strike
+
+
+def locked(seconds: float) -> Callable[[Victim], None]:
+    """Return a function that holds the lock of the study for so many seconds."""
+
+    def strike(victim: Victim) -> None:
+        path = victim.folder / "runs" / RUN / "study.db"
+        if not victim.until(path.is_file, 30):
+            return
+        connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+        connection.execute("BEGIN IMMEDIATE")
+        time.sleep(seconds)
+        connection.execute("ROLLBACK")
+        connection.close()
+
+    return strike
+
+
+def _send(victim: Victim, number: signal.Signals) -> None:
+    if victim.runs and victim.process is not None:
+        victim.process.send_signal(number)
+
+
+def _ends_by(*numbers: signal.Signals) -> frozenset[int]:
+    """Return the exit codes of a command that these signals end: from the shell's view, and before Python can run."""
+    return frozenset({128 + number for number in numbers} | {-number for number in numbers})
+
+
+TERM, INT, HUP = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
+
+FAULTS = {
+    "driver": Fault("SIGKILL of the driver", kill_driver, KILLED),
+    "worker": Fault("SIGKILL of a worker", kill_worker),
+    "raylet": Fault("SIGKILL of the raylet", kill_raylet, MISTAKE),
+    "gcs": Fault("SIGKILL of the GCS", kill_gcs, MISTAKE),
+    "sigterm": Fault("SIGTERM", signalled(TERM), _ends_by(TERM)),
+    "sigterm-twice": Fault("SIGTERM twice", signalled(TERM, TERM), _ends_by(TERM)),
+    "sigterm-all": Fault("SIGTERM to every process", to_all(TERM), _ends_by(TERM)),
+    "sigint": Fault("SIGINT", signalled(INT), _ends_by(INT)),
+    "sigint-twice": Fault("SIGINT twice", signalled(INT, INT), _ends_by(INT)),
+    "sigint-all": Fault("SIGINT to every process", to_all(INT), _ends_by(INT)),
+    "sighup": Fault("SIGHUP", signalled(HUP), _ends_by(HUP)),
+    "locked": Fault("SQLite locked for 10 s", locked(10), times=3, most=1),
+    "locked-long": Fault("SQLite locked for 120 s", locked(120), times=1, most=1),
+    "memory": Fault("a candidate out of memory", sick="memory", times=3),
+    "nan": Fault("a candidate diverges to NaN", sick="nan", times=3),
+    "hang": Fault("a candidate hangs", sick="hang", times=3),
+    "exception": Fault("a candidate raises an exception", sick="exception", times=3),
+    "exit": Fault("a candidate calls `os._exit`", sick="exit", times=3),
+}

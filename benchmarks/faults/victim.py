@@ -1,0 +1,239 @@
+"""A real `nas search` in a session of its own, at which faults are aimed, and everything that is seen of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from benchmarks.faults import candidates
+
+RUN = "run"
+AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")  # of Ray; after a kill they end by themselves in a minute
+LIMIT_S = 300.0  # seconds in which a search must go on or end
+GONE_S = 20.0  # seconds in which the processes of a search must end with it
+SPACE = """
+task: {{function: "{function}:train", input: [1, 8, 8], outputs: 10, metric: accuracy, direction: maximize}}
+network:
+  stem: {{op: conv3x3, width: 4}}
+  stages: [{{blocks: 6, op: conv, width: 4}}]
+  head: classify
+skips: {{kinds: [none, add, concat]}}
+search:
+  {{objectives: [accuracy], baselines: [], sampler: random, repeats: 1, trials: {trials}, timeout: 15, seed: {seed}}}
+"""
+
+
+class Process(NamedTuple):
+    """A process of a session."""
+
+    pid: int
+    command: str
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> bool:
+        """Send it a signal; return whether it was still there."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+            return True
+        return False
+
+
+class Finished(NamedTuple):
+    """What the record says of a trial that has ended."""
+
+    state: str
+    key: str
+    value: float | None
+    reason: str | None
+
+
+class Strike(NamedTuple):
+    """A fault that was done: when, and which trials had ended by then, by number."""
+
+    time: float
+    finished: dict[int, Finished]
+
+
+class Victim:
+    """A search in a folder of its own, to be used in a `with` statement: it is started, struck, resumed and audited.
+
+    strikes   the faults that were done
+    ends      the exit code of every session, with what it printed on stderr
+    seconds   how long it took after each fault to go on, or to end
+    left      processes and files that were left when a session had ended
+    """
+
+    def __init__(self, seed: int, trials: int = 12, sick: str = "", seconds: float = 0.1, more: str = "") -> None:
+        self.random, self.trials, self.sick, self.more = random.Random(seed), trials, sick, more
+        self.home = Path(tempfile.mkdtemp(prefix="nf", dir="/tmp"))  # short: sockets of Ray are in it
+        self.folder, self.temporary = self.home / "w", self.home / "t"
+        self.folder.mkdir()
+        self.temporary.mkdir()
+        space = SPACE.format(function=candidates.__file__, trials=trials, seed=seed)
+        (self.folder / "space.yaml").write_text(space + more)
+        self.log = self.folder / "log"
+        self.environment = os.environ | {
+            candidates.LOG: str(self.log),
+            candidates.SICK: sick,
+            candidates.SECONDS: str(seconds),
+            "TMPDIR": str(self.temporary),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        }
+        self.strikes: list[Strike] = []
+        self.ends: list[tuple[int, str]] = []
+        self.seconds: list[float] = []
+        self.left: list[str] = []
+        self.sessions: set[int] = set()
+        self.process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Victim:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        for process in self.alive():
+            process.kill()
+        if self.process is not None:
+            self.process.wait()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    # ----------------------------------------------------------------------------------------------- its process
+
+    def start(self, *options: str) -> None:
+        """Begin the search, or go on with it."""
+        what = ("--resume", RUN) if self.exists else ("space.yaml", "--name", RUN)
+        command = [sys.executable, "-m", "nas", "search", *what, "--slots", "2", *options]
+        with (self.folder / "stderr").open("w") as file:
+            self.process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=self.environment,
+                stdout=subprocess.DEVNULL,
+                stderr=file,
+                text=True,
+                start_new_session=True,
+            )
+        self.sessions.add(self.process.pid)
+        self.began = time.time()
+
+    @property
+    def exists(self) -> bool:
+        """Whether the run has been created."""
+        return (self.folder / "runs" / RUN / "run.yaml").is_file()
+
+    @property
+    def pid(self) -> int:
+        """The number of the process of the search."""
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def runs(self) -> bool:
+        """Whether the process of the search runs."""
+        return self.process is not None and self.process.poll() is None
+
+    def alive(self) -> list[Process]:
+        """Return the processes of all its sessions."""
+        listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,sid=,stat=,args="], capture_output=True, text=True)
+        rows = [line.split(maxsplit=3) for line in listed.stdout.splitlines()]
+        return [Process(int(pid), args) for pid, session, state, args in rows if self._ours(session, state)]
+
+    def _ours(self, session: str, state: str) -> bool:
+        return int(session) in self.sessions and not state.startswith("Z")
+
+    def of_ray(self, word: str) -> list[Process]:
+        """Return the processes of Ray with this word in their command; those that train are `ray::`."""
+        return [one for one in self.alive() if word in one.command and not one.command.startswith(AGENTS)]
+
+    def end(self, limit: float = LIMIT_S) -> int:
+        """Wait until the search ends, note what is left of it, and return its exit code."""
+        assert self.process is not None
+        try:
+            code = self.process.wait(limit)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+            self.ends.append((code, f"it did not end within {limit:g} s"))
+            return code
+        self.ends.append((code, (self.folder / "stderr").read_text(errors="replace")))
+        self.until(lambda: not self._others(), GONE_S)
+        self.left += [f"a process: {process.command[:80]}" for process in self._others()]
+        return code
+
+    def _others(self) -> list[Process]:
+        return [process for process in self.alive() if not process.command.startswith(AGENTS)]
+
+    # -------------------------------------------------------------------------------------------------- its record
+
+    def notes(self) -> Iterator[dict[str, Any]]:
+        """Yield what candidates wrote: {what, key, seed, pid, time}."""
+        if self.log.exists():
+            yield from map(json.loads, self.log.read_text().splitlines())
+
+    def begun(self) -> int:
+        """Return how many trainings have begun."""
+        return sum(note["what"] == "began" for note in self.notes())
+
+    def trials_of_study(self) -> list[Any]:
+        """Return the trials of the record; none if there is no run yet."""
+        from nas.study import Run
+
+        if not self.exists:
+            return []
+        run = Run.open(RUN, self.folder / "runs")
+        try:
+            return run.study.get_trials(deepcopy=False)
+        finally:
+            run.storage.engine.dispose()
+
+    def finished(self) -> dict[int, Finished]:
+        """Return the trials of the record that have ended."""
+        from nas.study.attributes import KEY, REASON, recorded
+
+        found = {}
+        for trial in self.trials_of_study():
+            if trial.state.is_finished():
+                known = recorded(trial)
+                value = trial.values[0] if trial.values else None
+                found[trial.number] = Finished(trial.state.name, known.get(KEY, ""), value, known.get(REASON))
+        return found
+
+    # ------------------------------------------------------------------------------------------------------- moments
+
+    def until(self, condition: Callable[[], bool], seconds: float = LIMIT_S) -> bool:
+        """Wait until the condition holds; return whether it did within so many seconds."""
+        end = time.monotonic() + seconds
+        while not (true := condition()) and time.monotonic() < end:
+            time.sleep(0.05)
+        return true
+
+    def moment(self) -> None:
+        """Wait for a random moment: a third while the search starts, the others while candidates are trained."""
+        if self.random.random() < 1 / 3:
+            time.sleep(self.random.uniform(0, 10))
+            return
+        before = self.begun()
+        self.until(lambda: self.begun() > before or not self.runs)
+        time.sleep(self.random.uniform(0, 1.5))
+
+    def strike(self, fault: Callable[[], object]) -> None:
+        """Do a fault, and note which trials had ended by then."""
+        fault()
+        now = time.time()
+        self.strikes.append(Strike(now, self.finished()))
+
+    def goes_on(self) -> None:
+        """Wait until another candidate begins or the search ends, and note how long it took since the last fault."""
+        before, began = self.begun(), time.monotonic()
+        self.until(lambda: self.begun() > before or not self.runs)
+        self.seconds.append(time.monotonic() - began)
