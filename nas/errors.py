@@ -20,6 +20,8 @@ DamagedRecord               a warning: a part of a record cannot be read and is 
 from __future__ import annotations
 
 import difflib
+import math
+import reprlib
 from collections.abc import Iterable
 
 
@@ -99,8 +101,38 @@ def expected(what: str, got: object, allowed: Iterable[str], words: Iterable[str
     The closest is looked for in `words` if they are given, because what is allowed may be longer: a form with options.
     """
     allowed = list(allowed)
-    shown = repr(got) if len(repr(got)) <= 80 else repr(got)[:77] + "..."
+    shown = quoted(got, 80)
     near = list(words or allowed)
     close = difflib.get_close_matches(got, near, n=1) if isinstance(got, str) and len(got) <= 80 else []
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return f"{what} must be one of {', '.join(allowed)}, but got {shown}{hint}"
+
+
+def quoted(value: object, most: int = 60) -> str:
+    """Return a value of anybody as a message quotes it: one line of at most `most` characters, however large it is.
+
+    A tuple is quoted as a list, because that is how a file has it.
+    """
+    if isinstance(value, str | bytes):
+        text = repr(value[: most + 1])
+    elif isinstance(value, int) and value.bit_length() > 1000:  # Python refuses to print more than 4300 digits
+        text = f"a whole number of {int(value.bit_length() * math.log10(2)) + 1} digits"
+    else:
+        text = _CUT.repr(list(value) if isinstance(value, tuple) else value)
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 3] + "..."
+
+
+_CUT = reprlib.Repr()  # it also stands an object whose __repr__ raises
+_CUT.maxlevel = 4
+_CUT.maxlist = _CUT.maxtuple = _CUT.maxdict = _CUT.maxset = _CUT.maxfrozenset = 20
+_CUT.maxstring = _CUT.maxlong = _CUT.maxother = 400
+
+
+def message_of(error: BaseException, most: int = 300) -> str:
+    """Return the message of anybody's exception: one line of at most `most` printable characters, "" if it has none."""
+    try:
+        text = str.__str__(str(error))[: 20 * most]
+    except Exception:  # noqa: BLE001  # the class of the error may be anybody's
+        return ""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())[:most]

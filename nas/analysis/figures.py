@@ -17,6 +17,7 @@ from nas import units
 from nas.analysis.ranking import formats, unit_of
 from nas.space import Goals
 from nas.space.quantities import Unit
+from nas.study.attributes import number_at
 from nas.study.pareto import pareto_front
 
 if TYPE_CHECKING:
@@ -220,8 +221,11 @@ def _thinned(epochs: list[float], values: list[float]) -> tuple[list[float], lis
 
 
 def _curve(curve: object, metric: str) -> tuple[list[float], list[float]]:
-    records = [record for record in curve if record.get(metric) is not None] if isinstance(curve, list) else []
-    return [float(record["epoch"]) for record in records], [float(record[metric]) for record in records]
+    """Return the epochs and the values of a curve, without those that are no finite numbers."""
+    records = curve if isinstance(curve, list) else []
+    points = [(float(number_at(record, "epoch")), float(number_at(record, metric))) for record in records]
+    points = [point for point in points if all(map(math.isfinite, point))]
+    return [epoch for epoch, _ in points], [value for _, value in points]
 
 
 def _axis(values: pd.Series[float], unit: Unit) -> Figure:

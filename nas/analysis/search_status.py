@@ -16,6 +16,7 @@ from nas.analysis.marks import marks
 from nas.analysis.ranking import failures, ranked_rows, states, trained, unit_of
 from nas.errors import TopologyError
 from nas.space.quantities import Unit
+from nas.study.attributes import number_at
 from nas.study.pulse import SILENCE_S, Pulse
 from nas.topology import Topology
 
@@ -250,8 +251,8 @@ def _last_epoch(reported: Mapping[int, float], curve: list[dict[str, Any]], metr
     if reported:
         epoch = max(reported)
         return epoch, reported[epoch] if math.isfinite(reported[epoch]) else None
-    value = curve[-1].get(metric) if curve else None
-    return len(curve), float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    value = number_at(curve[-1], metric) if curve else math.nan
+    return len(curve), float(value) if math.isfinite(value) else None
 
 
 def _rest(seconds: float | None, epoch: int, epochs: int | None, typical: float | None) -> float | None:

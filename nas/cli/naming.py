@@ -118,14 +118,14 @@ def _baselines(word: str, space: SearchSpace) -> dict[str, Topology]:
 
 def changes(words: list[str]) -> dict[str, object]:
     """Return key → value of each KEY=VALUE. Raises NasError for another form."""
-    import yaml
+    from nas.space.document import parse
 
     found: dict[str, object] = {}
     for word in words:
         key, sign, value = word.partition("=")
         try:
-            found[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            found[key.strip()] = parse(value).data
+        except NasError:
             sign = ""
         if not sign or not key.strip():
             raise NasError(f"--recipe must be KEY=VALUE, such as epochs=100, but got {word!r}")

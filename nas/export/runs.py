@@ -193,7 +193,7 @@ def _measured(results: Results, task: Task, splits: Splits | None) -> str:
     value, words = fmean(results.values), ""
     if len(results.values) > 1:
         words = f", the mean of {len(results.values)} trainings (standard deviation {stdev(results.values):.4f})"
-    if task.metric != "accuracy" or splits is None:
+    if task.metric != "accuracy" or splits is None or not 0 <= value <= 1:  # a function may report it in percent
         return f"{value:.4f}{words}"
     return f"{value:.4f}{words}, 95% interval {_interval(value, len(splits.validation))}"
 

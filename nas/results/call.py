@@ -16,15 +16,14 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from nas.errors import TaskError
+from nas.errors import CandidateError, message_of
+from nas.results.records import Record, checked_record
 from nas.tasks import function
 from nas.topology import Topology
-
-Metrics = dict[str, Any]  # metric → number, of one report
 
 
 class CallStopped(BaseException):
@@ -49,22 +48,22 @@ class FunctionEvaluator:
         self.epochs: float = math.inf  # known when the function returns
         self.measured: dict[str, float] = {}
 
-    def start(self, topology: Topology, *, seed: int) -> Iterator[Metrics]:
+    def start(self, topology: Topology, *, seed: int) -> Iterator[Record]:
         """Call the function and yield {"epoch": number, metric: value, …} for every report and for the return value.
 
         Reports are numbered from 1; the return value has the number of the last report. `epochs` and `measured`
         ({"seconds": …}) are set before each is yielded. Closing the iterator stops the call. Raises what the
-        function raises, and TaskError if it reports or returns something else than a dict.
+        function raises, and CandidateError if it reports or returns something else than a dict of numbers.
         """
         began, self.epochs, self.measured = time.perf_counter(), math.inf, {}
         call, epoch = _RunningCall(self.function, topology, seed), 0
         try:
-            while (metrics := call.next()) is not None:
+            while (reported := call.next()) is not None:
                 epoch += not call.returned
-                numbered = {"epoch": max(1, epoch)} | metrics
+                record = checked_record(reported, max(1, epoch))
                 self.measured = {"seconds": time.perf_counter() - began}
-                self.epochs = numbered["epoch"] if call.returned else math.inf
-                yield numbered
+                self.epochs = record["epoch"] if call.returned else math.inf
+                yield record
         finally:
             call.stop()
 
@@ -80,18 +79,22 @@ class _RunningCall:
         self.returned = False
         self._thread.start()
 
-    def next(self) -> Metrics | None:
-        """Return the metrics that are reported next, or at last returned; None if there are no more.
+    def next(self) -> object:
+        """Return what is reported next, or at last returned; None if there is no more.
 
-        Raises the exception that the function raised.
+        Raises the exception that the function raised; one that would end this process, as sys.exit does, is a
+        CandidateError.
         """
         if self.returned:
             return None
         self._continue.release()
         self.returned, reported = self._reports.get()
-        if isinstance(reported, BaseException):
+        if isinstance(reported, Exception):
             raise reported
-        return None if reported is None else _as_metrics(reported)
+        if isinstance(reported, BaseException):
+            said = message_of(reported)
+            raise CandidateError(": ".join(filter(None, ("the function raised " + type(reported).__name__, said))))
+        return reported if self.returned or reported is not None else "nothing"
 
     def stop(self) -> None:
         """End the thread: `report`, which waits in it, raises CallStopped."""
@@ -102,12 +105,11 @@ class _RunningCall:
         try:
             self._wait()
             self._reports.put((True, function(topology, seed=seed, report=self._report)))
-        except CallStopped:
-            pass
         except BaseException as error:  # noqa: BLE001  # `next` raises it again in the thread that asked
-            self._reports.put((True, error))
+            if not self._stopped:
+                self._reports.put((True, error))
 
-    def _report(self, metrics: Mapping[str, Any]) -> None:
+    def _report(self, metrics: object) -> None:
         """Pass metrics to `next` and wait: this is the argument `report` of the function."""
         self._reports.put((False, metrics))
         self._wait()
@@ -117,20 +119,3 @@ class _RunningCall:
         self._continue.acquire()
         if self._stopped:
             raise CallStopped
-
-
-def _as_metrics(reported: object) -> Metrics:
-    """Return the report with numbers of any library as Python's. Raises TaskError if it is no mapping."""
-    if not isinstance(reported, Mapping):
-        raise TaskError(f"the function must return or report {{metric: number}}, but gave {reported!r}"[:200])
-    return {str(name): _as_number(value) for name, value in reported.items()}
-
-
-def _as_number(value: Any) -> Any:
-    """Return an array or a tensor of one number as a float, and all else as text, which the study then refuses."""
-    if isinstance(value, bool | int | float | str) or value is None:
-        return value
-    try:
-        return float(value)
-    except (TypeError, ValueError, RuntimeError):
-        return str(value)[:200]

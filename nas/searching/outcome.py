@@ -9,8 +9,9 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from nas.errors import quoted
 from nas.space import OBJECTIVES, Objective, SearchSpace
-from nas.study.attributes import CURVE, MEASURED, METRICS, PREDICTED, holders, recorded, value_of
+from nas.study.attributes import CURVE, MEASURED, METRICS, PREDICTED, holders, number_at, recorded, value_of
 
 FinalState = tuple[TrialState, str | None]  # the state, and the reason if it is FAIL
 
@@ -55,9 +56,8 @@ def final_state(outcome: TrialOutcome, space: SearchSpace, predicted: Mapping[st
     metric = space.task.metric
     if metric not in outcome.metrics:
         return TrialState.FAIL, f"missing metric: no {metric!r} was reported"
-    value = outcome.metrics[metric]
-    if not isinstance(value, int | float) or not math.isfinite(value):
-        return TrialState.FAIL, f"diverged: {metric} is {value!r}"
+    if not math.isfinite(number_at(outcome.metrics, metric)):
+        return TrialState.FAIL, f"diverged: {metric} is {quoted(outcome.metrics[metric])}"
     if not outcome.full_budget:
         return TrialState.PRUNED, None
     known = _attributes(outcome, predicted)
@@ -83,5 +83,5 @@ def _why_no_value(objective: Objective, known: Mapping[str, Mapping[str, Any]]) 
     name = objective.name
     for holder in holders(objective):
         if name in known[holder]:
-            return f"diverged: {name} is {known[holder][name]!r}"[:200]
+            return f"diverged: {name} is {quoted(known[holder][name])}"
     return f"missing metric: no {name!r} was {'measured' if name in OBJECTIVES else 'reported'}"

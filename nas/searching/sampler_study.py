@@ -18,7 +18,7 @@ from nas.errors import SpaceError
 from nas.sampling import history
 from nas.space import SearchSpace
 from nas.space.objectives import predicted_objectives
-from nas.study.attributes import CANDIDATE, CURVE, OUTCOME, PREDICTED, recorded, violations
+from nas.study.attributes import CANDIDATE, CURVE, OUTCOME, PREDICTED, number_at, recorded, violations
 from nas.topology import Topology
 
 RECORD = (CANDIDATE, OUTCOME)  # system attributes that no sampler reads
@@ -107,8 +107,8 @@ def sampler_attributes(space: SearchSpace, attributes: Mapping[str, Any]) -> dic
     """
     objectives, metric = space.goals.names, space.goals.metric
     found: dict[str, Any] = {}
-    curve = {entry["epoch"]: entry.get(metric) for entry in attributes.get(CURVE) or ()}
-    curve = {epoch: value for epoch, value in curve.items() if isinstance(value, int | float) and math.isfinite(value)}
+    points = ((number_at(entry, "epoch"), number_at(entry, metric)) for entry in attributes.get(CURVE) or ())
+    curve = {int(epoch): value for epoch, value in points if math.isfinite(epoch) and math.isfinite(value)}
     if curve and metric in objectives:
         found[history.CURVE] = {"objective": objectives.index(metric), "values": curve}
     predicted = attributes.get(PREDICTED) or {}

@@ -25,7 +25,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from nas.searching.candidate import Candidate
 from nas.space import SearchSpace
-from nas.study.attributes import CURVE, PREDICTED, recorded, was_trained
+from nas.study.attributes import CURVE, PREDICTED, number_at, recorded, was_trained
 from nas.study.pareto import ParetoFront
 
 NO_CONTROLLER: Any = None  # instead of Tune's controller, which ASHA does not use
@@ -116,14 +116,14 @@ class FairASHA(ASHAScheduler):
         if not self._is_comparable(result):
             return TrialScheduler.CONTINUE
         decision = super().on_trial_result(NO_CONTROLLER, trial, result)
-        costs = (row.loss(float(predicted[row.name])) if row.name in predicted else math.inf for row in self.costs)
+        known = ((row, number_at(predicted, row.name)) for row in self.costs)
+        costs = (math.inf if math.isnan(value) else row.loss(float(value)) for row, value in known)
         losses = self.sign * float(result[self.metric_name]), *costs
         undominated = self.fronts[result["epoch"]].add(trial.trial_id, losses)
         return TrialScheduler.CONTINUE if undominated else decision
 
     def _is_comparable(self, result: Mapping[str, Any]) -> bool:
-        metric = result.get(self.metric_name)
-        return isinstance(metric, int | float) and math.isfinite(metric)
+        return all(math.isfinite(number_at(result, name)) for name in (self.metric_name, "epoch"))
 
     def _recall(self, trial: FrozenTrial) -> None:
         stand_in: Any = SimpleNamespace(trial_id=f"trial {trial.number}")

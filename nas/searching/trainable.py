@@ -17,7 +17,8 @@ from typing import Any, Protocol
 import ray
 from ray import tune
 
-from nas.errors import CandidateError, OutOfMemory
+from nas.errors import CandidateError, OutOfMemory, message_of
+from nas.results.records import checked_numbers, checked_records
 from nas.searching import gpu
 from nas.searching.slots import Machine
 from nas.topology import Topology
@@ -97,7 +98,7 @@ class CandidateTrainable(tune.Trainable):
             self._make_evaluator()
         if self._evaluator is not None:
             topology = Topology.from_dict(json.loads(new_config["topology"]))
-            self._epochs = self._evaluator.start(topology, seed=new_config["seed"])
+            self._epochs = checked_records(self._evaluator, topology, new_config["seed"])
         return True
 
     def _make_evaluator(self) -> None:
@@ -123,15 +124,16 @@ class CandidateTrainable(tune.Trainable):
             return {"record": None, "end": self.NO_EVALUATOR, "reason": self._setup_error}
         try:
             record = next(self._epochs, None)
-            full_budget = record is None or record.get("epoch", 0) >= self._evaluator.epochs
+            full_budget = record is None or record["epoch"] >= self._evaluator.epochs
             if full_budget and record is not None:
                 next(self._epochs, None)  # lets the evaluator run to its end
+            measured = checked_numbers(self._evaluator.measured) if full_budget else {}
         except Exception as error:  # noqa: BLE001  # a candidate may fail in any way, the process goes on
             if isinstance(error, OutOfMemory | MemoryError):
-                reason, memory = _message(error) or "?", gpu.total_memory()
+                reason, memory = message_of(error) or "?", gpu.total_memory()
                 return {"record": None, "end": self.OUT_OF_MEMORY, "reason": reason, "gpu_memory": memory}
             return {"record": None, "end": self.FAILED, "reason": reason_of(error)}
-        end = {"end": self.FULL_BUDGET, "measured": dict(self._evaluator.measured)} if full_budget else {"end": None}
+        end = {"end": self.FULL_BUDGET, "measured": measured} if full_budget else {"end": None}
         return {"record": record} | end
 
     def weights(self) -> bytes | None:
@@ -147,14 +149,10 @@ class CandidateTrainable(tune.Trainable):
 
 def reason_of(error: BaseException) -> str:
     """Return an error as one line for the study: its kind, then its message."""
-    kind = f"error: {type(error).__name__}"
+    kind = f"error: {type(error).__name__[:100]}"
     if isinstance(error, CandidateError):
         kind = error.reason
     elif isinstance(error, MemoryError):
         kind = OutOfMemory.reason
-    message = _message(error)
+    message = message_of(error)
     return f"{kind}: {message}" if message else kind
-
-
-def _message(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

@@ -2,7 +2,7 @@
 
 The types of values follow the core schema of YAML 1.2: `5e-4` is a number and `no` is a word. A file is refused before
 anything is built from it if it is too large or too deep, if its aliases resolve to too many values (aliases of
-aliases), or if a key is given twice.
+aliases), or if a key is given twice. Every YAML text that nas reads is read here: spaces, run.yaml, settings.
 """
 
 from __future__ import annotations
@@ -15,13 +15,32 @@ from typing import Any
 
 import yaml
 
-from nas.errors import SpaceError
-from nas.space.faults import Fault, Path, quoted
+from nas.errors import SpaceError, message_of, quoted
+from nas.space.faults import Fault, Path
 
-MAX_BYTES = 2**18
-MAX_DEPTH = 20
-MAX_VALUES = 20_000
 MAX_DIGITS = 40
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The largest file that is read, and how its words are.
+
+    what    the name of such a file, for messages
+    bytes   of the file
+    depth   how many mappings and lists stand inside each other
+    values  how many there are when aliases are resolved
+    core    whether types follow YAML 1.2; if not they follow YAML 1.1, as PyYAML writes it
+    """
+
+    what: str
+    bytes: int
+    depth: int
+    values: int
+    core: bool = True
+
+
+SPACE = Bounds("a space", bytes=2**18, depth=20, values=20_000)
+RUN = Bounds("run.yaml", bytes=2**20, depth=30, values=100_000, core=False)  # a space with every default beside it
 
 
 @dataclass(frozen=True)
@@ -66,33 +85,33 @@ def _located(source: str, line: int | None, path: Path, message: str) -> SpaceEr
     return SpaceError(": ".join(filter(None, (place, key, " ".join(message.split())))))
 
 
-def read(path: FilePath) -> Document:
+def read(path: FilePath, bounds: Bounds = SPACE) -> Document:
     """Return the content of the YAML file at `path`. Raises SpaceError."""
     source = str(path)
     try:
         if not path.is_file():
             raise SpaceError(f"{source}: {'must be a file' if path.exists() else 'there is no such file'}")
         with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+            raw = file.read(bounds.bytes + 1)
     except OSError as error:
         raise SpaceError(f"{source}: cannot be read: {error.strerror or error}") from None
-    if len(raw) > MAX_BYTES:
-        raise SpaceError(f"{source}: a space has at most {MAX_BYTES // 1024} KiB, but the file is larger")
+    if len(raw) > bounds.bytes:
+        raise SpaceError(f"{source}: {bounds.what} has at most {bounds.bytes // 1024} KiB, but the file is larger")
     try:
-        return parse(raw.decode("utf-8-sig"), source)
+        return parse(raw.decode("utf-8-sig"), source, bounds)
     except UnicodeDecodeError as error:
         raise SpaceError(f"{source}: must be UTF-8 text, but byte {error.start} is not") from None
 
 
-def parse(text: str, source: str = "") -> Document:
+def parse(text: str, source: str = "", bounds: Bounds = SPACE) -> Document:
     """Return the content of a YAML text. Raises SpaceError."""
+    nodes, plain = _Nodes(bounds), _PlainData(bounds)
     try:
-        node = _Composer(text).get_single_node()
+        node = nodes.of(text)
     except Fault as fault:
-        raise _located(source, None, (), str(fault)) from None
-    except yaml.YAMLError as error:
+        raise _located(source, nodes.line, (), str(fault)) from None
+    except (yaml.YAMLError, UnicodeError) as error:
         raise _not_yaml(error, source) from None
-    plain = _PlainData()
     try:
         data = None if node is None else plain.value(node, ())
     except Fault as fault:
@@ -100,27 +119,74 @@ def parse(text: str, source: str = "") -> Document:
     return Document(data, source, plain.lines)
 
 
-def _not_yaml(error: yaml.YAMLError, source: str) -> SpaceError:
+def _not_yaml(error: Exception, source: str) -> SpaceError:
+    """Return the error of a text that the parser refuses, with line and column and without its picture of the place."""
     parts = [getattr(error, name, None) for name in ("context", "problem")]
-    problem = ", ".join(filter(None, parts)) or str(error).splitlines()[0]
+    problem = ", ".join(filter(None, parts)) or message_of(error)
     mark = getattr(error, "problem_mark", None)
-    return _located(source, mark and mark.line + 1, (), f"is not YAML: {problem}")
+    place = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark and source else source
+    return _located(place, None, (), f"is not YAML: {problem}")
 
 
-class _Composer(yaml.SafeLoader):
-    """Parses YAML text into nodes, at most MAX_DEPTH levels deep, and builds no objects from them."""
+_Parser: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
+
+
+class _Nodes:
+    """Composes the events of the parser into nodes, no deeper than allowed, and builds no objects from them."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.line = 1
+        self._bounds = bounds
+        self._anchors: dict[str, yaml.Node] = {}
+
+    def of(self, text: str) -> yaml.Node | None:
+        """Return the only document of the text; None if it is empty. Raises Fault and YAMLError."""
+        self._parser = (_Core if self._bounds.core else _Parser)(text)
+        self._parser.get_event()  # the start of the stream
+        if self._parser.check_event(yaml.StreamEndEvent):
+            return None
+        self._parser.get_event()  # the start of the document
+        node = self._node(self._parser.get_event(), 0)
+        self._parser.get_event()
+        if not self._parser.check_event(yaml.StreamEndEvent):
+            self.line = self._parser.peek_event().start_mark.line + 1
+            raise Fault("must be one document, but another one begins")
+        return node
+
+    def _node(self, event: Any, depth: int) -> yaml.Node:
+        self.line = event.start_mark.line + 1
+        if depth >= self._bounds.depth:
+            raise Fault(f"must be at most {self._bounds.depth} levels deep")
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self._anchors:
+                raise Fault(f"must define the anchor {quoted(event.anchor)} before its alias")
+            return self._anchors[event.anchor]
+        if isinstance(event, yaml.ScalarEvent):
+            node: yaml.Node = self._made(yaml.ScalarNode, event, event.value, event.implicit)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = self._made(yaml.SequenceNode, event, list(self._items(yaml.SequenceEndEvent, depth)), event.implicit)
+        else:
+            items = self._items(yaml.MappingEndEvent, depth)
+            node = self._made(yaml.MappingNode, event, list(zip(items, items, strict=True)), event.implicit)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = node
+        return node
+
+    def _items(self, end: type[yaml.Event], depth: int) -> Iterator[yaml.Node]:
+        """Yield the nodes inside a list or a mapping, keys and values in turn."""
+        while not isinstance(event := self._parser.get_event(), end):
+            yield self._node(event, depth + 1)
+
+    def _made(self, kind: type[Any], event: Any, value: Any, implicit: Any) -> yaml.Node:
+        tag = event.tag if event.tag not in (None, "!") else self._parser.resolve(kind, value, implicit)
+        node: yaml.Node = kind(tag, value, event.start_mark, event.end_mark)
+        return node
+
+
+class _Core(_Parser):  # type: ignore[misc,valid-type]
+    """The parser with the types of the core schema of YAML 1.2."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # instead of the parent's YAML 1.1; filled below
-    depth = 0
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.depth >= MAX_DEPTH:
-            raise Fault(f"must be at most {MAX_DEPTH} levels deep")
-        self.depth += 1
-        try:
-            return super().compose_node(parent, index)
-        finally:
-            self.depth -= 1
 
 
 _TAG = "tag:yaml.org,2002:"
@@ -131,7 +197,7 @@ _SCHEMA = {
     "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
 }
 for _name, _pattern in _SCHEMA.items():
-    _Composer.add_implicit_resolver(f"{_TAG}{_name}", re.compile(rf"^(?:{_pattern})$"), None)
+    _Core.add_implicit_resolver(f"{_TAG}{_name}", re.compile(rf"^(?:{_pattern})$"), None)
 
 _SCALARS: dict[str, Callable[[str], Any]] = {
     f"{_TAG}str": str,
@@ -145,7 +211,8 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
 class _PlainData:
     """Turns nodes into dicts, lists and scalars. It counts the values, aliases resolved, and notes every key's line."""
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
         self.lines: dict[Path, int] = {}
         self.line = 1
         self.count = 0
@@ -154,10 +221,10 @@ class _PlainData:
         self.line = node.start_mark.line + 1
         self.lines.setdefault(path, self.line)
         self.count += 1
-        if self.count > MAX_VALUES:
-            raise Fault(f"must hold at most {MAX_VALUES} values when its aliases are resolved")
-        if len(path) > MAX_DEPTH:
-            raise Fault(f"must be at most {MAX_DEPTH} levels deep")
+        if self.count > self._bounds.values:
+            raise Fault(f"must hold at most {self._bounds.values} values when its aliases are resolved")
+        if len(path) > self._bounds.depth:
+            raise Fault(f"must be at most {self._bounds.depth} levels deep")
         if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
             return dict(self._items(node, path))
         if isinstance(node, yaml.SequenceNode) and node.tag == f"{_TAG}seq":

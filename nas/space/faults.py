@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nas.errors import expected
+from nas.errors import expected, quoted
 
 Path = tuple[str | int, ...]
 
@@ -36,16 +36,6 @@ class Fault(ValueError):
 def must_be_one_of(got: object, allowed: Any) -> str:
     """Return the text "must be one of a, b, but got 'x' (did you mean …?)"."""
     return expected("it", got, allowed).removeprefix("it ")
-
-
-def quoted(value: object) -> str:
-    """Return a value as an error message quotes it: one line of at most 60 characters."""
-    try:
-        text = repr(list(value) if isinstance(value, tuple) else value)
-    except ValueError:  # a whole number with more digits than Python prints
-        text = "a number of thousands of digits"
-    text = " ".join(text.split())
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 # the type of an error that pydantic reports → the rule in our words; `context` holds the bounds that a field declares

@@ -18,7 +18,8 @@ from pydantic import (
     model_validator,
 )
 
-from nas.space.faults import Fault, first_fault, must_be_one_of, quoted
+from nas.errors import quoted
+from nas.space.faults import Fault, first_fault, must_be_one_of
 from nas.space.objectives import ACCURACY, OBJECTIVES, RESERVED, Direction, Objective, costs, predicted_objectives
 from nas.space.sections import Section, check_keys
 from nas.space.values import Names, Seconds, as_tuple

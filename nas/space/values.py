@@ -6,8 +6,9 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WrapValidator
 
+from nas.errors import quoted
 from nas.space import quantities
-from nas.space.faults import Fault, quoted
+from nas.space.faults import Fault
 from nas.topology.geometry import MAX_WIDTH, Scalar
 
 FAR = 10**6  # blocks: more than any network has

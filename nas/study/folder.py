@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
-from nas.errors import RunError
+from nas.errors import RunError, SpaceError
 from nas.files import write_whole
-from nas.space import SearchSpace
+from nas.space import SearchSpace, document
 from nas.tasks.facts import facts_of
 
 ROOT = Path("runs")
@@ -95,9 +95,13 @@ def _commit() -> str | None:
 def write_config(path: Path, config: dict[str, Any]) -> None:
     """Write run.yaml, whole or not at all; only its owner may read it if it holds the URL of a storage.
 
-    The URL of a run of an earlier version may hold a password.
+    The URL of a run of an earlier version may hold a password. Raises RunError if it would be larger than
+    `read_config` allows.
     """
-    write_whole(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode()
+    if len(text) > document.RUN.bytes:
+        raise RunError(f"the space is too large to be recorded: {len(text)} bytes, at most {document.RUN.bytes}")
+    write_whole(path, text)
     if config["storage"]:
         path.chmod(0o600)
 
@@ -105,9 +109,9 @@ def write_config(path: Path, config: dict[str, Any]) -> None:
 def read_config(path: Path) -> dict[str, Any]:
     """Return the content of run.yaml. Raises RunError if it cannot be read or holds no space."""
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RunError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+        config = document.read(path, document.RUN).data
+    except SpaceError as error:
+        raise RunError(str(error)) from None
     if not isinstance(config, dict) or not isinstance(config.get("space"), dict):
         raise RunError(f"{path} is not the record of a search: it has no space")
     return config

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nas import results
-from nas.errors import TaskError
+from nas.errors import CandidateError, TaskError
 from nas.results.call import FunctionEvaluator
 from nas.tasks.recipe import Recipe
 from tests.helpers.result_tasks import NETWORK, space
@@ -41,7 +41,7 @@ def swallows(topology, *, seed, report):
 
 def array(topology, *, seed, report):
     import numpy
-    return {"accuracy": numpy.float32(0.5), "shape": numpy.zeros(3)}
+    return {"accuracy": numpy.float32(0.5), "shape": numpy.zeros(())}
 
 def fails(topology, *, seed, report):
     raise KeyError("no such network")
@@ -51,7 +51,31 @@ def silent(topology, *, seed, report):
 
 def number(topology, *, seed, report):
     return 0.5
+
+def nothing(topology, *, seed, report):
+    report(None)
+
+def leaves(topology, *, seed, report):
+    raise SystemExit(3)
+
+def presses(topology, *, seed, report):
+    raise KeyboardInterrupt
+
+def stops(topology, *, seed, report):
+    from nas.results.call import CallStopped
+    raise CallStopped
+
+def huge(topology, *, seed, report):
+    report({"accuracy": 10**400})
 """
+MISUSES = {  # name of a function → what its candidate fails with
+    "number": r"must be \{metric: number\}, but got 0.5",
+    "nothing": r"must be \{metric: number\}, but got 'nothing'",
+    "leaves": "the function raised SystemExit: 3",
+    "presses": "the function raised KeyboardInterrupt",
+    "stops": "the function raised CallStopped",
+    "huge": "accuracy must be from -1e",
+}
 
 
 @pytest.fixture
@@ -66,7 +90,7 @@ def call(tmp_path: Path) -> Callable[[str], FunctionEvaluator]:
         ("whole", [{"epoch": 1, "accuracy": 3.03}]),
         ("steps", [{"epoch": epoch, "accuracy": (epoch - 1) / 10} for epoch in (1, 2, 3)]),
         ("both", [{"epoch": 1, "accuracy": 0.1}, {"epoch": 1, "accuracy": 0.2}]),
-        ("array", [{"epoch": 1, "accuracy": 0.5, "shape": "[0. 0. 0.]"}]),
+        ("array", [{"epoch": 1, "accuracy": 0.5, "shape": 0.0}]),
         ("silent", []),
     ],
 )
@@ -96,8 +120,9 @@ def test_a_function_is_stopped_where_it_reports(
 def test_what_a_function_raises_is_raised(call: Callable[[str], FunctionEvaluator]) -> None:
     with pytest.raises(KeyError, match="no such network"):
         list(call("fails").start(NETWORK, seed=0))
-    with pytest.raises(TaskError, match=r"must return or report \{metric: number\}, but gave 0.5"):
-        list(call("number").start(NETWORK, seed=0))
+    for name, said in MISUSES.items():
+        with pytest.raises(CandidateError, match=said):
+            list(call(name).start(NETWORK, seed=0))
 
 
 def test_a_function_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

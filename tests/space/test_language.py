@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -267,31 +268,33 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     [
         ("", ": must be a mapping of keys to values, but got None"),
         ("[]", ":1: must be a mapping of keys to values, but got []"),
-        ("a: [1", ":1: is not YAML: while parsing a flow sequence"),
-        ("a: b: c", ":1: is not YAML: mapping values are not allowed here"),
-        ("\ta: 1", ":1: is not YAML: "),
+        ("a: [1", "LINE: is not YAML: while parsing a flow sequence"),
+        ("a: b: c", "LINE: is not YAML: mapping values are not allowed"),
+        ("\ta: 1", "LINE: is not YAML: "),
         ("a: 1\na: 2", ":2: the key 'a' is given twice, first in line 1"),
         ("a: {b: 1, c: {d: 1, d: 2}}", ":1: a.c: the key 'd' is given twice"),
-        ("a: 1\n---\nb: 1", ":2: is not YAML: expected a single document"),
-        ("a: *b", ":1: is not YAML: found undefined alias"),
+        ("a: 1\n---\nb: 1", ":2: must be one document, but another one begins"),
+        ("a: *b", ":1: must define the anchor 'b' before its alias"),
         ("a: !!python/object/apply:os.system [ls]", ":1: a: must be plain data, but got the tag"),
         ("a: !!python/name:os.system ''", ":1: a: must be plain data, but got the tag"),
         ("a: !!int x", ":1: a: must be of the type that its tag says, but got 'x'"),
         ("a: " + "9" * 5000, ":1: a: must be a number of at most 40 digits"),
         ("? [a]\n: b", ":1: a key must be a word"),
         (BOMB, ":1: must hold at most 20000 values when its aliases are resolved"),
-        ("a: &a [*a]", ":1: must be at most 20 levels deep"),
-        ("[" * 100_000, ": must be at most 20 levels deep"),
-        ("a: " * 5000, ":1: is not YAML"),
-        ("- " * 5000, ": must be at most 20 levels deep"),
+        ("a: &a [*a]", ":1: must define the anchor 'a' before its alias"),
+        ("[" * 100_000, ":1: must be at most 20 levels deep"),
+        ("a: " * 5000, "LINE: is not YAML"),
+        ("- " * 5000, ":1: must be at most 20 levels deep"),
         ("x" * 300_000, ": a space has at most 256 KiB, but the file is larger"),
         (b"a: \xff", ": must be UTF-8 text, but byte 3 is not"),
-        ("a: \x00", ": is not YAML: unacceptable character"),
+        ("a: \x00", ": is not YAML: "),
     ],
     ids=range(22),
 )
 def test_hostile_files(tmp_path: Path, text: str | bytes, message: str) -> None:
-    assert complaint(tmp_path, text).startswith(message)
+    # libyaml and PyYAML point to different places
+    said = re.sub(r"^:\d+:\d+: is not", "LINE: is not", complaint(tmp_path, text))
+    assert said.startswith(message)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

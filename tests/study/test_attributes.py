@@ -30,7 +30,13 @@ def test_a_value_is_where_its_objective_is_recorded() -> None:
     assert value_of(OBJECTIVES["memory"], attributes) == 5  # what a GPU measured is another number
     assert value_of(latency, attributes) == 0.5
     assert value_of(hits, attributes) == 3
-    for damaged in ({}, {names.METRICS: None}, {names.METRICS: {"hits": "3"}}, {names.METRICS: {"hits": True}}):
+    for damaged in (
+        {},
+        {names.METRICS: None},
+        {names.METRICS: {"hits": "3"}},
+        {names.METRICS: {"hits": True}},
+        {names.METRICS: {"hits": 10**400}},
+    ):
         assert math.isnan(value_of(hits, damaged))
 
 

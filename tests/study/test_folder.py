@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from nas.errors import RunError
+from nas.space import document
 from nas.study import Run
 from nas.study import attributes as names
 from tests.helpers.runs import SPACE
@@ -61,6 +63,46 @@ def test_a_damaged_run_is_one_line(run: Run, tmp_path: Path, content: str) -> No
     assert "\n" not in str(error.value)
     assert "run.yaml" in str(error.value)
     assert len(Run.list(tmp_path)) == 1
+
+
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (LAUGHS, "run.yaml:1: must hold at most 100000 values when its aliases are resolved"),
+        ("[" * 500_000, "run.yaml:1: must be at most 30 levels deep"),
+        ("x" * 2**21, "run.yaml: run.yaml has at most 1024 KiB, but the file is larger"),
+        ("name: a\nname: b", "run.yaml:2: the key 'name' is given twice, first in line 1"),
+        ("name: [", "is not YAML: while parsing a flow"),
+    ],
+    ids=["aliases", "depth", "size", "twice", "syntax"],
+)
+def test_run_yaml_is_bounded_before_anything_is_built_from_it(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "run.yaml").write_text(content)
+    with pytest.raises(RunError) as error:
+        _ = Run(tmp_path).config
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_words_that_look_like_numbers_stay_words(tmp_path: Path) -> None:
+    """PyYAML writes `1e3` and `089` without quotes, because in YAML 1.1 they are words."""
+    for name in ("1e3", "089", "no", "1_000", "0x1F"):
+        assert Run.create(SPACE, name, tmp_path).study.study_name == name
+        assert Run.open(name, tmp_path).study_name == name
+
+
+def test_a_space_that_is_too_large_to_be_read_again_is_not_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.space.document.RUN", dataclasses.replace(document.RUN, bytes=100))
+    with pytest.raises(RunError, match="too large to be recorded"):
+        Run.create(SPACE, "large", tmp_path)
+    assert not (tmp_path / "large").exists()
 
 
 def test_one_process_searches_a_run_at_a_time(run: Run) -> None:
