@@ -20,6 +20,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from nas.errors import CandidateError, TaskError, TopologyError, expected
 from nas.tasks import Task
+from nas.tasks.data_files import checked_file
 from nas.topology import Topology, references
 
 MAX_BYTES = 2**30
@@ -51,6 +52,7 @@ def read(path: Path, task: Task) -> ResultTable:
 
     Raises TaskError, one line with the file and the entry, if the file is not such a table or lacks the task's metric.
     """
+    checked_file(path)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise TaskError(f"{path}: a table has at most {MAX_BYTES // 2**20} MiB, but the file is larger")

@@ -22,7 +22,7 @@ MAX_DIGITS = 40
 
 
 @dataclass(frozen=True)
-class Bounds:
+class TextLimits:
     """The largest file that is read, and how its words are.
 
     what    the name of such a file, for messages
@@ -39,8 +39,8 @@ class Bounds:
     core: bool = True
 
 
-SPACE = Bounds("a space", bytes=2**18, depth=20, values=20_000)
-RUN = Bounds("run.yaml", bytes=2**20, depth=30, values=100_000, core=False)  # a space with every default beside it
+SPACE = TextLimits("a space", bytes=2**18, depth=20, values=20_000)
+RUN = TextLimits("run.yaml", bytes=2**20, depth=30, values=100_000, core=False)  # a space with every default beside it
 
 
 @dataclass(frozen=True)
@@ -85,27 +85,27 @@ def _located(source: str, line: int | None, path: Path, message: str) -> SpaceEr
     return SpaceError(": ".join(filter(None, (place, key, " ".join(message.split())))))
 
 
-def read(path: FilePath, bounds: Bounds = SPACE) -> Document:
+def read(path: FilePath, limits: TextLimits = SPACE) -> Document:
     """Return the content of the YAML file at `path`. Raises SpaceError."""
     source = str(path)
     try:
         if not path.is_file():
             raise SpaceError(f"{source}: {'must be a file' if path.exists() else 'there is no such file'}")
         with path.open("rb") as file:
-            raw = file.read(bounds.bytes + 1)
+            raw = file.read(limits.bytes + 1)
     except OSError as error:
         raise SpaceError(f"{source}: cannot be read: {error.strerror or error}") from None
-    if len(raw) > bounds.bytes:
-        raise SpaceError(f"{source}: {bounds.what} has at most {bounds.bytes // 1024} KiB, but the file is larger")
+    if len(raw) > limits.bytes:
+        raise SpaceError(f"{source}: {limits.what} has at most {limits.bytes // 1024} KiB, but the file is larger")
     try:
-        return parse(raw.decode("utf-8-sig"), source, bounds)
+        return parse(raw.decode("utf-8-sig"), source, limits)
     except UnicodeDecodeError as error:
         raise SpaceError(f"{source}: must be UTF-8 text, but byte {error.start} is not") from None
 
 
-def parse(text: str, source: str = "", bounds: Bounds = SPACE) -> Document:
+def parse(text: str, source: str = "", limits: TextLimits = SPACE) -> Document:
     """Return the content of a YAML text. Raises SpaceError."""
-    nodes, plain = _Nodes(bounds), _PlainData(bounds)
+    nodes, plain = _Nodes(limits), _PlainData(limits)
     try:
         node = nodes.of(text)
     except Fault as fault:
@@ -134,14 +134,14 @@ _Parser: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  
 class _Nodes:
     """Composes the events of the parser into nodes, no deeper than allowed, and builds no objects from them."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, limits: TextLimits) -> None:
         self.line = 1
-        self._bounds = bounds
+        self._limits = limits
         self._anchors: dict[str, yaml.Node] = {}
 
     def of(self, text: str) -> yaml.Node | None:
         """Return the only document of the text; None if it is empty. Raises Fault and YAMLError."""
-        self._parser = (_Core if self._bounds.core else _Parser)(text)
+        self._parser = (_Core if self._limits.core else _Parser)(text)
         self._parser.get_event()  # the start of the stream
         if self._parser.check_event(yaml.StreamEndEvent):
             return None
@@ -155,8 +155,8 @@ class _Nodes:
 
     def _node(self, event: Any, depth: int) -> yaml.Node:
         self.line = event.start_mark.line + 1
-        if depth >= self._bounds.depth:
-            raise Fault(f"must be at most {self._bounds.depth} levels deep")
+        if depth >= self._limits.depth:
+            raise Fault(f"must be at most {self._limits.depth} levels deep")
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
                 raise Fault(f"must define the anchor {quoted(event.anchor)} before its alias")
@@ -211,8 +211,8 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
 class _PlainData:
     """Turns nodes into dicts, lists and scalars. It counts the values, aliases resolved, and notes every key's line."""
 
-    def __init__(self, bounds: Bounds) -> None:
-        self._bounds = bounds
+    def __init__(self, limits: TextLimits) -> None:
+        self._limits = limits
         self.lines: dict[Path, int] = {}
         self.line = 1
         self.count = 0
@@ -221,10 +221,10 @@ class _PlainData:
         self.line = node.start_mark.line + 1
         self.lines.setdefault(path, self.line)
         self.count += 1
-        if self.count > self._bounds.values:
-            raise Fault(f"must hold at most {self._bounds.values} values when its aliases are resolved")
-        if len(path) > self._bounds.depth:
-            raise Fault(f"must be at most {self._bounds.depth} levels deep")
+        if self.count > self._limits.values:
+            raise Fault(f"must hold at most {self._limits.values} values when its aliases are resolved")
+        if len(path) > self._limits.depth:
+            raise Fault(f"must be at most {self._limits.depth} levels deep")
         if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
             return dict(self._items(node, path))
         if isinstance(node, yaml.SequenceNode) and node.tag == f"{_TAG}seq":

@@ -26,6 +26,7 @@ from nas.space.objectives import ACCURACY, OBJECTIVES, RESERVED, Goals
 from nas.space.sections import check_keys
 from nas.space.settings import Bounds, SearchSettings
 from nas.tasks import Task, function
+from nas.tasks.data_files import user_path
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology
 from nas.topology.geometry import Scalar
@@ -279,10 +280,10 @@ def _found(entry: TaskEntry, other: Mapping[str, str], get: Callable[[str], Task
             paths["of"] = get(entry.of).name
         if entry.function is not None:
             paths["function"] = function.absolute(entry.function)
+        if entry.table is not None:
+            paths["table"] = str(user_path(entry.table, "of a table"))
     except TaskError as error:
         raise Fault(str(error), "task") from None
-    if entry.table is not None:
-        paths["table"] = str(Path(entry.table).expanduser().absolute())
     return entry.model_copy(update=paths)
 
 

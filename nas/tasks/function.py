@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from nas.errors import NasError, TaskError, expected
+from nas.errors import NasError, TaskError, expected, message_of
 from nas.tasks.checking import check_splits
 from nas.tasks.splits import Splits
 from nas.tasks.task import Task
@@ -81,7 +81,10 @@ def _file(path: Path, location: str) -> ModuleType:
     """Return the file as a module, imported once in a process unless its content changes."""
     if not path.is_file():
         raise TaskError(f"task {location}: there is no file {path}")
-    word = f"nas_task_{hashlib.sha256(bytes(path.resolve()) + path.read_bytes()).hexdigest()[:16]}"
+    try:
+        word = f"nas_task_{hashlib.sha256(bytes(path.resolve()) + path.read_bytes()).hexdigest()[:16]}"
+    except OSError as error:
+        raise TaskError(f"task {location}: {path} cannot be read: {error.strerror}") from None
     if word not in sys.modules:
         found = importlib.util.spec_from_file_location(word, path)
         assert found is not None and found.loader is not None  # because the path ends in .py
@@ -113,7 +116,7 @@ def _errors_in_one_line(location: str) -> Iterator[None]:
     except NasError as error:
         raise TaskError(f"task {location}: {error}") from None
     except Exception as error:  # noqa: BLE001  # the user's code may raise anything
-        message = " ".join(str(error).split())[:300]
+        message = message_of(error)
         lines = [line for line in traceback.extract_tb(error.__traceback__) if _is_users(Path(line.filename))]
         where = f" ({Path(lines[-1].filename).name}, line {lines[-1].lineno})" if lines else ""
         raise TaskError(f"task {location}: {type(error).__name__}: {message}{where}") from None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.errors import TaskError
+from nas.errors import TaskError, message_of
 from nas.tasks.splits import Array
 
 BYTES = b"\0\0\x08"  # the first bytes of a file whose values are bytes; the number of its dimensions follows
@@ -26,7 +26,7 @@ def find(places: Iterable[Path], names: Iterable[str]) -> dict[str, Path] | None
     names = list(names)
     for place in places:
         both = ((name, place / f"{name}{ending}") for name in names for ending in (".gz", ""))
-        found = {name: path for name, path in both if os.access(path, os.R_OK)}
+        found = {name: path for name, path in both if path.is_file() and os.access(path, os.R_OK)}
         if len(found) == len(names):
             return found
     return None
@@ -57,7 +57,7 @@ def read(path: Path, shape: tuple[int, ...]) -> Array:
                 raise TaskError(f"{path} must hold {wanted} bytes, n from 1 to {MOST}, but says {got}")
             content = file.read(math.prod(sizes) + 1)  # a byte more, to see whether the file ends there
     except (OSError, EOFError, zlib.error) as error:
-        raise TaskError(f"{path} cannot be read: {' '.join(str(error).split())[:150]}") from None
+        raise TaskError(f"{path} cannot be read: {message_of(error, 150)}") from None
     if len(content) != math.prod(sizes):
         got = "more" if len(content) > math.prod(sizes) else f"only {len(content)}"
         raise TaskError(f"{path} must hold {math.prod(sizes)} bytes after its header, but holds {got}")

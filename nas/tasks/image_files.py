@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas.errors import TaskError
+from nas.errors import TaskError, message_of
+from nas.tasks.data_files import checked_folder, files_below
 from nas.tasks.splits import Array
 
 if TYPE_CHECKING:
@@ -39,14 +42,13 @@ class PathList:
 
 def folders(path: Path, task: str) -> list[Path]:
     """Return the folders in `path`, sorted, without hidden ones. Raises TaskError if `path` is not a folder."""
-    if not path.is_dir():
-        raise TaskError(f"task {task}: {path} {'must be a folder' if path.exists() else 'does not exist'}")
-    return sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    inside = checked_folder(path).iterdir()
+    return sorted(entry for entry in inside if entry.is_dir() and not entry.name.startswith("."))
 
 
 def images(folder: Path) -> list[Path]:
     """Return the images in `folder` and in all folders below it, sorted."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    return sorted(path for path in files_below(folder) if path.suffix.lower() in SUFFIXES)
 
 
 def decoded(path: Path, mode: str | None, near: int | None = None) -> Image:
@@ -55,17 +57,36 @@ def decoded(path: Path, mode: str | None, near: int | None = None) -> Image:
     With `near` a JPEG may be decoded at an eighth, a quarter or half of its size, at least `near` pixels wide and
     high, which takes less time. Raises TaskError that names the file.
     """
+    with _opened(path) as file:
+        if mode == "RGB" and near:
+            file.draft("RGB", (near, near))
+        return file.convert(mode) if mode else file.copy()
+
+
+def dimensions(path: Path) -> tuple[int, int]:
+    """Return the width and the height of an image file, by its header. Raises TaskError that names the file."""
+    with _opened(path) as file:
+        return file.size
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image]:
+    """Open an image file, and raise TaskError, which names the file, for whatever PIL raises meanwhile.
+
+    An image of so many pixels that PIL warns of it is refused: a few kilobytes can become gigabytes.
+    """
     from PIL import Image
 
     try:
-        with Image.open(path, formats=FORMATS) as file:
-            if mode == "RGB" and near:
-                file.draft("RGB", (near, near))
-            return file.convert(mode) if mode else file.copy()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as file:
+                yield file
     except FileNotFoundError:
         raise TaskError(f"{path}: there is no such file any more") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise TaskError(f"{path} cannot be read as an image: {' '.join(str(error).split())[:150]}") from None
+    except Exception as error:  # noqa: BLE001  # a damaged file makes PIL raise anything
+        reason = message_of(error, 150) or type(error).__name__
+        raise TaskError(f"{path} cannot be read as an image: {reason}") from None
 
 
 def squared(image: Image, size: int) -> Array:

@@ -14,12 +14,12 @@ import pkgutil
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
 from types import ModuleType
 from urllib.parse import unquote
 
 from nas.errors import TaskError, expected
 from nas.tasks import families, function
+from nas.tasks.data_files import user_path
 from nas.tasks.task import Task
 
 
@@ -100,7 +100,7 @@ def _make(word: str, name: str) -> Task:
     no_place = len(place) < 2 if path else bool(place)
     if no_place or not given.keys() <= set(options) or len(given) < len(pairs):
         raise TaskError(f"task {word} must be written {usage(word)}, but got {name!r}")
-    arguments = [Path(place[1:]).expanduser().absolute()] if path else []
+    arguments = [user_path(place[1:], word)] if path else []
     query = "&".join("".join(pair) for pair in sorted(pairs, key=lambda pair: options.index(pair[0])))
     full = ":".join([word, *map(str, arguments)]) + (f"?{query}" if query else "")
     return replace(TASKS[word](*arguments, **given), name=full)

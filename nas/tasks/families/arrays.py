@@ -12,13 +12,15 @@ x and floats in y are standardised by the training rows.
 from __future__ import annotations
 
 import functools
+import math
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from nas.errors import TaskError
+from nas.errors import TaskError, message_of, quoted
 from nas.tasks.checking import check_splits, first_row
+from nas.tasks.data_files import check_fits, checked_file
 from nas.tasks.recipe import Recipe
 from nas.tasks.splits import Array, Split, Splits
 from nas.tasks.splitting import assign_shuffled, divide
@@ -27,6 +29,7 @@ from nas.tasks.task import Task
 
 # the ending of an array's name → its split
 NAMES = {"train": "train", "val": "validation", "test": "test"}
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def npz(path: Path) -> Task:
@@ -78,14 +81,39 @@ def _assign(y: Array) -> Array:
 
 
 def _arrays(path: Path) -> dict[str, Array]:
-    """Read all arrays of the file; objects in it, which would have to be unpickled, are refused."""
+    """Read all arrays of the file; objects in it, which would have to be unpickled, are refused.
+
+    What the headers say is compared with the sizes of the members first: numpy would allocate what they promise.
+    """
+    checked_file(path)
     try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+            check_fits(sum(member.file_size for member in members), path)
+            for member in members:
+                _check_header(archive, member)
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise TaskError(f"task npz: there is no file {path}") from None
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise TaskError(f"{path} cannot be read as npz: {' '.join(str(error).split())[:150]}") from None
+            return {name: file[name] for name in file.files if f"{name}.npy" in {one.filename for one in members}}
+    except TaskError:
+        raise
+    except Exception as error:  # noqa: BLE001  # a damaged file makes zipfile, zlib and numpy raise anything
+        reason = message_of(error, 150) or type(error).__name__
+        raise TaskError(f"{path} cannot be read as npz, the file that numpy.savez writes: {reason}") from None
+
+
+def _check_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Raise ValueError unless an array has the size that its header says, and holds no objects."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in HEADERS:
+            raise ValueError(f"{member.filename} has version {version} of numpy's format, but must have 1.0 or 2.0")
+        shape, _, dtype = HEADERS[version](file)
+        size = math.prod(shape) * dtype.itemsize + file.tell()
+    if dtype.hasobject:
+        raise ValueError(f"{member.filename} holds objects, which would have to be unpickled")
+    if size != member.file_size:
+        said = f"{quoted(shape)} of {dtype}: {quoted(size)} bytes"
+        raise ValueError(f"{member.filename} must be as large as its header says, {said}, but has {member.file_size}")
 
 
 def _pair(path: Path, arrays: dict[str, Array], x_name: str, y_name: str) -> tuple[Array, Array]:

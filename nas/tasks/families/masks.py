@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from nas.errors import TaskError
-from nas.tasks.image_files import DEVIATION, MAX_SIZE, MEAN, PathList, decoded, images
+from nas.tasks.data_files import checked_folder
+from nas.tasks.image_files import DEVIATION, MAX_SIZE, MEAN, PathList, decoded, dimensions, images
 from nas.tasks.options import whole_number
 from nas.tasks.recipe import Recipe
 from nas.tasks.splits import UNLABELLED, Array, Splits, Stream
@@ -52,9 +53,11 @@ TASKS = {"masks": masks, "pets": pets}
 
 def _pairs(path: Path) -> list[tuple[Path, Path]]:
     """Return every image with its mask, sorted. Raises TaskError if a mask is missing or there are too few images."""
+    checked_folder(path)
     for name in ("images", "masks"):
         if not (path / name).is_dir():
             raise TaskError(f"task masks: {path} must hold the folders images and masks, but has no {name}")
+        checked_folder(path / name)
     labels = {mask.stem: mask for mask in images(path / "masks")}
     pairs = []
     for image in images(path / "images"):
@@ -74,18 +77,17 @@ def _count(pairs: list[tuple[Path, Path]]) -> int:
     present.discard(VOID)
     if len(present) < 2:
         raise TaskError(f"task masks: the masks must hold two classes, but all are of {sorted(present) or 'none'}")
+    if max(present) > VOID:
+        raise TaskError(f"task masks: the masks must hold classes 0 … {VOID - 1} and {VOID}, but hold {max(present)}")
     return int(max(present)) + 1
 
 
 def _labels(image: Path, mask: Path) -> Array:
     """Return the mask (H, W). Raises TaskError unless it holds integers and has the size of its image."""
-    from PIL import Image
-
     labels = np.asarray(decoded(mask, None))
     if labels.ndim != 2 or labels.dtype.kind not in "uib":
         raise TaskError(f"{mask} must have one whole number a pixel (a palette or grey PNG), but is {labels.shape}")
-    with Image.open(image) as file:
-        wide, high = file.size
+    wide, high = dimensions(image)
     if labels.shape != (high, wide):
         raise TaskError(f"{mask} must be of its image's size {wide}×{high}, but is {labels.shape[1]}×{labels.shape[0]}")
     return labels
@@ -108,7 +110,12 @@ def _load_pets(folder: Path) -> Splits:
         rows = [line.split() for line in lines if line.strip()]
         trimaps = root / "annotations" / "trimaps"
         pairs[name] = [(root / "images" / f"{row[0]}.jpg", trimaps / f"{row[0]}.png") for row in rows]
-        breeds[name] = np.array([int(row[1]) for row in rows])
+        try:
+            breeds[name] = np.array([int(row[1]) for row in rows])
+        except (IndexError, ValueError):
+            raise TaskError(
+                f"task pets: {root / 'annotations' / name}.txt must hold IMAGE CLASS … in each line"
+            ) from None
     held = assign_shuffled(breeds["trainval"]) == "validation"
     streams = {"train": np.flatnonzero(~held), "validation": np.flatnonzero(held)}
     own = {name: _stream([pairs["trainval"][row] for row in rows], 128, 3, shift=1) for name, rows in streams.items()}

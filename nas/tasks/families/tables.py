@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas.errors import TaskError, expected
+from nas.errors import TaskError, expected, message_of, quoted
 from nas.tasks.columns import EncodedTable, encode, encode_target
+from nas.tasks.data_files import check_fits, checked_file, unpacked
 from nas.tasks.recipe import Recipe
 from nas.tasks.scikit_learn import data_file
 from nas.tasks.splits import Array, Splits
@@ -27,6 +28,8 @@ from nas.tasks.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd
+
+MOST_COLUMNS = 10_000
 
 
 def breast_cancer() -> Task:
@@ -104,16 +107,37 @@ def _frame(family: str, path: Path) -> pd.DataFrame:
     """Read a csv or parquet file. Raises TaskError if it cannot be read or has no rows or fewer than two columns."""
     import pandas as pd
 
+    checked_file(path)
+    content = unpacked(path) if family == "csv" else path
     try:
-        frame = pd.read_csv(path) if family == "csv" else pd.read_parquet(path)
-    except FileNotFoundError:
-        raise TaskError(f"task {family}: there is no file {path}") from None
-    except (OSError, ValueError, UnicodeError, ImportError) as error:  # errors of pandas and pyarrow are ValueErrors
-        raise TaskError(f"{path} cannot be read as {family}: {' '.join(str(error).split())[:200]}") from None
-    if not len(frame) or len(frame.columns) < 2:
-        rows, columns = frame.shape
+        frame = pd.read_csv(content) if family == "csv" else _parquet(path)
+    except TaskError:
+        raise
+    except Exception as error:  # noqa: BLE001  # a damaged file makes pandas and pyarrow raise anything
+        raise TaskError(f"{path} cannot be read as {family}: {message_of(error, 200)}") from None
+    rows, columns = frame.shape
+    if not rows or columns < 2:
         raise TaskError(f"{path} must have rows and two columns at least, but has {rows} rows and {columns} columns")
+    if columns > MOST_COLUMNS:
+        raise TaskError(f"{path} must have at most {MOST_COLUMNS:,} columns, but has {columns:,}")
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise TaskError(f"{path} must have columns of different names, but {quoted(twice)} is there twice")
     return frame
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    """Read a parquet file, if what its header promises fits into memory and is no list or mapping."""
+    import pandas as pd
+    from pyarrow import parquet, types
+
+    head = parquet.ParquetFile(path)
+    check_fits(sum(head.metadata.row_group(group).total_byte_size for group in range(head.num_row_groups)), path)
+    for column in head.schema_arrow:
+        if types.is_nested(column.type):
+            rule = f"{path}: column {quoted(column.name)} must hold numbers or words"
+            raise TaskError(f"{rule}, but holds {column.type}"[:300])
+    return pd.read_parquet(path)
 
 
 # ------------------------------------------------------------------------------------------------- scikit-learn's own

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.errors import TaskError
+from nas.tasks.data_files import check_fits, checked_file, checked_folder, files_below, is_folder
 from nas.tasks.options import whole_number
 from nas.tasks.recipe import Recipe
 from nas.tasks.splits import Array, Split, Splits
@@ -39,8 +40,7 @@ def text(path: Path, context: str = "128") -> Task:
     `context` is the length of a sample in bytes. Raises TaskError if it is not valid or if there is no such file.
     """
     length = whole_number(context, "context", "text", 2, 2**16)
-    if not path.exists():
-        raise TaskError(f"task text: there is no file or folder {path}")
+    (checked_folder if is_folder(path) else checked_file)(path)
     return _task(f"text:{path}", length, functools.partial(_load_path, path, length))
 
 
@@ -60,7 +60,8 @@ def _load_pydoc(context: int) -> Splits:
 
 def _load_path(path: Path, context: int) -> Splits:
     if path.is_dir():
-        files = [file for file in sorted(path.rglob("*")) if file.is_file() and not _hidden(file.relative_to(path))]
+        files = sorted(file for file in files_below(path) if not _hidden(file.relative_to(path)))
+        check_fits(sum(file.stat().st_size for file in files), path)
         return _windows(
             _divided_by_name({str(file.relative_to(path)): _bytes(file) for file in files}), context, str(path)
         )
@@ -76,7 +77,8 @@ def _hidden(path: Path) -> bool:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(path.stat().st_size)  # not to its end: a file of the system has none
     except OSError as error:
         raise TaskError(f"{path} cannot be read: {error.strerror or error}") from None
 

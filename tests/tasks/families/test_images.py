@@ -59,7 +59,7 @@ def test_a_folder_for_each_class(photos: Path) -> None:
     assert tasks.get(f"imagefolder:{photos}").input == (3, 224, 224)
     later = tasks.get("imagefolder:nowhere?classes=7")
     assert later.outputs == 7
-    with pytest.raises(TaskError, match=r"nowhere does not exist$"):
+    with pytest.raises(TaskError, match=r"there is no file or folder .*nowhere$"):
         later.load()
     with pytest.raises(TaskError, match=r" must hold 3 classes, but has 2$"):
         tasks.get(f"imagefolder:{photos}?classes=3").load()
@@ -90,7 +90,7 @@ def test_the_middle_of_an_image_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "said"),
     [
-        ("", r"/none does not exist$"),
+        ("", r"there is no file or folder .*/none$"),
         ("empty", r"empty must hold a folder for each of two classes, but has none$"),
         ("one", r"one must hold a folder for each of two classes, but has only 'cats'$"),
         ("hollow", r"hollow/dogs holds no image$"),
@@ -311,7 +311,7 @@ def test_arrays_that_are_none(tmp_path: Path, arrays: dict[str, Array], said: st
 
 
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
-    with pytest.raises(TaskError, match=r"arrays\.npz cannot be read as npz: Object arrays cannot be loaded"):
+    with pytest.raises(TaskError, match=r"arrays\.npz cannot be read as npz.*: x.npy holds objects"):
         tasks.get(saved(tmp_path, x=np.array([{}], dtype=object), y=Y[:1]))
     (tmp_path / "arrays.npz").write_bytes(pickle.dumps(3))
     with pytest.raises(TaskError, match=r"arrays\.npz cannot be read as npz"):

@@ -172,7 +172,7 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, change: dict[str, object], qu
     ("content", "said"),
     [
         (None, r"there is no file .*patients\.csv"),
-        (b"", r"patients\.csv cannot be read as csv: No columns to parse"),
+        (b"", r"patients\.csv is empty"),
         (b"age,outcome\n", r"must have rows and two columns at least, but has 0 rows and 2 columns"),
         (b"a,b\n1,2\n1,2,3,4\n", r"cannot be read as csv: .*line 3"),
         (b"a,b\n\xff\xfe,2\n", r"patients\.csv cannot be read as csv"),
