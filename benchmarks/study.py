@@ -25,8 +25,8 @@ from nas.searching.outcome import TrialOutcome, objective_values
 from nas.space import SearchSpace
 from nas.study import Run
 from nas.study.attributes import CURVE, MEASURED, METRICS, OUTCOME, REASON
+from nas.study.plain import as_json
 from nas.study.shown import user_attributes
-from nas.study.writer import as_json
 from nas.topology import Topology
 
 START, TAKES = datetime(2026, 1, 5, 9), timedelta(seconds=5)
@@ -128,8 +128,8 @@ def _add(rows: Rows, study: int, identity: int, number: int, ended: Ended, space
     add(models.TrialModel, number=number, study_id=study, state=state, **times)
     if outcome is not None and state == TrialState.COMPLETE:
         for objective, value in enumerate(objective_values(outcome, space, candidate.predicted)):
-            stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-            add(models.TrialValueModel, objective=objective, value=stored, value_type=kind)
+            number, sort = models.TrialValueModel.value_to_stored_repr(value)
+            add(models.TrialValueModel, objective=objective, value=number, value_type=sort)
     for name, value, distribution in _params(begun):
         add(models.TrialParamModel, param_name=name, param_value=value, distribution_json=distribution)
     for model, attributes in (

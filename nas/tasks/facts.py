@@ -18,7 +18,7 @@ from nas.tasks.task import Task
 
 
 class TaskFacts(BaseModel):
-    """What a record says of a task; the fields are those of Task."""
+    """The facts about a task that a record states; the fields are those of Task."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
