@@ -128,8 +128,8 @@ def _add(rows: Rows, study: int, identity: int, number: int, ended: Ended, space
     add(models.TrialModel, number=number, study_id=study, state=state, **times)
     if outcome is not None and state == TrialState.COMPLETE:
         for objective, value in enumerate(objective_values(outcome, space, candidate.predicted)):
-            number, sort = models.TrialValueModel.value_to_stored_repr(value)
-            add(models.TrialValueModel, objective=objective, value=number, value_type=sort)
+            final, sort = models.TrialValueModel.value_to_stored_repr(value)
+            add(models.TrialValueModel, objective=objective, value=final, value_type=sort)
     for name, value, distribution in _params(begun):
         add(models.TrialParamModel, param_name=name, param_value=value, distribution_json=distribution)
     for model, attributes in (
