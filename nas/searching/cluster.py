@@ -119,13 +119,14 @@ class Cluster:
         before, known = self._all, self._nodes
         self._all = self._all.on({name: node.resources for name, node in nodes.items()})
         self._nodes = nodes
-        gone = [f"{known[one].host} is gone: {_slots(before, one)} slots fewer" for one in known if one not in nodes]
-        come = [f"{nodes[one].host} has come: {_slots(self._all, one)} slots more" for one in nodes if one not in known]
+        gone = [f"{known[one].host} is gone: {_slots(before, one)} fewer" for one in known if one not in nodes]
+        come = [f"{nodes[one].host} has come: {_slots(self._all, one)} more" for one in nodes if one not in known]
         for node in known.keys() - nodes.keys():
             self._refused.pop(node, None)
             self._deaths.pop(node, None)
         return gone + come
 
 
-def _slots(machine: Machine, node: str) -> int:
-    return sum(slots for device, slots in machine.devices.items() if node_of(device) == node)
+def _slots(machine: Machine, node: str) -> str:
+    count = sum(slots for device, slots in machine.devices.items() if node_of(device) == node)
+    return f"{count} slot{'s' * (count != 1)}"

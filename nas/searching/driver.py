@@ -14,7 +14,7 @@ from nas.errors import RunError, SpaceError
 from nas.searching import environment
 from nas.searching.machine import ray_cluster
 from nas.searching.slots import ResourceRequest
-from nas.searching.stop_reasons import INTERRUPTED, interrupts, stop_reason
+from nas.searching.stop_reasons import INTERRUPTED, abandoning, interrupts, stop_reason
 from nas.space import SearchSpace
 from nas.space.quantities import duration
 from nas.study import Run
@@ -231,7 +231,8 @@ def _run_session(
         preparation.enter_context(starting(run.name, address, stream))
         ours = getattr(evaluate, "func", None) is _make_evaluator  # what another one keeps on a GPU is unknown
         load = space.task.load if ours else None
-        cluster = stack.enter_context(ray_cluster(address, request, settings.trials, load, interrupted.heed))
+        give_up = abandoning(session.close, f"nas search --resume {run.name}")
+        cluster = stack.enter_context(ray_cluster(address, request, settings.trials, load, interrupted.heed, give_up))
         progress = Progress(space, settings.trials, session.finished, cluster.machine.slots)
         progress.recall(session.past)
         display = make_display(progress, run.name, stream)
@@ -258,11 +259,10 @@ def _publish_the_rest(watch: Watch, display: LineDisplay) -> None:
 
 def _ending(searcher: SessionSearcher, exhausted: str | None, run: Run) -> str:
     """Return why the search is over, and how to go on if it is not."""
-    if searcher.error is not None:
-        return "stopped by an error"
-    if searcher.stopped is None:
+    stopped = "stopped by an error" if searcher.error is not None else searcher.stopped
+    if stopped is None:
         return exhausted or "all trials are finished"
-    return f"{searcher.stopped}; nas search --resume {run.name} goes on"
+    return f"{stopped}; nas search --resume {run.name} goes on"
 
 
 def _predict_cost(topology: Topology, recipe: Recipe) -> dict[str, int]:

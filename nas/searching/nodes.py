@@ -6,14 +6,15 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 LOOK_S = 2.0  # seconds between two looks
-ANSWER_S = 2.0  # seconds for the head node to answer
-SILENCE_S = 20.0  # seconds without an answer after which the head node is given up; after 60 Ray ends the process
+ANSWER_S = 2.0  # seconds for a node to answer
+SILENCE_S = 12.0  # without an answer Ray is lost: Ray itself ends the process of a search 15 to 60 seconds later
+PATIENCE_S = 10.0  # seconds for a search to end by itself when Ray is lost
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,18 @@ class NodeWatch:
     """Watches the nodes of the cluster in a `with` statement.
 
     elastic  whether nodes may come: those of a Ray that this process has started cannot
+    give_up  is called with the reason if Ray is lost and the search does not end by itself: it may hang in Ray for
+             ever, or until Ray ends the process
 
     nodes    identifier → node of all that are alive; another mapping whenever one came or went
     lost     why Ray cannot be used any more; None while it can
     """
 
-    def __init__(self, *, elastic: bool) -> None:
-        import ray
-
-        self.elastic, self.lost = elastic, None if ray.is_initialized() else "Ray does not run"
+    def __init__(self, *, elastic: bool, give_up: Callable[[str], object]) -> None:
+        self.elastic, self.give_up = elastic, give_up
+        self.lost: str | None = None
         self.nodes: Mapping[str, Node] = alive_nodes()
-        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
-        self._head, self._over = (host.strip("[]"), int(port)), threading.Event()
+        self._parties, self._over = dict(_parties()), threading.Event()
         self._thread = threading.Thread(target=self._watch, name="nodes", daemon=True)
 
     def __enter__(self) -> NodeWatch:
@@ -58,19 +59,18 @@ class NodeWatch:
         self._thread.join(ANSWER_S + LOOK_S)  # it cannot be joined where Ray hangs
 
     def _watch(self) -> None:
-        answered = time.monotonic()
-        while not self._over.wait(LOOK_S):
-            if self._head_answers():
-                answered = time.monotonic()
+        answered = dict.fromkeys(self._parties, time.monotonic())
+        while self.lost is None and not self._over.wait(LOOK_S):
+            silent = [name for name, place in self._parties.items() if not _answers(place)]
+            now = time.monotonic()
+            answered |= dict.fromkeys(self._parties.keys() - set(silent), now)
+            late = [name for name in silent if now - answered[name] > SILENCE_S]
+            if late:
+                self.lost = f"{late[0]} does not answer any more"
+            elif not silent:
                 self._look()
-            elif time.monotonic() - answered > SILENCE_S:
-                self.lost = f"Ray's head node at {self._head[0]}:{self._head[1]} does not answer"
-                return
-
-    def _head_answers(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(self._head, timeout=ANSWER_S):
-            return True
-        return False
+        if self.lost is not None and not self._over.wait(PATIENCE_S):
+            self.give_up(self.lost)
 
     def _look(self) -> None:
         with contextlib.suppress(Exception):  # Ray raises many kinds; the next look tells more
@@ -85,3 +85,21 @@ def alive_nodes() -> dict[str, Node]:
 
     alive: list[dict[str, Any]] = [node for node in ray.nodes() if node["Alive"]]
     return {node["NodeID"]: Node(node["NodeManagerHostname"], node["Resources"]) for node in alive}
+
+
+def _parties() -> Iterator[tuple[str, tuple[str, int]]]:
+    """Yield the names and places (host, port) of what a search needs of Ray: the head node, and its own node."""
+    import ray
+
+    context = ray.get_runtime_context()
+    host, _, port = context.gcs_address.rpartition(":")
+    yield f"Ray's head node at {context.gcs_address}", (host.strip("[]"), int(port))
+    for node in ray.nodes():
+        if node["NodeID"] == context.get_node_id():
+            yield "Ray on this machine", (node["NodeManagerAddress"], node["NodeManagerPort"])
+
+
+def _answers(place: tuple[str, int]) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(place, timeout=ANSWER_S):
+        return True
+    return False
