@@ -44,13 +44,18 @@ class Evaluates(Protocol):
         """Yield a record of every epoch."""
 
 
-def checked_records(evaluator: Evaluates, topology: Topology, seed: int) -> Iterator[Record]:
+def checked_records(
+    evaluator: Evaluates, topology: Topology, seed: int, checkpoint: bytes | None = None
+) -> Iterator[Record]:
     """Evaluate the topology and yield its records, checked; one without an epoch is numbered, from 1.
+
+    checkpoint  what the evaluator goes on from, if it can
 
     Closing this iterator closes that of the evaluator. Raises CandidateError at the first record that is none, and
     whatever the evaluator raises.
     """
-    records = evaluator.start(topology, seed=seed)
+    begin = {} if checkpoint is None else {"checkpoint": checkpoint}
+    records = evaluator.start(topology, seed=seed, **begin)
     try:
         for number, record in enumerate(records, 1):
             if number > MOST_RECORDS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,6 +49,7 @@ class Candidate:
     reused         a result of another run, which makes the training needless
     losses         how often its process has died while it was trained
     avoid          nodes on which it was not trained to its end
+    trained        the records of the epochs after which its training goes on; none if it begins
     slots          slots of a device that it takes while it is trained (nas.searching.packing)
     more           what else its record holds
     handle         its trial in the run's study
@@ -70,6 +71,7 @@ class Candidate:
     reused: ReusableTrial | None = None
     losses: int = 0
     avoid: set[str] = field(default_factory=set)
+    trained: Sequence[Mapping[str, Any]] = ()
     slots: int = 1
     more: Mapping[str, Any] = field(default_factory=dict)
     handle: Future[TrialHandle] = field(default_factory=Future)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TextIO
 
@@ -76,6 +76,14 @@ class LineDisplay(SearchObserver):
     def retried(self, candidate: Candidate, reason: str) -> None:
         """Print that a training starts again."""
         self.print(f"trial {candidate.number}  once more: {reason}")
+
+    def continued(self, candidate: Candidate, curve: Sequence[Mapping[str, Any]]) -> None:
+        """Print after which epoch a training goes on."""
+        self.print(f"trial {candidate.number}  goes on after epoch {len(curve)}")
+
+    def checkpoints_stopped(self, reason: str) -> None:
+        """Print why no more checkpoints are written."""
+        self.print(f"no more checkpoints: {reason}")
 
     def dismissed(self, candidate: Candidate) -> None:
         """Print that a person has ended the trial."""

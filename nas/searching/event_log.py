@@ -9,7 +9,7 @@ event          what it has besides
 search_began   run, task, metric, direction, trials (to have in the end), epochs (null where a function decides them)
 started        seed, predicted {params, flops, memory}, topology: the candidate is trained as soon as a slot is free
 epoch          epoch, metrics, seconds (for which its slot was busy with it)
-retried        reason: its training starts again
+retried        reason: its training starts again; the epochs of a checkpoint, from which it goes on, follow once more
 ended          state (COMPLETE, PRUNED or FAIL), reason (of a FAIL), metrics, measured {seconds, busy, …}
 dismissed      reason: a person has ended its trial, so that it does not count
 refused        reason: it is not trained

@@ -25,7 +25,10 @@ class SearchObserver:
         """Handle the record of an epoch ({epoch, <metric>, …}); its slot was busy with it for `busy` seconds."""
 
     def retried(self, candidate: Candidate, reason: str) -> None:
-        """Handle that the training starts again; its epochs so far do not count."""
+        """Handle that the training starts again; its epochs so far do not count, but for those told by `continued`."""
+
+    def continued(self, candidate: Candidate, curve: Sequence[Mapping[str, Any]]) -> None:
+        """Handle that the training goes on after the epochs of `curve`, which another process has trained."""
 
     def ended(self, candidate: Candidate, state: str, reason: str | None, outcome: TrialOutcome) -> None:
         """Handle the end of a training; `state` is the name of the trial's state, `reason` why it failed."""
@@ -38,6 +41,9 @@ class SearchObserver:
 
     def machines_changed(self, slots: int, message: str) -> None:
         """Handle that nodes came, went or cannot train, as the message says; there are so many slots now."""
+
+    def checkpoints_stopped(self, reason: str) -> None:
+        """Handle that no more checkpoints are written, for this reason."""
 
     def reused(self, candidate: Candidate, outcome: TrialOutcome) -> None:
         """Handle that the candidate has the result of another run: it is not trained and does not count."""

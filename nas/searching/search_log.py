@@ -87,6 +87,11 @@ class SearchLog(SearchObserver):
         """Pass on that a training starts again."""
         self._pass_on(SearchEvent(RETRIED, candidate, {"reason": reason}))
 
+    def continued(self, candidate: Candidate, curve: Sequence[Mapping[str, Any]]) -> None:
+        """Pass on once more the epochs after which a training goes on; no slot was busy with them again."""
+        for record in curve:
+            self.epoch_ended(candidate, record, 0.0)
+
     def ended(self, candidate: Candidate, state: str, reason: str | None, outcome: TrialOutcome) -> None:
         """Pass on the end of a training."""
         facts = {"state": state, "reason": reason, "metrics": outcome.metrics, "measured": dict(outcome.measured)}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import ray
@@ -18,43 +17,20 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from nas.errors import Lost, OutOfMemory, RunError, TimedOut
+from nas.searching.active_training import ActiveTraining
 from nas.searching.callbacks import NotPickled
 from nas.searching.candidate import Candidate
+from nas.searching.checkpointing import Checkpointing
 from nas.searching.cluster import Cluster
 from nas.searching.compat import Crash, actor_of, crash_of
 from nas.searching.nodes import RayLost
 from nas.searching.outcome import TrialOutcome
-from nas.searching.processes import Process, Processes
+from nas.searching.processes import Processes
 from nas.searching.trainable import CandidateTrainable
 from nas.searching.training_session import TrainingSession
 
 PATIENCE_S = 0.02  # seconds for which Tune waits for a proposal while other candidates are trained
 WEIGHTS_S = 300  # seconds for the weights of a leader to arrive
-
-
-@dataclass(eq=False)
-class ActiveTraining:
-    """A candidate that Tune trains.
-
-    node        the node that was chosen for it
-    process     the process that trains it
-    began       when it began (time.monotonic); 0 before
-    curve       the record of every epoch so far
-    busy        seconds that its slot was busy with it
-    place       the host and the GPU, once it has reported
-    trial       its trial in Tune, once Tune has made it
-    kill_reason why this module ended it; None if it did not
-    """
-
-    candidate: Candidate
-    node: str
-    process: Process
-    began: float = 0.0
-    curve: list[dict[str, Any]] = field(default_factory=list)
-    busy: float = 0.0
-    place: str = ""
-    trial: Trial | None = None
-    kill_reason: str | None = None
 
 
 class SessionSearcher(NotPickled, Searcher):
@@ -66,6 +42,7 @@ class SessionSearcher(NotPickled, Searcher):
     retries      how often a candidate is trained whose process dies
     stop_reason  is called after every event; returns why the search stops now, or None
 
+    checkpoints  of the trainings, from which they go on if they have to be done again
     trainings    the candidates that Tune trains, by the id of their trial in Tune
     dismissed    candidates whose trial a person has ended: they are killed at the next check
     stopped      why the search was stopped; None if it was not
@@ -83,6 +60,7 @@ class SessionSearcher(NotPickled, Searcher):
         super().__init__()
         self.retries = retries
         self.session, self.cluster, self.timeout, self.stop_reason = session, cluster, timeout, stop_reason
+        self.checkpoints = Checkpointing(session.writer, session.space.epochs)
         self.trainings: dict[str, ActiveTraining] = {}
         self.dismissed: set[Candidate] = set()
         self.stopped: str | None = None
@@ -108,7 +86,7 @@ class SessionSearcher(NotPickled, Searcher):
         placements, slots = self.cluster.placements, candidate.slots
         node, device = placements.node(candidate), placements.device(candidate)
         process = self.processes.take(device, slots, placements.capacity[device])
-        self.trainings[trial_id] = ActiveTraining(candidate, node, process)
+        self.trainings[trial_id] = ActiveTraining(candidate, node, process, self.checkpoints.find(candidate))
         given = {"topology": json.dumps(candidate.topology.to_dict()), "seed": candidate.seed}
         return given | {"slots": slots, "node": node, "process": process.number}
 
@@ -148,23 +126,39 @@ class SessionSearcher(NotPickled, Searcher):
     # ------------------------------------------------------------------------------------ events, of SessionCallback
 
     def trial_started(self, trial: Trial) -> None:
-        """Note when a training began."""
-        self.trainings[trial.trial_id].began = time.monotonic()
+        """Note when a training began, and let it go on from its checkpoint."""
+        training = self.trainings[trial.trial_id]
+        training.began = time.monotonic() - training.busy
+        self.checkpoints.began(training.candidate)
+        if training.checkpoint is not None:
+            actor_of(trial).continue_from.remote(training.checkpoint.content)
 
     def epoch_ended(self, trial: Trial, result: dict[str, Any]) -> None:
         """Take the result of a step (see CandidateTrainable)."""
         training = self.trainings[trial.trial_id]
         self.cluster.placements.observe(training.candidate, result["device"])
         self.processes.move(training.process, self.cluster.placements.device(training.candidate))
-        training.busy += result["busy"]
         training.place = result["place"]
         if result["end"] != CandidateTrainable.NO_EVALUATOR:
             self.cluster.works(training.node)
-        if result["record"] is not None:
-            training.curve.append(result["record"])
-            self.session.report(training.candidate, result["record"])
-            for observer in self.session.observers:
-                observer.epoch_ended(training.candidate, result["record"], result["busy"])
+        if result["record"] is None:
+            training.busy += result["busy"]
+        else:
+            self._add(training, result["record"], result["busy"])
+            if result["end"] is None:
+                self.checkpoints.epoch_ended(training.candidate, actor_of(trial), training.curve, training.busy)
+
+    def _add(self, training: ActiveTraining, record: dict[str, Any], busy: float) -> None:
+        """Add the record of an epoch to that of a training."""
+        candidate, observers = training.candidate, self.session.observers
+        if training.goes_on(record):
+            for observer in observers:
+                observer.continued(candidate, training.curve)
+        training.curve.append(record)
+        training.busy += busy
+        self.session.report(candidate, record)
+        for observer in observers:
+            observer.epoch_ended(candidate, record, busy)
 
     def trial_ended(self, trial: Trial) -> None:
         """Tell the session how a training ended: with its last result, or because a scheduler stopped it."""
@@ -190,7 +184,7 @@ class SessionSearcher(NotPickled, Searcher):
             failure=last["reason"] if last["end"] == CandidateTrainable.FAILED else None,
             measured={"busy": training.busy} | last.get("measured", {}),
         )
-        self.session.tell(training.candidate, outcome, lambda: _weights(trial))
+        self._tell(training, outcome, lambda: _weights(trial))
 
     def trial_crashed(self, trial: Trial) -> None:
         """Tell the session that the process of a training died, or could not be started."""
@@ -216,6 +210,9 @@ class SessionSearcher(NotPickled, Searcher):
         Tune calls this after every event, at least ten times a second. Raises RayLost if Ray cannot be used any more.
         """
         self._follow_nodes()
+        if (trouble := self.checkpoints.new_trouble()) is not None:
+            for observer in self.session.observers:
+                observer.checkpoints_stopped(trouble)
         if self.stopped is None:
             self.stopped = self.stop_reason()
         for training in self.trainings.values():
@@ -277,6 +274,7 @@ class SessionSearcher(NotPickled, Searcher):
             return False
         self.dismissed.remove(candidate)
         self.session.dismiss(candidate)
+        self.checkpoints.ended(candidate)
         return True
 
     def _lost(self, training: ActiveTraining, detail: str, busy: float) -> None:
@@ -290,13 +288,19 @@ class SessionSearcher(NotPickled, Searcher):
             self._failed(training, f"{Lost.reason} {candidate.losses} times: {detail}", busy)
 
     def _retry(self, candidate: Candidate, reason: str) -> None:
-        """Let a candidate wait for the next free slot; its epochs so far do not count."""
+        """Let a candidate wait for the next free slot; its epochs after the last checkpoint do not count."""
         self.cluster.placements.waiting.insert(0, candidate)
         for observer in self.session.observers:
             observer.retried(candidate, reason)
 
     def _failed(self, training: ActiveTraining, reason: str, busy: float) -> None:
-        self.session.tell(training.candidate, TrialOutcome(training.curve, failure=reason, measured={"busy": busy}))
+        self._tell(training, TrialOutcome(training.curve, failure=reason, measured={"busy": busy}))
+
+    def _tell(
+        self, training: ActiveTraining, outcome: TrialOutcome, weights: Callable[[], bytes | None] = lambda: None
+    ) -> None:
+        self.session.tell(training.candidate, outcome, weights)
+        self.checkpoints.ended(training.candidate)
 
     def _out_of_memory(
         self, training: ActiveTraining, message: str, busy: float, gpu_memory: int | None = None

@@ -85,8 +85,11 @@ class FairASHA(ASHAScheduler):
             self._recall(trial)
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Take a new trial of Tune."""
-        super().on_trial_add(NO_CONTROLLER, self._stand_in(trial))
+        """Take a new trial of Tune, and the epochs after which its training goes on."""
+        candidate, stand_in = self.candidate(trial.trial_id), self._stand_in(trial)
+        super().on_trial_add(NO_CONTROLLER, stand_in)
+        for result in candidate.trained:
+            self._judge(stand_in, result, candidate.predicted)
         self.added(tune_controller, trial)
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
@@ -108,14 +111,14 @@ class FairASHA(ASHAScheduler):
         """Return what ASHA takes for the trial: the same for every training of one candidate."""
         return SimpleNamespace(trial_id=f"candidate {self.candidate(trial.trial_id).serial}")
 
-    def _judge(self, trial: Any, result: dict[str, Any], predicted: Mapping[str, Any]) -> str:
+    def _judge(self, trial: Any, result: Mapping[str, Any], predicted: Mapping[str, Any]) -> str:
         """Let ASHA note the result and return CONTINUE or STOP.
 
         A metric that is no finite number is a failure, which nas.searching.outcome decides; here the trial goes on.
         """
         if not self._is_comparable(result):
             return TrialScheduler.CONTINUE
-        decision = super().on_trial_result(NO_CONTROLLER, trial, result)
+        decision = super().on_trial_result(NO_CONTROLLER, trial, dict(result))
         known = ((row, number_at(predicted, row.name)) for row in self.costs)
         costs = (math.inf if math.isnan(value) else row.loss(float(value)) for row, value in known)
         losses = self.sign * float(result[self.metric_name]), *costs

@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import ray
 from ray import tune
@@ -43,6 +43,20 @@ class CandidateEvaluator(Protocol):
         """Train the topology and yield a record of every epoch as it ends: {epoch, <metric>, loss, seconds, …}.
 
         Raises CandidateError if the training fails.
+        """
+
+
+@runtime_checkable
+class Resumable(CandidateEvaluator, Protocol):
+    """A CandidateEvaluator whose trainings can go on from an epoch, in another process or on another machine."""
+
+    def checkpoint(self) -> bytes | None:
+        """Return what is needed to go on after the epoch that ended last; None if that is not possible now."""
+
+    def start(self, topology: Topology, *, seed: int, checkpoint: bytes | None = None) -> Iterator[dict[str, Any]]:
+        """Train the topology as a CandidateEvaluator does, from where a checkpoint was made.
+
+        Every record has its epoch. A checkpoint that does not fit is ignored: the first one is of epoch 1 then.
         """
 
 
@@ -96,10 +110,23 @@ class CandidateTrainable(tune.Trainable):
         getattr(self._epochs, "close", lambda: None)()  # the candidate before may have been stopped early
         if self._evaluator is None:
             self._make_evaluator()
+        self._topology = Topology.from_dict(json.loads(new_config["topology"]))
+        self._seed, self._epoch = new_config["seed"], 0
         if self._evaluator is not None:
-            topology = Topology.from_dict(json.loads(new_config["topology"]))
-            self._epochs = checked_records(self._evaluator, topology, new_config["seed"])
+            self._epochs = checked_records(self._evaluator, self._topology, self._seed)
         return True
+
+    def continue_from(self, checkpoint: bytes) -> None:
+        """Let the candidate, which has not begun, go on from a checkpoint; without an effect if it cannot."""
+        if isinstance(self._evaluator, Resumable):
+            self._epochs = checked_records(self._evaluator, self._topology, self._seed, checkpoint)
+
+    def checkpoint(self) -> tuple[int, bytes] | None:
+        """Return the number of the epoch that ended last, and a checkpoint after it; None if there is none."""
+        if not isinstance(self._evaluator, Resumable):
+            return None
+        content = self._evaluator.checkpoint()
+        return (self._epoch, content) if isinstance(content, bytes) else None
 
     def _make_evaluator(self) -> None:
         """Make the evaluator; if that fails, it is tried again for the next candidate."""
@@ -124,6 +151,7 @@ class CandidateTrainable(tune.Trainable):
             return {"record": None, "end": self.NO_EVALUATOR, "reason": self._setup_error}
         try:
             record = next(self._epochs, None)
+            self._epoch = 0 if record is None else record["epoch"]
             full_budget = record is None or record["epoch"] >= self._evaluator.epochs
             if full_budget and record is not None:
                 next(self._epochs, None)  # lets the evaluator run to its end

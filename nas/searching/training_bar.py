@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -63,6 +64,14 @@ class TrainingBar(SearchObserver):
     def storage_came_back(self, seconds: float) -> None:
         """Print that the storage is there again."""
         self._print(f"the record is written again, after {units.duration(seconds)}")
+
+    def continued(self, candidate: Candidate, curve: Sequence[Mapping[str, Any]]) -> None:
+        """Print after which epoch a training goes on."""
+        self._print(f"{candidate.baseline}, seed {candidate.seed}  goes on after epoch {len(curve)}")
+
+    def checkpoints_stopped(self, reason: str) -> None:
+        """Print why no more checkpoints are written."""
+        self._print(f"no more checkpoints: {reason}")
 
     def _print(self, line: str) -> None:
         self.console.print(Text(line), soft_wrap=True)

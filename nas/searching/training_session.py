@@ -11,6 +11,7 @@ from nas.searching.candidate import Candidate
 from nas.searching.observer import SearchObserver
 from nas.searching.outcome import TrialOutcome
 from nas.space import SearchSpace
+from nas.study.writer import StudyWriter
 
 
 class TrainingSession(Protocol):
@@ -18,9 +19,11 @@ class TrainingSession(Protocol):
 
     space      how candidates are trained
     observers  receive the events
+    writer     writes its study
     """
 
     space: SearchSpace
+    writer: StudyWriter
     observers: Sequence[SearchObserver]
 
     @property

@@ -26,7 +26,7 @@ def run_tune(searcher: SessionSearcher, evaluate: MakeEvaluator) -> None:
     machine, session = searcher.cluster.machine, searcher.session
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(MOST_PENDING)
     trainable = tune.with_parameters(CandidateTrainable, evaluate=evaluate, machine=machine)
-    with contextlib.suppress(RayLost), scratch_folder() as scratch:
+    with contextlib.closing(searcher.checkpoints), contextlib.suppress(RayLost), scratch_folder() as scratch:
         tune.Tuner(
             tune.with_resources(
                 trainable,

@@ -26,7 +26,8 @@ from nas.study.description import asks_to_stop
 from nas.watching.publisher import Publisher
 
 if TYPE_CHECKING:
-    from nas.searching.searcher import ActiveTraining, SessionSearcher
+    from nas.searching.active_training import ActiveTraining
+    from nas.searching.searcher import SessionSearcher
 
 LOOK_S = 2.0  # seconds between two looks at what people have done in the study
 PUBLISH_S = 5.0  # seconds between two publications, at least

@@ -126,6 +126,11 @@ class Retraining:
         """The folder of the results that are not in the storage yet; it need not exist."""
         return self.run.journal_folder / self.purpose
 
+    @property
+    def checkpoints_folder(self) -> Path:
+        """The folder of the checkpoints, which exists while there are any."""
+        return self.run.path / f"{self.purpose}-checkpoints"
+
     def weights_of(self, number: int | None) -> Path | None:
         """Return the file with the weights of a trial; None if they were not kept."""
         path = self.weights_folder / f"{number}.safetensors"

@@ -5,6 +5,7 @@
       study.db      the Optuna storage, unless run.yaml names another
       weights/      <trial>.safetensors of the leaders
       journal/      results that could not be written into the storage, until the run is resumed (nas.study.journal)
+      checkpoints/  of the trials that are being trained (nas.study.checkpoints)
       artifacts/    the pictures of trials and the best network, for the Optuna dashboard (nas.watching.publisher)
       confirm/      <trial>.safetensors of a confirmation (nas.study.confirmation)
 
@@ -168,6 +169,11 @@ class Run:
     def journal_folder(self) -> Path:
         """The folder of the results that are not in the storage yet; it need not exist."""
         return self.path / "journal"
+
+    @property
+    def checkpoints_folder(self) -> Path:
+        """The folder of the checkpoints, which exists while there are any."""
+        return self.path / "checkpoints"
 
     def weights(self, number: int) -> Path | None:
         """Return the file with the weights of a trial; None if they were not kept. Those of the leaders are kept."""

@@ -49,7 +49,7 @@ def created(handle: Future[TrialHandle], patience: float | None = None) -> Trial
 
 
 class Record(Protocol):
-    """A study with folders for its weights and its journal: a Run, or a Retraining of it."""
+    """A study with folders for its weights, its journal and its checkpoints: a Run, or a Retraining of it."""
 
     @property
     def storage(self) -> RDBStorage:
@@ -66,6 +66,10 @@ class Record(Protocol):
     @property
     def journal_folder(self) -> Path:
         """The folder of the results that are not in the storage yet; it need not exist."""
+
+    @property
+    def checkpoints_folder(self) -> Path:
+        """The folder of the checkpoints, which exists while there are any."""
 
 
 class TrialWrites:

@@ -4,6 +4,7 @@ the topology's key. No torch.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -119,6 +120,36 @@ class Placed(Scripted):
             note = {"key": topology.key, "gpu": gpu, "share": share, "process": os.getpid()}
             with self.notes.open("a") as file:
                 file.write(json.dumps(note | {"began": began, "ended": time.time()}) + "\n")
+
+
+class Mortal(Scripted):
+    """Goes on from checkpoints. The process of each topology dies once, as soon as the search has written one.
+
+    run  the folder of the run
+    """
+
+    def __init__(self, *, run: Path, **options: Any) -> None:
+        super().__init__(**options)
+        self.run = run
+
+    def start(self, topology: Topology, *, seed: int, checkpoint: bytes | None = None) -> Iterator[dict[str, Any]]:
+        self.epoch = before = 0 if checkpoint is None else int(checkpoint)
+        for record in itertools.islice(super().start(topology, seed=seed), before, None):
+            if record["epoch"] > 1:
+                self._die(self.run.with_name(f"died {topology.key}"))
+            self.epoch = record["epoch"]
+            yield record | {"process": os.getpid()}
+
+    def checkpoint(self) -> bytes:
+        return str(self.epoch).encode()
+
+    def _die(self, died: Path) -> None:
+        patience = time.monotonic() + 2  # seconds: the search asks for a checkpoint only between two epochs
+        while not died.exists() and time.monotonic() < patience:
+            if list((self.run / "checkpoints").glob("*.checkpoint")):
+                died.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(0.01)
 
 
 def fault_of(topology: Topology, faults: dict[str, int]) -> str | None:

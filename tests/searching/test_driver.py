@@ -9,6 +9,7 @@ import io
 import json
 import os
 import pydoc
+import re
 import signal
 import sys
 import threading
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import ray
 import ray.cloudpickle
@@ -25,7 +27,7 @@ from optuna.trial import TrialState
 
 import nas
 from nas.errors import RunError, SpaceError
-from nas.searching import environment
+from nas.searching import checkpointing, environment
 from nas.searching import machine as machines
 from nas.searching.driver import _predict_cost as real_predict_cost
 from nas.searching.driver import search
@@ -197,6 +199,32 @@ def test_a_candidate_whose_process_is_killed_is_trained_again(cluster: None, tmp
     begun = Counter(line.split()[1] for line in log.read_text().splitlines() if line.startswith("begin"))
     assert sorted(begun.values()) == [1, 1, 2]
     assert all(len(curve) == 2 for curve in run.frame()["curve"])
+
+
+def test_a_candidate_whose_process_dies_goes_on_from_its_checkpoint(
+    cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(checkpointing, "EVERY_S", 0)
+    monkeypatch.setattr(checkpointing, "PACE", 0)
+    space = SearchSpace.from_dict(scripted.space(trials=2).to_dict() | {"train": {"epochs": 6}})
+    log = tmp_path / "log.json"
+    evaluate = functools.partial(scripted.Mortal, run=tmp_path / "mortal", epochs=6, log=tmp_path / "log")
+    run = run_search(space, tmp_path, name="mortal", evaluate=evaluate, slots=1, log_json=log)
+    assert states(run) == {"COMPLETE": 2}
+    for curve in run.frame()["curve"]:
+        assert [record["epoch"] for record in curve] == [1, 2, 3, 4, 5, 6]
+        assert [record["accuracy"] / curve[-1]["accuracy"] for record in curve] == pytest.approx(np.arange(1, 7) / 6)
+        first, second = (curve[place]["process"] for place in (0, -1))
+        processes = [record["process"] for record in curve]
+        assert first != second and processes == sorted(processes, key=[first, second].index)
+    said = capfd.readouterr().err
+    assert (
+        len(re.findall(r"trial \d  once more: lost its process: .*\ntrial \d  goes on after epoch [1-4]\n", said)) == 2
+    )
+    assert not (run.path / "checkpoints").exists()
+    events = [event for event in map(json.loads, log.read_text().splitlines()) if event.get("trial") == 0]
+    after = [event["event"] for event in events].index("retried")
+    assert [event.get("epoch") for event in events[after + 1 : -1]] == [1, 2, 3, 4, 5, 6]  # told once more
 
 
 def test_tune_never_waits_for_a_slow_sampler(cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

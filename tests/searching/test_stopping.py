@@ -156,3 +156,21 @@ def test_every_trial_is_reported() -> None:
         trial: Any = SimpleNamespace(trial_id="0")
         made.on_trial_add("controller", trial)  # type: ignore[arg-type]
         assert added.pop() == ("controller", trial)
+
+
+def test_a_training_that_goes_on_counts_as_one_that_was_never_interrupted() -> None:
+    """… if the process of the search is another as well: its scheduler has not seen the first epochs."""
+
+    def rungs(before: int) -> list[list[float]]:
+        candidate = Candidate(ANY, 0, params(100)[0], trained=[result(epoch) for epoch in range(1, before + 1)])
+        rule, trial = scheduler(space(), {"0": candidate}.__getitem__, ignore), SimpleNamespace(trial_id="0")
+        assert isinstance(rule, FairASHA)
+        rule.on_trial_add(None, trial)
+        for epoch in range(before + 1, EPOCHS + 1):
+            rule.on_trial_result(None, trial, result(epoch))
+        return [list(recorded.values()) for _, recorded in rule._brackets[0]._rungs if recorded]
+
+    def result(epoch: int) -> dict[str, float]:
+        return {"epoch": epoch, "accuracy": epoch / 10}
+
+    assert rungs(0) == rungs(1) == rungs(4) == [[0.9], [0.3], [0.1]]
