@@ -117,4 +117,3 @@ class Checkpointing:
             except RayError:
                 return None
         return None
-

@@ -5,16 +5,20 @@
 
 Every line has time and event; those of a trial have its number, its canonical key, and its name if it is a baseline.
 
-event          what it has besides
-search_began   run, task, metric, direction, trials (to have in the end), epochs (null where a function decides them)
-started        seed, predicted {params, flops, memory}, topology: the candidate is trained as soon as a slot is free
-epoch          epoch, metrics, seconds (for which its slot was busy with it)
-retried        reason: its training starts again; the epochs of a checkpoint, from which it goes on, follow once more
-ended          state (COMPLETE, PRUNED or FAIL), reason (of a FAIL), metrics, measured {seconds, busy, …}
-dismissed      reason: a person has ended its trial, so that it does not count
-refused        reason: it is not trained
-reused         origin {run, trial}, metrics: the result of another run was taken
-search_ended   reason
+event                what it has besides
+search_began         run, task, metric, direction, trials (to have in the end), epochs (null where a function decides)
+started              seed, predicted {params, flops, memory}, topology: it is trained as soon as a slot is free
+epoch                epoch, metrics, seconds (for which its slot was busy with it)
+retried              reason: its training starts again; the epochs of its checkpoint, if it has one, follow once more
+ended                state (COMPLETE, PRUNED or FAIL), reason (of a FAIL), metrics, measured {seconds, busy, …}
+dismissed            reason: a person has ended its trial, so that it does not count
+refused              reason: it is not trained
+reused               origin {run, trial}, metrics: the result of another run was taken
+machines_changed     slots, reason: nodes came, went or cannot train
+checkpoints_stopped  reason: no more checkpoints are written
+storage_went         reason, since: what is to be written waits in memory
+storage_came_back    seconds: it is written again
+search_ended         reason
 """
 
 from __future__ import annotations

@@ -18,13 +18,15 @@ from nas.study import Run
 
 BEGAN, STARTED, EPOCH, RETRIED = "search_began", "started", "epoch", "retried"
 ENDED, DISMISSED, REFUSED, REUSED, OVER = "ended", "dismissed", "refused", "reused", "search_ended"
+MACHINES, AWAY, BACK = "machines_changed", "storage_went", "storage_came_back"
+NO_CHECKPOINTS = "checkpoints_stopped"
 
 
 @dataclass(frozen=True)
 class SearchEvent:
     """Something that happened in a search.
 
-    kind       search_began, started, epoch, retried, ended, dismissed, refused, reused or search_ended
+    kind       one of the words above
     candidate  whose trial it happened to; None of the search itself
     facts      what else is known of it, as plain data
     time       when it happened, in UTC
@@ -110,8 +112,25 @@ class SearchLog(SearchObserver):
         origin = None if candidate.reused is None else dict(candidate.reused.origin)
         self._pass_on(SearchEvent(REUSED, candidate, {"origin": origin, "metrics": outcome.metrics}))
 
+    def machines_changed(self, slots: int, message: str) -> None:
+        """Pass on what became of a node."""
+        self._pass_on(SearchEvent(MACHINES, facts={"slots": slots, "reason": message}))
+
+    def checkpoints_stopped(self, reason: str) -> None:
+        """Pass on why no more checkpoints are written."""
+        self._pass_on(SearchEvent(NO_CHECKPOINTS, facts={"reason": reason}))
+
+    def storage_went(self, reason: str, since: datetime) -> None:
+        """Pass on that the storage is away."""
+        self._pass_on(SearchEvent(AWAY, facts={"reason": reason, "since": since.isoformat(timespec="milliseconds")}))
+
+    def storage_came_back(self, seconds: float) -> None:
+        """Pass on that the storage can be written again."""
+        self._pass_on(SearchEvent(BACK, facts={"seconds": seconds}))
+
     def _pass_on(self, event: SearchEvent) -> None:
-        self._thread.submit(self._guarded, self.write, event)
+        with contextlib.suppress(RuntimeError):  # the log has ended, and the study is still being written
+            self._thread.submit(self._guarded, self.write, event)
 
     def _guarded(self, action: Callable[..., None], *arguments: Any) -> None:
         if self._failed:

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nas.files import write_whole
-from nas.study.writer import as_json
+from nas.study.plain import as_json
 
 SUFFIX = ".checkpoint"
 FIRST_LINE = b"skipnas checkpoint 1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +43,18 @@ def test_every_event_is_a_line(run: Run, tmp_path: Path) -> None:
         log.ended(first, "COMPLETE", None, TrialOutcome([{"epoch": 2, "accuracy": 0.75}], True, None, {"busy": 4.0}))
         log.ended(second, "FAIL", "diverged", TrialOutcome())
         log.refused(third)
+        log.machines_changed(3, "node a is gone")
+        log.checkpoints_stopped("the disk is full")
+        log.storage_went("locked", datetime(2026, 1, 5, tzinfo=UTC))
+        log.storage_came_back(2.5)
         log.reused(fourth, TrialOutcome([{"epoch": 2, "accuracy": 0.5}], True))
         session.ending = "interrupted"
     told = lines(path)
     assert [line["event"] for line in told] == [
-        *("search_began", "started", "epoch", "retried", "ended", "ended", "refused", "reused", "search_ended")
+        *("search_began", "started", "epoch", "retried", "ended", "ended", "refused"),
+        *("machines_changed", "checkpoints_stopped", "storage_went", "storage_came_back", "reused", "search_ended"),
     ]
-    began, started, epoch, retried, complete, failed, refused, reused, over = told
+    began, started, epoch, retried, complete, failed, refused, machines, checkpoints, away, back, reused, over = told
     assert [datetime.fromisoformat(line["time"]) for line in told] == sorted(
         datetime.fromisoformat(line["time"]) for line in told
     )
@@ -64,6 +69,9 @@ def test_every_event_is_a_line(run: Run, tmp_path: Path) -> None:
     assert (failed["state"], failed["reason"], failed["baseline"]) == ("FAIL", "diverged", None)
     assert refused["reason"] == "over the limits: 5 params"
     assert (reused["trial"], reused["origin"]) == (3, {"run": "mine", "trial": 0})
+    assert (machines["slots"], machines["reason"]) == (3, "node a is gone") and "trial" not in machines
+    assert checkpoints["reason"] == "the disk is full" and back["seconds"] == 2.5
+    assert (away["reason"], away["since"]) == ("locked", "2026-01-05T00:00:00.000+00:00")
     assert over["reason"] == "interrupted" and "trial" not in over
 
 
@@ -83,6 +91,21 @@ def test_an_error_of_the_search_is_the_reason(run: Run, tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), logged([open_event_log(tmp_path / "events.jsonl")], run):
         _ = 1 / 0
     assert lines(tmp_path / "events.jsonl")[-1]["reason"] == "stopped by an error"
+
+
+def test_what_happens_to_the_storage_after_the_end_is_left_out(run: Run, tmp_path: Path) -> None:
+    with logged([log := open_event_log(tmp_path / "events.jsonl")], run):
+        pass
+    log.storage_came_back(1.0)
+    assert [line["event"] for line in lines(tmp_path / "events.jsonl")] == ["search_began", "search_ended"]
+
+
+def test_a_log_tells_once_more_after_which_epochs_a_training_goes_on(run: Run, tmp_path: Path) -> None:
+    [candidate] = candidates(run.space, 1)
+    with logged([log := open_event_log(tmp_path / "events.jsonl")], run):
+        log.continued(candidate, [{"epoch": epoch, "accuracy": 0.5, "seconds": 3.0} for epoch in (1, 2)])
+    told = lines(tmp_path / "events.jsonl")[1:-1]
+    assert [(line["event"], line["epoch"], line["seconds"]) for line in told] == [("epoch", 1, 0), ("epoch", 2, 0)]
 
 
 def test_stdout_stays_open(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
