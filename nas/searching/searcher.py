@@ -184,7 +184,7 @@ class SessionSearcher(NotPickled, Searcher):
             failure=last["reason"] if last["end"] == CandidateTrainable.FAILED else None,
             measured={"busy": training.busy} | last.get("measured", {}),
         )
-        self._tell(training, outcome, lambda: _weights(trial))
+        self._tell(training, outcome, lambda: self._weights(trial, training.candidate))
 
     def trial_crashed(self, trial: Trial) -> None:
         """Tell the session that the process of a training died, or could not be started."""
@@ -302,6 +302,19 @@ class SessionSearcher(NotPickled, Searcher):
         self.session.tell(training.candidate, outcome, weights)
         self.checkpoints.ended(training.candidate)
 
+    def _weights(self, trial: Trial, candidate: Candidate) -> bytes | None:
+        """Return the weights of a candidate from the process that has just trained it; None if they are lost with it.
+
+        The process holds them until it takes the next candidate.
+        """
+        try:
+            content: bytes | None = ray.get(actor_of(trial).weights.remote(), timeout=WEIGHTS_S)
+        except RayError as error:
+            lost = "is recorded, but its weights are lost with its process"
+            self._announce(f"trial {candidate.number} {lost}: {' '.join(str(error).split())[:200]}")
+            return None
+        return content
+
     def _out_of_memory(
         self, training: ActiveTraining, message: str, busy: float, gpu_memory: int | None = None
     ) -> None:
@@ -311,8 +324,9 @@ class SessionSearcher(NotPickled, Searcher):
         gpu_memory  the bytes of the GPU that it ran on, if it is known
         """
         candidate, device = training.candidate, self.cluster.machine.device
-        if candidate.slots < device.slots:
-            candidate.slots = device.slots
+        largest = min(device.slots, max(self.cluster.machine.devices.values(), default=device.slots))
+        if candidate.slots < largest:
+            candidate.slots = largest
             self._retry(candidate, f"{OutOfMemory.reason}, alone now: {message}")
             return
         kind, memory = "GPU" if self.cluster.machine.gpu else "node", device.memory or gpu_memory
@@ -325,15 +339,3 @@ def _kill(training: ActiveTraining) -> None:
     actor = actor_of(training.trial) if training.trial else None
     if actor is not None:
         ray.kill(actor)
-
-
-def _weights(trial: Trial) -> bytes | None:
-    """Return the weights of the candidate that the process of a trial has just finished.
-
-    The process holds them until it takes the next candidate. Raises RunError if it died.
-    """
-    try:
-        content: bytes | None = ray.get(actor_of(trial).weights.remote(), timeout=WEIGHTS_S)
-    except RayError as error:
-        raise RunError(f"the weights of a leader are lost: {' '.join(str(error).split())[:200]}") from error
-    return content

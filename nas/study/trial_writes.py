@@ -92,7 +92,7 @@ class TrialWrites:
         if again and (found := _same(trial, self.trials(trial.state))) is not None:
             return found
         identity = self.storage.create_new_trial(self.study, trial)
-        return TrialHandle(identity, self.storage.get_trial_number_from_id(identity))
+        return TrialHandle(identity, compat.trial_number(self.storage, identity))
 
     def claim(self, handle: TrialHandle, began: datetime, again: bool) -> bool:
         """Set a WAITING trial to RUNNING; `began` is when that was tried first."""

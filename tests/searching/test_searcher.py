@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.exceptions import ActorDiedError
 
 from nas.errors import Lost
 from nas.searching import searcher as module
@@ -130,3 +131,34 @@ def observer(lines: list[str]) -> dict[str, Any]:
     """Return the methods of an observer that keeps what is said of the machines."""
     silent = dict.fromkeys(("started", "epoch_ended", "retried", "ended", "refused", "dismissed"), lambda *_: None)
     return {**silent, "machines_changed": lambda slots, message: lines.append(message)}
+
+
+def test_a_leader_whose_process_dies_after_its_training_has_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dead() -> None:
+        raise ActorDiedError
+
+    lines: list[str] = []
+    hit = searcher(tmp_path, Machine(Device(), 1, True, None, {"a 0": 1}))
+    hit.session.observers = (SimpleNamespace(**observer(lines)),)
+    hit.suggest("1")
+    hit.trainings["1"].curve.append({"epoch": 2, "accuracy": 0.5})
+    actor = SimpleNamespace(weights=SimpleNamespace(remote=dead))
+    monkeypatch.setattr(module, "actor_of", lambda trial: actor)
+    hit.trial_ended(result("1", CandidateTrainable.FULL_BUDGET))
+    hit.session.close()
+    [trial] = hit.session.run.study.get_trials()
+    assert trial.state.name == "COMPLETE"
+    assert lines[0].startswith("trial 0 is recorded, but its weights are lost with its process")
+
+
+def test_a_candidate_alone_on_the_largest_device_that_is_left_has_failed(tmp_path: Path) -> None:
+    """The device was to have eight slots; four are the most that there are now."""
+    hit = searcher(tmp_path, Machine(Device(8, GIB, 0), 1, True, None, {"a 0": 4}))
+    hit.suggest("1")
+    for number in "12":
+        hit.trial_ended(result(number, CandidateTrainable.OUT_OF_MEMORY, reason="no more", gpu_memory=None))
+        hit.suggest(str(int(number) + 1))
+    hit.session.close()
+    assert "FAIL" in [trial.state.name for trial in hit.session.run.study.get_trials()]
