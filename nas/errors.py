@@ -5,6 +5,7 @@ NasError                    one clear line for a person; the command line prints
 ├── SpaceError              a search space file is wrong; the message names file and key
 ├── TaskError               a task does not exist or its data is wrong
 ├── RunError                a run exists already, is missing, or cannot be read
+│   └── StorageAway         its storage is locked, full or does not answer (nas.study.outage)
 ├── ExportError             an exported file would differ from the trained network
 └── CandidateError          a candidate could not be trained to the end; `reason` is what the record says
     ├── Diverged            the loss is not finite

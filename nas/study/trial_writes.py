@@ -6,7 +6,7 @@ not taken for that of another process, and a trial that has ended stays as it is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from datetime import datetime
 from pathlib import Path
@@ -146,6 +146,12 @@ class TrialWrites:
         if trial is None:
             return False
         return _took_effect(lambda: self.storage.set_trial_state_values(trial.id, TrialState.WAITING))
+
+    def check(self, results: Iterable[tuple[Result, FrozenTrial]], known: Mapping[TrialHandle, FrozenTrial]) -> None:
+        """Raise RunError unless results of a journal are those of this study, whose trials are `known`."""
+        for result, trial in results:
+            if result.number is not None:
+                _numbered(result.number, trial, known)
 
     def replay(
         self, result: Result, trial: FrozenTrial, known: Mapping[TrialHandle, FrozenTrial], folder: Path

@@ -154,6 +154,7 @@ class StudyWriter:
         for path in journals(self.record.journal_folder):
             results = read_journal(path)
             known = self.trials()
+            self._writes.check(results, known)
             for result, trial in results:
                 self._write(partial(self._replay, result, trial, known, path.parent))
             self.flush()
@@ -189,14 +190,14 @@ class StudyWriter:
             with contextlib.suppress(OSError):
                 self._writes.keep_weights(handle, journal.weights[handle])
                 del journal.weights[handle]
-        count = len(journal.results)
+        count = _counted(len(journal.results), "result")
         try:
             path = journal.write(self.record.journal_folder)
         except OSError as error:
-            yield f"no journal can be written ({error.strerror}): {_counted(count, 'result')} lost"
+            yield f"no journal can be written ({error.strerror}): {count} lost"
         else:
             if path is not None:
-                yield f"{_counted(count, 'result')} in {path}, which --resume writes first"
+                yield f"{count} in {path}, which --resume writes first"
         if journal.weights:
             yield f"the weights of {_counted(len(journal.weights), 'leader')} lost"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from nas.errors import RunError
+from nas.searching.driver import search
 from nas.searching.observer import SearchObserver
 from nas.searching.session import Session
 from nas.study import Run, outage, storage
@@ -162,3 +163,9 @@ def test_a_search_of_which_a_write_breaks_is_recorded_truly(tmp_path: Path) -> N
             session.close()
         assert len(called) > at
         is_true(run, 3)
+
+
+def test_the_time_is_checked_before_anything_begins(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="--storage-timeout must be a time such as 90s, .*, but got 'never'"):
+        search(scripted.space(), root=tmp_path, storage_timeout="never", quiet=True)
+    assert list(tmp_path.iterdir()) == []

@@ -18,6 +18,7 @@ from nas.searching.session import Session
 from nas.searching.slots import Machine
 from nas.searching.watch import Watch
 from nas.study.attributes import counts, recorded
+from nas.study.outage import StorageAway
 from nas.study.pulse import Pulse
 from tests.helpers import scripted
 from tests.helpers.sessions import drive, trained, trials_of
@@ -95,6 +96,25 @@ def test_a_result_that_comes_after_a_person_has_spoken_changes_nothing(session: 
     made.tell(first, trained(first))
     assert trials_of(made)[0].state == TrialState.FAIL
     assert "curve" not in recorded(trials_of(made)[0])
+
+
+def test_a_storage_that_is_away_for_a_while_is_looked_at_again(session: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = session(trials=4)
+    watch, searcher = watched(made)
+    storage, failed = made.run.storage, []
+    read = storage.get_study_user_attrs
+
+    def get_study_user_attrs(study: int) -> dict[str, Any]:
+        if len(failed) < 3:
+            failed.append(study)
+            raise StorageAway("locked")
+        return read(study)
+
+    monkeypatch.setattr(storage, "get_study_user_attrs", get_study_user_attrs)
+    made.run.study.set_user_attr("stop", True)
+    with watch:
+        eventually(lambda: searcher.stop_reason() == "stopped by a person")
+    assert len(failed) == 3 and watch.error is None
 
 
 def test_candidates_that_end_by_themselves_are_not_dismissed(session: Make) -> None:
