@@ -166,6 +166,6 @@ def test_a_search_of_which_a_write_breaks_is_recorded_truly(tmp_path: Path) -> N
 
 
 def test_the_time_is_checked_before_anything_begins(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="--storage-timeout must be a time such as 90s, .*, but got 'never'"):
+    with pytest.raises(RunError, match=r"--storage-timeout must be a time such as 90s, .*, but got 'never'"):
         search(scripted.space(), root=tmp_path, storage_timeout="never", quiet=True)
     assert list(tmp_path.iterdir()) == []
