@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,9 +16,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import torch
+from safetensors.torch import load
 
 from nas.errors import RunError
 from nas.study import Run
+from nas.study.checkpoints import CheckpointFolder
+from nas.training.evaluate import Evaluator
 
 TRIALS = 10
 AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
@@ -39,10 +44,10 @@ if run.interrupted:
 """
 
 
-def start(root: Path) -> subprocess.Popen[str]:
+def start(root: Path, program: str = PROGRAM) -> subprocess.Popen[str]:
     """Start the program in a process group of its own, so that a signal reaches it as Ctrl-C does in a terminal."""
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(root)],
+        [sys.executable, "-c", program, str(root)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -189,3 +194,72 @@ def test_interrupted_killed_and_resumed(tmp_path: Path, family: set[tuple[int, s
     for trial in listed:
         assert {"topology", "key", "seed", "params", "memory"} <= set(trial["user_attrs"])
         assert ("reason" in trial["user_attrs"]) == (trial["state"] == "FAIL")
+
+
+TRAINING = f"""
+import pathlib, sys
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from nas.searching import environment
+environment.prepare()
+from nas.searching import checkpointing
+from nas.searching.driver import search
+from nas.space import SearchSpace
+checkpointing.EVERY_S = 0
+root = pathlib.Path(sys.argv[1])
+space, resume = (None, "mine") if (root / "mine").exists() else (SearchSpace.load(root / "space.yaml"), None)
+search(space, name=None if resume else "mine", resume=resume, root=root, slots=1)
+"""
+SPACE = """
+task: digits
+network:
+  stem: {op: conv3x3, width: 16}
+  stages: [{blocks: 3, op: basic, width: 24}]
+  head: classify
+skips: {kinds: [add, concat]}
+train: {epochs: 80, translate: 1}
+search: {trials: 1, sampler: random, baselines: [], repeats: 1, early_stopping: none}
+"""
+
+
+@pytest.mark.slow
+def test_a_training_goes_on_to_the_bit_through_killed_processes(
+    tmp_path: Path, family: set[tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search is killed, then the process that trains; the record and the weights are those of a whole training."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    (tmp_path / "space.yaml").write_text(SPACE)
+    folder = CheckpointFolder(tmp_path / "mine" / "checkpoints")
+
+    def epochs() -> int:
+        found = folder.read(0)
+        return 0 if found is None else len(found.curve)
+
+    first = start(tmp_path, TRAINING)
+    until(lambda: epochs() >= 5, pause=0.02)
+    family |= descendants(first.pid)
+    first.kill()
+    first.communicate()
+    until(lambda: not alive(family), 30, pause=1.0)
+    before = epochs()
+
+    second = start(tmp_path, TRAINING)
+    until(lambda: epochs() >= before + 5, pause=0.02)
+    family |= descendants(second.pid)
+    [trainer] = [one.pid for key, one in processes().items() if key in family and "Trainable" in one.command]
+    os.kill(trainer, signal.SIGKILL)
+    _, err = second.communicate(timeout=200)
+    assert second.returncode == 0, err
+    assert 5 <= before < 80 and f"trial 0  goes on after epoch {before}\n" in err
+    assert len(re.findall(r"trial 0  goes on after epoch \d+\n", err)) == 2 and err.count("once more") == 1
+
+    run = Run.open("mine", tmp_path)
+    [row] = run.frame().itertuples()
+    assert row.state == "COMPLETE" and not folder.path.exists()
+    evaluator = Evaluator(run.space.task, run.space.recipe)
+    whole = evaluator.evaluate(run.topology(0), seed=row.seed)
+    untimed = [[{**record, "seconds": 0} for record in curve] for curve in (row.curve, whole.curve)]
+    assert untimed[0] == untimed[1]
+    weights = load((run.weights(0) or Path()).read_bytes())
+    assert whole.network is not None
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(weights[name], tensor)
