@@ -17,7 +17,8 @@ from nas.analysis.ranking import failures, ranked_rows, states, trained, unit_of
 from nas.errors import TopologyError
 from nas.space.quantities import Unit
 from nas.study.attributes import number_at
-from nas.study.pulse import SILENCE_S, Pulse
+from nas.study.lease import read_pulses
+from nas.study.pulse import SILENCE_S, Pulse, together
 from nas.topology import Topology
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class StatusReader:
     def read(self, now: datetime | None = None) -> SearchStatus:
         """Return the status of the run; `now` is a time with a zone, the present unless given."""
         now = now or datetime.now(UTC)
-        run, frame, pulse = self.run, self.run.frame(), Pulse.read(self.run)
+        run, frame, pulse = self.run, self.run.frame(), together(read_pulses(self.run), now)
         here = frame[frame["reused"].isna()]
         board, goals, unit = self._ranked(frame), run.space.goals, self._unit(frame)
         done = here[trained(here)]

@@ -25,6 +25,7 @@ from nas.study.attributes import (
     SEED,
     TOPOLOGY,
 )
+from nas.study.journal import is_created
 from nas.study.reuse import ReusableTrial
 from nas.study.shown import user_attributes
 from nas.study.writer import TrialHandle
@@ -81,6 +82,11 @@ class Candidate:
     def number(self) -> int:
         """The number of its trial in the run's study."""
         return self.handle.result().number
+
+    @property
+    def lost(self) -> bool:
+        """Whether its trial has ended as soon as it was created: another process was faster."""
+        return is_created(self.handle) and self.handle.result().lost is not None
 
     @property
     def record(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.errors import RunError, SpaceError
 from nas.searching import environment
+from nas.searching.joining import check_joining, member_of_search
 from nas.searching.machine import ray_cluster
 from nas.searching.slots import ResourceRequest
 from nas.searching.stop_reasons import INTERRUPTED, abandoning, interrupts, stop_reason
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from nas.searching.searcher import SessionSearcher
     from nas.searching.trainable import CandidateEvaluator, MakeEvaluator
     from nas.searching.watch import Watch
+    from nas.study.membership import Membership
 
 
 def search(
@@ -37,6 +39,7 @@ def search(
     *,
     name: str | None = None,
     resume: str | Path | None = None,
+    join: str | Path | None = None,
     trials: int | None = None,
     time: float | str | None = None,
     slots: int | None = None,
@@ -65,6 +68,9 @@ def search(
     name, root      the run is the folder root/name; the default name is that of the space with the time
     resume          the name or the folder of a run to go on with, instead of a space: its finished trials are kept,
                     and those that were running start again
+    join            the name or the folder of a run to search together with the processes that search it now, on this
+                    machine or on others (nas.study.membership): its settings stay, and no topology is trained twice.
+                    From another machine it may be a copy of the folder, if its storage can be reached
     trials          how many trials the run is to have in the end, over all its sessions; the default is that of the
                     space
     time            seconds, or a text such as 90s, 30m, 2h, after which the search stops as with Ctrl-C
@@ -100,10 +106,13 @@ def search(
     changes = {name: value for name, value in changes.items() if value is not None}
     outage_s = None if storage_timeout is None else _seconds(storage_timeout)
     request = ResourceRequest(slots, gpus_per_trial, gpu_memory)
-    if (space is None) == (resume is None):
-        raise RunError("a search takes a space, or a run to resume: one of the two")
+    if sum(one is not None for one in (space, resume, join)) != 1:
+        raise RunError("a search takes a space, or a run to resume or to join: one of them")
+    earlier = join if resume is None else resume
+    if join is not None:
+        check_joining(changes, baselines=baselines, only_pilot=only_pilot)
     with quiet_libraries():
-        given = space or Run.open(resume, root).space
+        given = space or Run.open(earlier, root).space
         _check_baselines(baselines or {}, given)
         logs = _logs(log_json, given)
         if space is not None:
@@ -112,15 +121,20 @@ def search(
             reused = _reused_runs(reuse, root, space)
             run = Run.create(space, name, root, storage)
         else:
-            run = Run.open(resume, root)
+            run = Run.open(earlier, root)
             evaluate = evaluate or _evaluation(run.space)
             reused = _reused_runs(reuse, root, run.space)
             if storage is not None:
                 run.log_in(storage)
-        with run.lock():
-            if resume is not None:
-                run.update(_changed(run.space, changes))
-            _run_session(run, request, address, evaluate, logs, quiet, baselines, reused, only_pilot, outage_s)
+        searched = _changed(run.space, changes)
+        with run.lock(shared=True), member_of_search(run, searched, join=join is not None) as membership:
+            if membership.others:
+                run.space = searched  # run.yaml and the study belong to those who were there before
+            else:
+                run.update(searched)
+            _run_session(
+                run, membership, request, address, evaluate, logs, quiet, baselines, reused, only_pilot, outage_s
+            )
     return run
 
 
@@ -187,6 +201,7 @@ def _reused_runs(names: Sequence[str | Path], root: Path | str, space: SearchSpa
 
 def _run_session(
     run: Run,
+    membership: Membership,
     request: ResourceRequest,
     address: str | None,
     evaluate: MakeEvaluator,
@@ -209,6 +224,7 @@ def _run_session(
 
     space, settings, stream = run.space, run.space.search, None if quiet else sys.stderr
     predict_cost = functools.partial(_predict_cost, recipe=space.recipe)
+    membership.greet()
     with contextlib.ExitStack() as stack, contextlib.ExitStack() as preparation:
         session = Session(
             run,
@@ -219,6 +235,7 @@ def _run_session(
             seeded=depends_on_seed(evaluate),
             only_pilot=only_pilot,
             storage_timeout=outage_s,
+            membership=membership,
         )
         interrupted = stack.enter_context(interrupts())
         afterwards = stack.enter_context(contextlib.ExitStack())  # once the session is closed
@@ -227,6 +244,7 @@ def _run_session(
         if session.replayed and stream is not None:
             print(f"{run.name}: {session.replayed} results of the journal are in the record now", file=stream)
         if session.is_over:
+            membership.ending = "all trials are finished"
             return
         preparation.enter_context(starting(run.name, address, stream))
         ours = getattr(evaluate, "func", None) is _make_evaluator  # what another one keeps on a GPU is unknown
@@ -244,10 +262,11 @@ def _run_session(
         afterwards.callback(_publish_the_rest, watch, display)
         with logged(logs, run) as log, display, watch:
             run_tune(searcher, evaluate)
-            display.ending = log.ending = watch.ending = _ending(searcher, session.exhausted, run)
+            display.ending = log.ending = watch.ended = _ending(searcher, session.exhausted, run)
             run.interrupted = interrupted.signal if searcher.stopped == INTERRUPTED else None
     if searcher.error is not None:
         raise searcher.error from None
+    membership.confirm()
 
 
 def _publish_the_rest(watch: Watch, display: LineDisplay) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from optuna.trial import FrozenTrial
+
 from nas.searching.candidate import Candidate
 from nas.searching.outcome import TrialOutcome
 from nas.study.outage import Outage
@@ -32,6 +34,9 @@ class SearchObserver:
 
     def ended(self, candidate: Candidate, state: str, reason: str | None, outcome: TrialOutcome) -> None:
         """Handle the end of a training; `state` is the name of the trial's state, `reason` why it failed."""
+
+    def changed_by_others(self, trial: FrozenTrial) -> None:
+        """Handle that another process that searches the run has begun, ended or queued a trial."""
 
     def dismissed(self, candidate: Candidate) -> None:
         """Handle that a person has ended the trial of the candidate: it does not count as one of the trials."""

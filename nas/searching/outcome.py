@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.errors import quoted
 from nas.space import OBJECTIVES, Objective, SearchSpace
 from nas.study.attributes import CURVE, MEASURED, METRICS, PREDICTED, holders, number_at, recorded, value_of
+
+if TYPE_CHECKING:
+    from nas.searching.candidate import Candidate
+    from nas.study.reuse import ReusableTrial
 
 FinalState = tuple[TrialState, str | None]  # the state, and the reason if it is FAIL
 
@@ -85,3 +89,17 @@ def _why_no_value(objective: Objective, known: Mapping[str, Mapping[str, Any]]) 
         if name in known[holder]:
             return f"diverged: {name} is {quoted(known[holder][name])}"
     return f"missing metric: no {name!r} was {'measured' if name in OBJECTIVES else 'reported'}"
+
+
+def reusable_result(
+    known: Mapping[str, ReusableTrial], space: SearchSpace, candidate: Candidate
+) -> ReusableTrial | None:
+    """Return the result of another run for a candidate, if it has every objective of this one.
+
+    known  canonical key → the results of other runs
+    """
+    found = None if candidate.repeat else known.get(candidate.topology.key)
+    if found is None:
+        return None
+    state, _ = final_state(TrialOutcome.of_complete(found.trial), space, candidate.predicted)
+    return found if state == TrialState.COMPLETE else None

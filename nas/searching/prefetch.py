@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from nas.searching.candidate import Candidate
 from nas.searching.proposals import Proposer
@@ -84,6 +84,14 @@ class Prefetcher:
     ) -> None:
         """Tell the sampler how a candidate ended (Proposer.tell), without waiting for it."""
         self._worker.submit(self.proposer.tell, candidate, state, values, attributes)
+
+    def recall(self, trial: FrozenTrial) -> None:
+        """Take a trial of another process (Proposer.recall), without waiting for it."""
+        self._worker.submit(self.proposer.recall, trial)
+
+    def lose(self, candidate: Candidate) -> None:
+        """Take back a candidate that another process was faster to train (Proposer.lose), without waiting for it."""
+        self._worker.submit(self.proposer.lose, candidate)
 
     def close(self) -> None:
         """End the thread when it has done everything. Raises what it raised."""

@@ -15,7 +15,7 @@ from nas.searching.candidate import Candidate
 from nas.searching.observer import SearchObserver
 from nas.searching.outcome import TrialOutcome
 from nas.space import SearchSpace
-from nas.study.attributes import BASELINE, CURVE, LINE, METRICS, PREDICTED, REUSED, SAVED, recorded
+from nas.study.attributes import BASELINE, CURVE, LINE, METRICS, PREDICTED, REUSED, SAVED, counts, recorded
 from nas.study.states import KNOWN
 
 
@@ -47,7 +47,7 @@ class Progress(SearchObserver):
     total       trials that the run is to have in the end; `before` of them ended in earlier sessions. Baselines and
                 other controls do not count
     slots       of all devices (nas.searching.packing)
-    ended_here  how many of them ended in this session
+    ended_here  how many of them ended in this session; `ended_elsewhere` ended in other processes meanwhile
     ends        how many trainings of this session ended in each state, those of controls as well
     over_limits refused candidates of this session
     saved       trainings that a known result made needless, over all sessions
@@ -63,6 +63,7 @@ class Progress(SearchObserver):
     before: int
     slots: int
     ended_here: int = 0
+    ended_elsewhere: int = 0
     ends: Counter[str] = field(default_factory=Counter)
     over_limits: int = 0
     saved: int = 0
@@ -86,7 +87,7 @@ class Progress(SearchObserver):
     @property
     def finished(self) -> int:
         """The number of trials that have ended, over all sessions."""
-        return self.before + self.ended_here
+        return self.before + self.ended_here + self.ended_elsewhere
 
     def epoch_ended(self, candidate: Candidate, record: Mapping[str, Any], busy: float) -> None:
         """Add the seconds of an epoch, and keep its record."""
@@ -117,6 +118,12 @@ class Progress(SearchObserver):
         self.ended_here += candidate.baseline is None
         value = outcome.metrics.get(self.metric) if state == "COMPLETE" else None
         self._note(value, candidate.baseline, candidate.predicted, candidate.topology.describe())
+
+    def changed_by_others(self, trial: FrozenTrial) -> None:
+        """Count a trial that another process has ended, and keep its result."""
+        if trial.state.is_finished():
+            self.ended_elsewhere += counts(trial)
+            self.recall([trial])
 
     def dismissed(self, candidate: Candidate) -> None:
         """Remove a candidate whose trial a person has ended."""
@@ -176,7 +183,7 @@ class Progress(SearchObserver):
         """Return the seconds left at the pace so far; None before a candidate has ended."""
         if self.first is None or not self.ends:
             return None
-        done = self.ends.total() + self.under_way
+        done = self.ends.total() + self.ended_elsewhere + self.under_way
         return (now - self.first) / done * max(0.0, self.total - self.finished - self.under_way)
 
 

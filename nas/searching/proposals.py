@@ -50,9 +50,11 @@ class Proposer:
     predict_cost    the cost of a topology before training
     trials          the trials of the run's study so far
     seed            the seed of every candidate's training
+    other           makes the uniform suggestions those of this session and process alone
 
     known_keys, refused_keys, dismissed_keys  topologies that were tried; of these, those over the limits, and those
                     whose trial a person ended, who may queue them again
+    elsewhere       number of a trial that another process trains → its key
     """
 
     def __init__(
@@ -62,24 +64,50 @@ class Proposer:
         predict_cost: PredictCost,
         trials: Sequence[FrozenTrial],
         seed: int,
+        other: int = 0,
     ) -> None:
         self.space, self.predict_cost, self.seed = space, predict_cost, seed
         self.sampler_study = SamplerStudy(space, sampler)
-        past = [trial for trial in trials if trial.state.is_finished()]
-        records = list(map(recorded, past))
-        self.known_keys = {known.get(KEY, "") for known in records}
-        refused = {known.get(KEY, "") for known in records if REASON in known and CURVE not in known}
-        trained = {known.get(KEY, "") for known in records if CURVE in known}
-        self.refused_keys = refused - trained  # over the limits: proposing them again saves no training
-        self.dismissed_keys = {recorded(trial).get(KEY, "") for trial in past if ended_by_person(trial)}
-        for trial in past:
-            self.sampler_study.load(trial)
-        self._rng = random.Random(seed + len(trials))
+        self.known_keys: set[str] = set()
+        self.refused_keys: set[str] = set()
+        self._trained_keys: set[str] = set()
+        self.dismissed_keys: set[str] = set()
+        self.elsewhere: dict[int, str] = {}
+        for trial in trials:
+            if trial.state != TrialState.WAITING:
+                self.recall(trial)
+        self._rng = random.Random(seed + other)
         self._points = itertools.chain(space.points())  # unlike a generator, it survives a `yield from` that is closed
         self._exhaustive = isinstance(sampler, Enumeration)
         self._rivals: list[Candidate] = []  # the candidates of which the prefilter chooses one
         self._saved = 0  # suggestions since the last candidate whose topologies were trained before
         self._passed_over = False  # whether the prefilter left any candidate since the enumeration began
+
+    def recall(self, trial: FrozenTrial) -> None:
+        """Take a trial of an earlier session, or of another process; one that is trained there may be taken again."""
+        known = recorded(trial)
+        key = known.get(KEY, "")
+        self.elsewhere.pop(trial.number, None)
+        if trial.state == TrialState.RUNNING:
+            self.elsewhere[trial.number] = key
+        if not trial.state.is_finished() or str(known.get(REASON, "")).startswith(KNOWN):
+            return  # a trial that ended because its topology was known tells nothing of it
+        self.known_keys.add(key)
+        if ended_by_person(trial):
+            self.dismissed_keys.add(key)
+        if CURVE in known:
+            self._trained_keys.add(key)
+            self.refused_keys.discard(key)
+        elif REASON in known and key not in self._trained_keys:
+            self.refused_keys.add(key)  # over the limits: proposing them again saves no training
+        self.sampler_study.load(trial)
+
+    def lose(self, candidate: Candidate) -> None:
+        """Take back a candidate that another process was faster to train."""
+        if not candidate.repeat:
+            self.known_keys.discard(candidate.topology.key)
+        if candidate.sampler_trial is not None:
+            self.sampler_study.discard(candidate.sampler_trial)
 
     def propose(self) -> Candidate | None:
         """Return a new candidate with its predicted cost, or None if every topology of the space is known.
@@ -141,7 +169,9 @@ class Proposer:
             pilot=attributes.get(PILOT, False),
             handle=resolved(handle),
         )
-        if topology.key in self.known_keys - self.dismissed_keys and not candidate.repeat:
+        self.elsewhere.pop(handle.number, None)
+        known = topology.key in self.known_keys - self.dismissed_keys or topology.key in self.elsewhere.values()
+        if known and not candidate.repeat:
             candidate.refusal = f"{KNOWN}: the same topology was tried before"
             return candidate
         return self._chosen(self._priced(candidate))
@@ -158,15 +188,18 @@ class Proposer:
             known = {PREDICTED: candidate.predicted, **attributes}
             self.sampler_study.tell(candidate.sampler_trial, state, values, known)
 
+    def _is_known(self, topology: Topology) -> bool:
+        return topology.key in self.known_keys or topology.key in self.elsewhere.values()
+
     def _new(self) -> Candidate | None:
         """Return a candidate that is neither known nor one of the rivals."""
         rivals = {rival.topology.key for rival in self._rivals}
         for trial, topology in self._suggestions():
-            if topology.key not in self.known_keys and topology.key not in rivals:
+            if not self._is_known(topology) and topology.key not in rivals:
                 noted = self.sampler_study.system_attrs(trial)
                 return self._priced(Candidate(topology, self.seed, sampler_trial=trial, system_attrs=noted))
             self.sampler_study.discard(trial)
-            self._saved += topology.key in self.known_keys and topology.key not in self.refused_keys
+            self._saved += self._is_known(topology) and topology.key not in self.refused_keys
         if not self._passed_over:
             return None
         self._points, self._passed_over = itertools.chain(self.space.points()), False
@@ -199,7 +232,7 @@ class Proposer:
         for _ in range(0 if self._exhaustive else SAMPLED):
             yield self.sampler_study.suggest()
         for params, topology in self._without_sampler():
-            if topology.key not in self.known_keys:
+            if not self._is_known(topology):
                 yield self.sampler_study.suggest(params)
 
     def _without_sampler(self) -> Iterator[tuple[dict[str, Any], Topology]]:

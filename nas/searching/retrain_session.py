@@ -32,6 +32,7 @@ class RetrainSession:
     """
 
     past: Sequence[FrozenTrial] = ()
+    waits = False
 
     def __init__(self, retraining: Retraining, space: SearchSpace, plan: Plan) -> None:
         self.space, self.plan, self.retraining = space, plan, retraining

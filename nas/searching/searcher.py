@@ -30,6 +30,7 @@ from nas.searching.trainable import CandidateTrainable
 from nas.searching.training_session import TrainingSession
 
 PATIENCE_S = 0.02  # seconds for which Tune waits for a proposal while other candidates are trained
+WAIT_S = 0.5  # seconds between two looks whether other processes have finished the search
 WEIGHTS_S = 300  # seconds for the weights of a leader to arrive
 
 
@@ -81,14 +82,21 @@ class SessionSearcher(NotPickled, Searcher):
             self.fail(error)
             return Searcher.FINISHED
         if candidate is None:
-            waits = self.trainings or self.cluster.placements.waiting or not self.cluster.machine.devices
-            return None if waits else Searcher.FINISHED
+            busy = self.trainings or self.cluster.placements.waiting or not self.cluster.machine.devices
+            return None if busy or self._waits_for_others() else Searcher.FINISHED
         placements, slots = self.cluster.placements, candidate.slots
         node, device = placements.node(candidate), placements.device(candidate)
         process = self.processes.take(device, slots, placements.capacity[device])
         self.trainings[trial_id] = ActiveTraining(candidate, node, process, self.checkpoints.find(candidate))
         given = {"topology": json.dumps(candidate.topology.to_dict()), "seed": candidate.seed}
         return given | {"slots": slots, "node": node, "process": process.number}
+
+    def _waits_for_others(self) -> bool:
+        """Return whether other processes train what may be left to this one."""
+        waits = self.session.waits
+        if waits:
+            time.sleep(WAIT_S)  # Tune asks again at once
+        return waits
 
     def _next(self) -> Candidate | None:
         """Return the first waiting candidate that has room now, else a new one that has room."""

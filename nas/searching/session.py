@@ -12,41 +12,37 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from nas.errors import OverLimits, TopologyError
 from nas.sampling.named import make_sampler
 from nas.searching.candidate import Candidate, PredictCost
-from nas.searching.controls import Controls
 from nas.searching.ended import CREATED_S, EndedTraining, recorded_end
+from nas.searching.evaluations import Evaluations
 from nas.searching.observer import SearchObserver, tell_of_outages
-from nas.searching.outcome import FinalState, TrialOutcome, final_state
-from nas.searching.pairs import Pairs
-from nas.searching.pilot import PilotPhase, resolved
+from nas.searching.others import Others
+from nas.searching.outcome import FinalState, TrialOutcome, reusable_result
 from nas.searching.prefetch import Prefetcher
 from nas.searching.proposals import Proposer
-from nas.searching.repeats import Repeats
 from nas.searching.waiting import WaitingTrials, enqueue_baselines
 from nas.study import Run
 from nas.study.attributes import (
-    BASELINE,
-    KEY,
-    PAIR,
-    PILOT,
     REASON,
     REUSED,
     SEED,
-    TOPOLOGY,
     counts,
     recorded,
     value_of,
 )
 from nas.study.journal import is_created
 from nas.study.leaders import TopologyScores, TrialScore
+from nas.study.lease import STORAGE_ERRORS
+from nas.study.membership import Membership
 from nas.study.reuse import ReusableTrial, reusable_trials
+from nas.study.states import KNOWN
 from nas.study.writer import StudyWriter, created
 from nas.topology import Topology
 
@@ -64,6 +60,7 @@ class Session:
     only_pilot    whether the session ends after the baselines and the pilot
     storage_timeout  seconds for which results wait in memory while the storage does not answer; the default is
                   nas.study.outage.TIMEOUT_S
+    membership    of the search of the run, which other processes may search too; None for a study of its own
 
     exhausted     why nothing more can be proposed; None while something can
     running       the candidates that were asked for and not told yet
@@ -85,42 +82,55 @@ class Session:
         seeded: bool = True,
         only_pilot: bool = False,
         storage_timeout: float | None = None,
+        membership: Membership | None = None,
     ) -> None:
         self.run, self.space, self.trials, self.observers = run, run.space, trials, observers
         self.exhausted: str | None = None
         self.running: list[Candidate] = []
         self.scores = TopologyScores()
-        self.repeats = Repeats(self.space, seeded)
-        self.pairs = Pairs(self.space, self.repeats)
-        self.controls = Controls(self.space, self.repeats)
         self.only_pilot = only_pilot
-        self.writer = StudyWriter(run, storage_timeout)
+        self.finished = 0
+        self.writer = StudyWriter(run, storage_timeout, membership)
         tell_of_outages(self.writer.outage, lambda: self.observers)
         self._uncreated: list[EndedTraining] = []
-        self._reusable = reusable_trials(reuse, self.space)
+        self._claimed: Candidate | None = None  # its trial is being created, and others may have been faster
+        reusable = partial(reusable_result, reusable_trials(reuse, self.space), self.space)
         self.replayed = self.writer.replay()
-        self.writer.requeue(list(self.writer.trials(TrialState.RUNNING)))
+        self.writer.rescue(self.writer.trials(TrialState.RUNNING), unowned=self.writer.is_alone)
         self.past = list(self.writer.trials().values())
-        self.finished = sum(map(counts, self.past))
-        wanted = resolved(self.space, trials, seeded, self.past)
-        self.pilot = PilotPhase(self.space, wanted, self.repeats, self.controls)
+        self.others = Others(self.writer, self.past, trials)
+        self.evaluations = Evaluations(self.space, trials, self.past, seeded=seeded)
+        self.repeats, self.pairs = self.evaluations.repeats, self.evaluations.pairs
+        self.controls, self.pilot = self.evaluations.controls, self.evaluations.pilot
         named = self.space.baselines(price=predict_cost) | dict(baselines or {})
-        enqueue_baselines(self.writer, self.space, self.past, named)
-        self._recall_past()
-        seed = self.space.search.seed
-        sampler = make_sampler(self.space, seed + len(self.past))  # with the first seed it would suggest the same again
-        self.proposer = Proposer(self.space, sampler, predict_cost, self.past, seed)
+        if self.writer.is_alone:  # otherwise another process has enqueued them
+            enqueue_baselines(self.writer, self.space, self.past, named)
+        for trial in self.past:
+            self._recall(trial)
+        seed, other = self.space.search.seed, self.others.number_of_session()
+        sampler = make_sampler(self.space, seed + other)  # with the first seed it would suggest the same again
+        self.proposer = Proposer(self.space, sampler, predict_cost, self.past, seed, other)
         self.waiting = WaitingTrials(self.writer, self.proposer)
-        self._prefetcher = Prefetcher(self.waiting, self.proposer, self._reusable_result)
+        self._prefetcher = Prefetcher(self.waiting, self.proposer, reusable)
         self.prefetch()
 
     @property
     def is_over(self) -> bool:
         """Whether nothing is left to train: no trial, none that waits in the study, and no control."""
-        if self.running or self._uncreated or self.waiting.are_there() or self.pilot.choose() is not None:
+        busy = self.running or self._uncreated or self.others.elsewhere
+        if busy or self.waiting.are_there() or self.pilot.choose() is not None:
             return False
         left = self.exhausted is None and self.finished < self.trials
         return self.only_pilot or (not left and self.controls.choose(self.scores) is None)
+
+    @property
+    def waits(self) -> bool:
+        """Whether other processes train what this one may have to train, if they die. It reads the study."""
+        if self.others.present:
+            with contextlib.suppress(*STORAGE_ERRORS):
+                self.others.read()
+            self._take_news()
+        return bool(self.others.elsewhere)
 
     def prefetch(self) -> None:
         """Begin to compute the next proposal, if there is to be one: of the pilot, the trials, then the controls."""
@@ -131,9 +141,11 @@ class Session:
             self._prefetcher.start(pilot, suggest=False)
             return
         counted = sum(candidate.baseline is None for candidate in self.running)
-        if self.exhausted is None and self.finished + counted < self.trials:
+        if self.exhausted is None and self.others.begun(self.finished + counted) < self.trials:
             so_far = self.finished, self.trials, self.scores
             self._prefetcher.start(self.pairs.choose(*so_far) or self.repeats.choose(*so_far))
+        elif self.others.elsewhere:  # what others leave behind is queued again
+            self._prefetcher.start(None, suggest=False)
         elif not counted:
             self._prefetcher.start(self.controls.choose(self.scores), suggest=False)
 
@@ -149,6 +161,18 @@ class Session:
         self.writer.check()
         deadline = math.inf if patience is None else time.monotonic() + patience
         while True:
+            self._take_news()
+            if (claimed := self._claimed) is not None:
+                if created(claimed.handle, _seconds_until(deadline)) is None:
+                    self.writer.check()
+                    return None
+                self._claimed = None
+                if claimed.lost:
+                    self.writer.forget(claimed.handle)
+                    self._prefetcher.lose(claimed)
+                elif self._started(claimed):
+                    return claimed
+                continue
             self.prefetch()
             proposal = self._prefetcher.fetch(deadline)
             if proposal is None:
@@ -160,18 +184,17 @@ class Session:
             if candidate is None and proposal.refused:
                 continue  # what was asked for was refused, but there may be something else
             if candidate is None and self._uncreated:
-                left = None if deadline == math.inf else max(0.0, deadline - time.monotonic())
-                if created(self._uncreated[0].candidate.handle, left) is not None:
+                if created(self._uncreated[0].candidate.handle, _seconds_until(deadline)) is not None:
                     self._tell_of_created()
                     continue  # what follows the last trial depends on it
                 self.writer.check()
             if candidate is None:
                 return None
-            if candidate.reused is None:
-                self._start(candidate)
-                self.prefetch()
+            self._add_trial(candidate, TrialState.RUNNING)
+            if self.others.present and not candidate.was_waiting:
+                self._claimed = candidate
+            elif self._started(candidate):
                 return candidate
-            self._reuse(candidate, candidate.reused)
 
     def tell(
         self, candidate: Candidate, outcome: TrialOutcome, weights: Callable[[], bytes | None] = lambda: None
@@ -182,6 +205,9 @@ class Session:
 
         Raises RunError if the record cannot be written; the result is in the journal then.
         """
+        if candidate.lost:
+            self.dismiss(candidate)
+            return
         self.running.remove(candidate)
         self.finished += candidate.baseline is None
         self._tell_of_created()
@@ -212,52 +238,48 @@ class Session:
             self._uncreated.clear()
             self._prefetcher.close()
         finally:
-            unfinished = (*self.running, *self._prefetcher.unfetched())
+            unfinished = (*self.running, *filter(None, [self._claimed]), *self._prefetcher.unfetched())
             try:
                 self.writer.requeue(candidate.handle for candidate in unfinished)
                 self.running.clear()
+                self._claimed = None
             finally:
                 self.writer.close()
 
-    def _recall_past(self) -> None:
-        """Take the seeds and the scores of the trials of earlier sessions."""
-        for trial in self.past:
-            known = recorded(trial)
-            self.pairs.began(known.get(TOPOLOGY), known.get(PAIR))
-            if {KEY, SEED} <= known.keys():
-                self.repeats.began(known[KEY], known[SEED])
-            if known.keys() & {BASELINE, PILOT}:
-                self._recall_role(known)
-            if trial.state == TrialState.COMPLETE and math.isfinite(value_of(self.space.goals.target, known)):
-                self.scores.add(TrialScore.of(self.space, trial.number, trial.values, known))
+    def _take_news(self) -> None:
+        for trial in self.others.news():
+            self._recall(trial)
+            self._prefetcher.recall(trial)
+            for observer in self.observers:
+                observer.changed_by_others(trial)
 
-    def _recall_role(self, known: Mapping[str, Any]) -> None:
-        """Take a baseline or a topology of the pilot from an earlier session; one that cannot be read is left out."""
-        with contextlib.suppress(TopologyError):
-            topology = Topology.from_dict(known.get(TOPOLOGY))
-            over = str(known.get(REASON, "")).startswith(OverLimits.reason)
-            self._note_role(topology, known.get(BASELINE), bool(known.get(PILOT)) and not over)
+    def _recall(self, trial: FrozenTrial) -> None:
+        """Take a trial of an earlier session, or of another process."""
+        known = recorded(trial)
+        met = self.others.meet(trial)
+        if str(known.get(REASON, "")).startswith(KNOWN):
+            return  # another trial is the same topology
+        self.finished += counts(trial)
+        self.evaluations.recall(known, met=met)
+        if trial.state == TrialState.COMPLETE and math.isfinite(value_of(self.space.goals.target, known)):
+            self.scores.add(TrialScore.of(self.space, trial.number, trial.values, known))
 
-    def _start(self, candidate: Candidate) -> None:
+    def _started(self, candidate: Candidate) -> bool:
+        """Note that a candidate is trained, and begin to compute the next proposal; return False for a known result."""
+        if candidate.reused is not None:
+            self._reuse(candidate, candidate.reused)
+            return False
         self.running.append(candidate)
-        self._began(candidate)
-        self._add_trial(candidate, TrialState.RUNNING)
+        if candidate.was_waiting:
+            self.others.elsewhere.pop(candidate.number, None)
+        self.evaluations.began(candidate)
         for observer in self.observers:
             observer.started(candidate)
-
-    def _began(self, candidate: Candidate) -> None:
-        self.repeats.began(candidate.topology.key, candidate.seed)
-        self.pairs.began(candidate.topology, candidate.more.get(PAIR))
-        self._note_role(candidate.topology, candidate.baseline, candidate.pilot and candidate.refusal is None)
-
-    def _note_role(self, topology: Topology, baseline: str | None, pilot: bool) -> None:
-        if baseline is not None:
-            self.controls.add(topology, baseline)
-        if pilot:
-            self.pilot.began(topology)
+        self.prefetch()
+        return True
 
     def _refuse(self, candidate: Candidate) -> None:
-        self._began(candidate)
+        self.evaluations.began(candidate)
         self.pilot.refused += candidate.pilot
         self._add_trial(candidate, TrialState.FAIL)
         for observer in self.observers:
@@ -265,10 +287,9 @@ class Session:
 
     def _reuse(self, candidate: Candidate, known: ReusableTrial) -> None:
         """Give the candidate the result of another run."""
-        self._add_trial(candidate, TrialState.RUNNING)
         outcome = TrialOutcome.of_complete(known.trial)
         candidate.seed = recorded(known.trial)[SEED]
-        self._began(candidate)
+        self.evaluations.began(candidate)
         self._conclude(candidate, outcome, known.weights, {REUSED: known.origin, SEED: candidate.seed})
         for observer in self.observers:
             observer.reused(candidate, outcome)
@@ -298,15 +319,8 @@ class Session:
     def _add_trial(self, candidate: Candidate, state: TrialState) -> None:
         """Create the trial of a candidate, unless it was in the study before."""
         if not candidate.was_waiting:
-            candidate.handle = self.writer.add(candidate.trial(state))
-
-    def _reusable_result(self, candidate: Candidate) -> ReusableTrial | None:
-        """Return the result of another run if it has every objective of this one. Called on the prefetcher's thread."""
-        known = None if candidate.repeat else self._reusable.get(candidate.topology.key)
-        if known is None:
-            return None
-        state, _ = final_state(TrialOutcome.of_complete(known.trial), self.space, candidate.predicted)
-        return known if state == TrialState.COMPLETE else None
+            judge = self.others.judge(candidate) if state == TrialState.RUNNING else None
+            candidate.handle = self.writer.add(candidate.trial(state), judge)
 
     def _conclude(
         self,
@@ -325,7 +339,12 @@ class Session:
         if leads and (content := weights()) is not None:
             self.writer.keep_weights(candidate.handle, content)
         self.writer.finish(candidate.handle, state, attributes, values)
-        if leads:
-            self.writer.drop_weights(self.scores.numbers)
+        if leads:  # another process may have written those of a leader that is not known here yet
+            self.writer.drop_weights(self.scores.numbers, self.scores.known if self.others.present else None)
         self._prefetcher.tell(candidate, state, values, attributes)
         return state, reason
+
+
+def _seconds_until(deadline: float) -> float | None:
+    """Return the seconds that are left until `deadline` (of time.monotonic); None for no limit."""
+    return None if deadline == math.inf else max(0.0, deadline - time.monotonic())

@@ -30,6 +30,10 @@ class TrainingSession(Protocol):
     def past(self) -> Sequence[FrozenTrial]:
         """The trials of earlier sessions."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether there may be more to train, although there is nothing now and nothing is trained here."""
+
     def ask(self, patience: float | None = None) -> Candidate | None:
         """Return the next candidate to train; None if there is none within so many seconds."""
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CANDIDATE = "nas:candidate"  # system attribute: what is known of a trial before its training
 OUTCOME = "nas:outcome"  # system attribute: what its training gave
+OWNER = "nas:owner"  # system attribute: the token of the member (nas.study.lease) that trains it; null while it waits
 
 # names in the record; their values are plain JSON
 TOPOLOGY = "topology"  # Topology.to_dict()

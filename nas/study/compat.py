@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import optuna
 import sqlalchemy
@@ -17,7 +18,15 @@ from optuna.trial import FrozenTrial, TrialState
 from nas.study.pareto import pareto_rank
 
 if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
     from optuna.study._frozen import FrozenStudy as FrozenStudy
+
+
+class Held(NamedTuple):
+    """The state of a trial, and its owner, which is the value of a system attribute."""
+
+    state: TrialState
+    owner: str | None
 
 
 # of optuna-dashboard 0.21: system attributes of a study that name a trial by its identifier (notes, files, skipped
@@ -74,6 +83,102 @@ def cached_storage(storage: BaseStorage) -> BaseStorage:
     Its function is not documented: "only for internal usage".
     """
     return optuna.storages.get_storage(storage)
+
+
+def study_attribute(storage: RDBStorage, study: int, name: str) -> str | None:
+    """Return the text of a system attribute of a study, which `swap_study_attribute` compares; None without one."""
+    from optuna.storages._rdb.models import StudySystemAttributeModel as Attribute
+
+    query = sqlalchemy.select(Attribute.value_json).where(Attribute.study_id == study, Attribute.key == name)
+    with storage.engine.connect() as connection:
+        text: str | None = connection.execute(query).scalar()
+    return text
+
+
+def swap_study_attribute(storage: RDBStorage, study: int, name: str, old: str | None, new: str) -> bool:
+    """Replace the text of a system attribute of a study, and return True; or return False if it is not `old` any more.
+
+    old  None if there was no such attribute
+    new  JSON; it must differ from every text that the attribute had before
+
+    Of many processes that call this at the same time, one succeeds. A storage has no public method that compares what
+    it replaces (Optuna 5.0); the table and its unique pair of columns, study_id and key, are its own.
+    """
+    from optuna.storages._rdb.models import StudySystemAttributeModel as Attribute
+
+    here = Attribute.study_id == study, Attribute.key == name
+    try:
+        with storage.engine.begin() as connection:
+            if old is None:
+                connection.execute(sqlalchemy.insert(Attribute).values(study_id=study, key=name, value_json=new))
+                return True
+            change = sqlalchemy.update(Attribute).where(*here, Attribute.value_json == old).values(value_json=new)
+            return connection.execute(change).rowcount == 1
+    except sqlalchemy.exc.IntegrityError:
+        return False
+
+
+def take_trial(storage: RDBStorage, trial: int, name: str, before: Held, after: Held) -> bool:
+    """Set the state and the owner of an unfinished trial in one transaction, and return True.
+
+    name    of the system attribute that holds the owner; None stands for no attribute too
+    before  what the trial must hold, otherwise nothing is changed and False is returned; nobody owns a WAITING trial
+
+    A storage has no public method that sets both (Optuna 5.0), so that a process that dies between two calls would
+    leave a trial that is trained by somebody else than its owner.
+    """
+    from optuna.storages._rdb.models import TrialModel, TrialSystemAttributeModel
+
+    trials, attributes = TrialModel.__table__, TrialSystemAttributeModel.__table__
+    values: dict[str, Any] = {"state": after.state}
+    if after.state == TrialState.RUNNING:
+        values["datetime_start"] = datetime.now(UTC).replace(tzinfo=None)  # as Optuna stores it
+    this = attributes.c.trial_id == trial, attributes.c.key == name
+    with storage.engine.connect() as connection:  # rolls back unless it is committed
+        change = sqlalchemy.update(trials).where(trials.c.trial_id == trial, trials.c.state == before.state)
+        if connection.execute(change.values(**values)).rowcount != 1:  # it also locks the trial
+            return False
+        text = connection.execute(sqlalchemy.select(attributes.c.value_json).where(*this)).scalar()
+        owner = None if text is None else json.loads(text)
+        if before.state == TrialState.RUNNING and owner != before.owner:
+            return False
+        value = {"value_json": json.dumps(after.owner)}
+        if text is not None:
+            connection.execute(sqlalchemy.update(attributes).where(*this).values(**value))
+        elif after.owner is not None:
+            connection.execute(sqlalchemy.insert(attributes).values(trial_id=trial, key=name, **value))
+        connection.commit()
+    return True
+
+
+def changed_trials(storage: RDBStorage, study: int, known: Mapping[int, TrialState], last: int) -> list[FrozenTrial]:
+    """Return the trials of a study that are new, or whose state is another one, in their order.
+
+    known  identifier → state of the unfinished trials as they were seen last
+    last   the greatest identifier that was seen; a study's trials have identifiers in the order of their creation
+
+    The public get_all_trials reads every trial in whole (Optuna 5.0).
+    """
+    from optuna.storages._rdb.models import TrialModel
+
+    columns = TrialModel.trial_id, TrialModel.state
+    new = TrialModel.trial_id > last
+    query = sqlalchemy.select(*columns).where(TrialModel.study_id == study)
+    with storage.engine.connect() as connection:
+        found = connection.execute(query.where(new | TrialModel.trial_id.in_(known))).all()
+    changed = {identity for identity, state in found if known.get(identity) != state}
+    return trials_of(storage, study, changed)
+
+
+def trials_of(storage: RDBStorage, study: int, identities: Collection[int]) -> list[FrozenTrial]:
+    """Return the trials of a study with these identifiers, in their order (Optuna 5.0).
+
+    No public method takes several.
+    """
+    if not identities:
+        return []
+    read = storage._get_trials(study, None, set(identities), max(identities))
+    return [trial for trial in read if trial._trial_id in identities]
 
 
 def speed_up_dashboard() -> None:

@@ -118,8 +118,10 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def locked(folder: Path, name: str) -> Iterator[None]:
+def locked(folder: Path, name: str, shared: bool = False) -> Iterator[None]:
     """Hold the lock of a run in its folder. Raises RunError if another process of this machine holds it.
+
+    shared  whether processes that share the lock may hold it together
 
     The operating system releases the lock when the process dies.
     """
@@ -127,7 +129,7 @@ def locked(folder: Path, name: str) -> Iterator[None]:
 
     with (folder / ".lock").open("a+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
             owner = file.read(20).strip() or "?"

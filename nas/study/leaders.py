@@ -181,6 +181,11 @@ class TopologyScores:
         return {score.number for first in self.leaders.numbers for score in self._of_first[first]}
 
     @property
+    def known(self) -> set[int]:
+        """The numbers of all trials."""
+        return {score.number for same in self._of_key.values() for score in same}
+
+    @property
     def best(self) -> list[TrialScore]:
         """The trials of the best topology; empty without any trial."""
         return self._of_first[self.leaders.best[1]] if self.leaders.best else []

@@ -1,6 +1,7 @@
 """The pulse of a search: what its process writes into the study every few seconds, so that others see it alive.
 
 It is a system attribute of the study, so that the dashboards of Optuna do not list it among the attributes of the user.
+Each member of a search (nas.study.lease) has a seat, and each seat an attribute.
 """
 
 from __future__ import annotations
@@ -11,15 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from nas import units
-from nas.errors import RunError
+from nas.study import compat
 
 if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
+    from collections.abc import Sequence
 
-    from nas.study import Run
-    from nas.study.retraining import Retraining
+    from optuna.storages import BaseStorage, RDBStorage
 
-NAME = "nas:pulse"  # of the system attribute
+NAME = "nas:pulse"  # of the system attribute of the first seat
 EVERY_S = 5.0  # seconds between two signs of life, unless a search says otherwise
 SILENCE_S = 60.0  # a shorter silence does not mean that a search is dead: a disk or a network may be slow
 LONGEST = 200  # characters of a text
@@ -51,6 +51,8 @@ class Pulse(BaseModel):
     """One sign of life of a search.
 
     host, pid         where its process runs
+    token             of the member that wrote it
+    lease             the revision of the lease that the member knows: it has noticed whoever came before
     alive             when it wrote the sign, in UTC
     every             seconds between two signs
     slots             those of all devices (nas.searching.packing); slots_per_gpu of them are one GPU, where gpu is true
@@ -65,6 +67,8 @@ class Pulse(BaseModel):
     host: Word
     pid: Whole
     alive: AwareDatetime
+    token: Word = ""
+    lease: Whole = 0
     every: Seconds = EVERY_S
     slots: Whole = 1
     gpu: bool = False
@@ -73,14 +77,6 @@ class Pulse(BaseModel):
     seconds_left: Seconds | None = None
     running: Annotated[tuple[RunningTrial, ...], Field(max_length=10_000)] = ()
     ended: Word | None = None
-
-    @classmethod
-    def read(cls, record: Run | Retraining) -> Pulse | None:
-        """Return the last pulse of a run, or of a retraining of it; None if there is none, or none that can be read."""
-        try:
-            return cls.model_validate(record.reader.attribute(NAME))
-        except (RunError, ValueError):  # ValueError: no pulse
-            return None
 
     def silence(self, now: datetime | None = None) -> float:
         """Return the seconds since the sign; `now` is a time with a zone, the present unless given."""
@@ -91,8 +87,40 @@ class Pulse(BaseModel):
         return self.ended is None and self.silence(now) <= max(MISSED * self.every, SILENCE_S)
 
 
-def write(storage: BaseStorage, study_id: int, pulse: Pulse) -> None:
-    """Write a pulse into a study, in place of the last one; its time is written in UTC, to the second."""
+def attribute(seat: int) -> str:
+    """Return the name of the system attribute that holds the pulse of a seat."""
+    return f"{NAME}:{seat}" if seat else NAME
+
+
+def write(storage: BaseStorage, study_id: int, pulse: Pulse, seat: int = 0) -> None:
+    """Write a pulse into a study, in place of the last one of the seat; its time is written in UTC, to the second."""
     second = pulse.alive.astimezone(UTC).replace(microsecond=0)
     content = pulse.model_copy(update={"alive": second}).model_dump(mode="json")
-    storage.set_study_system_attr(study_id, NAME, content)
+    storage.set_study_system_attr(study_id, attribute(seat), content)
+
+
+def read(storage: RDBStorage, study_id: int, seat: int = 0) -> Pulse | None:
+    """Return the last pulse of a seat; None if there is none, or none that can be read."""
+    text = compat.study_attribute(storage, study_id, attribute(seat))
+    try:
+        return None if text is None else Pulse.model_validate_json(text)
+    except ValueError:  # no JSON, or no pulse
+        return None
+
+
+def together(pulses: Sequence[Pulse], now: datetime | None = None) -> Pulse | None:
+    """Return the pulses of the members of a search as one: that of those who are alive, or the last one if none is."""
+    alive = [one for one in pulses if one.is_alive(now)]
+    last = max(alive or pulses, key=lambda one: one.alive, default=None)
+    if last is None or len(alive) < 2:
+        return last
+    slots, left = sum(one.slots for one in alive), [one.seconds_left for one in alive if one.seconds_left is not None]
+    changes = {
+        "slots": slots,
+        "gpu": all(one.gpu for one in alive),
+        "utilisation": sum(one.slots * one.utilisation for one in alive) / max(1, slots),
+        "seconds_left": min(left, default=None),
+        "running": tuple(trial for one in alive for trial in one.running),
+        "ended": None,
+    }
+    return last.model_copy(update=changes)

@@ -180,12 +180,15 @@ class Run:
         path = self.weights_folder / f"{number}.safetensors"
         return path if path.is_file() else None
 
-    def lock(self) -> contextlib.AbstractContextManager[None]:
-        """Return a context in which no other process of this machine can search the run.
+    def lock(self, shared: bool = False) -> contextlib.AbstractContextManager[None]:
+        """Return a context in which no other process of this machine works in the folder of the run.
 
-        Entering it raises RunError if another process is in it. It also ends when the process dies.
+        shared  whether others that share it may be in it too
+
+        Entering it raises RunError if another process is in it. It also ends when the process dies. Who searches the
+        study, on whatever machine, is told by its lease (nas.study.lease).
         """
-        return locked(self.path, self.name)
+        return locked(self.path, self.name, shared)
 
     # ----------------------------------------------------------------------------------------------- the study
 

@@ -6,7 +6,7 @@ not taken for that of another process, and a trial that has ended stays as it is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,8 @@ from optuna.trial import FrozenTrial, TrialState
 from nas.errors import RunError
 from nas.files import write_whole
 from nas.study import compat
-from nas.study.attributes import CANDIDATE, OUTCOME
+from nas.study.attributes import CANDIDATE, OUTCOME, OWNER, REASON
+from nas.study.compat import Held
 from nas.study.journal import Result, is_created, same_candidate
 from nas.study.plain import as_json
 from nas.study.shown import user_attributes
@@ -29,10 +30,18 @@ if TYPE_CHECKING:
 
 
 class TrialHandle(NamedTuple):
-    """The id of a trial in the storage, and its number in the study."""
+    """The id of a trial in the storage, and its number in the study.
+
+    lost  why the trial ended as soon as it was created: another process was faster; None if it is to be trained
+    """
 
     id: int
     number: int
+    lost: str | None = None
+
+
+Judge = Callable[[TrialHandle], str | None]  # returns why a trial that was created has to end at once, or None
+QUEUED = Held(TrialState.WAITING, None)
 
 
 def resolved(handle: TrialHandle) -> Future[TrialHandle]:
@@ -75,11 +84,13 @@ class Record(Protocol):
 class TrialWrites:
     """Writes trials of a record. `again` is whether a write was tried before, and may have arrived.
 
-    Where a function returns False, it had no effect: somebody else has ended the trial.
+    owner  stands in every trial that is begun here (nas.study.attributes.OWNER)
+
+    Where a function returns False, it had no effect: somebody else has ended the trial, or has taken it over.
     """
 
-    def __init__(self, record: Record) -> None:
-        self.record, self.storage = record, record.storage
+    def __init__(self, record: Record, owner: str | None = None) -> None:
+        self.record, self.storage, self.owner = record, record.storage, owner
         self.study = self.storage.get_study_id_from_name(record.study_name)
 
     def trials(self, *states: TrialState) -> dict[TrialHandle, FrozenTrial]:
@@ -87,20 +98,36 @@ class TrialWrites:
         trials = self.storage.get_all_trials(self.study, deepcopy=False, states=states or None)
         return {TrialHandle(compat.trial_id(trial), trial.number): trial for trial in trials}
 
-    def add(self, trial: FrozenTrial, again: bool) -> TrialHandle:
-        """Create a trial with its parameters and attributes."""
-        if again and (found := _same(trial, self.trials(trial.state))) is not None:
-            return found
-        identity = self.storage.create_new_trial(self.study, trial)
-        return TrialHandle(identity, compat.trial_number(self.storage, identity))
+    def add(self, trial: FrozenTrial, again: bool, judge: Judge | None = None) -> TrialHandle:
+        """Create a trial with its parameters and attributes; end it if the judge says so."""
+        if self.owner is not None and trial.state != TrialState.WAITING:
+            trial.system_attrs = {**trial.system_attrs, OWNER: self.owner}
+        handle = _same(trial, self._own(trial)) if again else None
+        if handle is None:
+            identity = self.storage.create_new_trial(self.study, trial)
+            handle = TrialHandle(identity, compat.trial_number(self.storage, identity))
+        if judge is not None and (lost := judge(handle)) is not None:
+            self.finish(resolved(handle), TrialState.FAIL, {REASON: lost}, None)
+            return TrialHandle(handle.id, handle.number, lost)
+        return handle
+
+    def _own(self, trial: FrozenTrial) -> dict[TrialHandle, FrozenTrial]:
+        """Return the trials that have the state and the owner of another one."""
+        known, owner = self.trials(trial.state), trial.system_attrs.get(OWNER)
+        return {handle: each for handle, each in known.items() if each.system_attrs.get(OWNER) == owner}
 
     def claim(self, handle: TrialHandle, began: datetime, again: bool) -> bool:
         """Set a WAITING trial to RUNNING; `began` is when that was tried first."""
         if again:
             trial = self.storage.get_trial(handle.id)
-            if trial.state == TrialState.RUNNING and trial.datetime_start and trial.datetime_start >= began:
+            ours = self.owner is None or trial.system_attrs.get(OWNER) == self.owner
+            if trial.state == TrialState.RUNNING and ours and trial.datetime_start and trial.datetime_start >= began:
                 return True
-        return _took_effect(lambda: self.storage.set_trial_state_values(handle.id, TrialState.RUNNING))
+        return self.take(handle, QUEUED, Held(TrialState.RUNNING, self.owner))
+
+    def take(self, handle: TrialHandle, before: Held, after: Held) -> bool:
+        """Set the state and the owner of a trial, unless it has others by now than `before`."""
+        return compat.take_trial(self.storage, handle.id, OWNER, before, after)
 
     def fill_in(
         self,
@@ -141,11 +168,9 @@ class TrialWrites:
         return _took_effect(lambda: self.storage.set_trial_state_values(trial.id, state, values))
 
     def requeue(self, handle: Future[TrialHandle]) -> bool:
-        """Set a trial that began and did not end to WAITING again, if it was created."""
+        """Set a trial that began here and did not end to WAITING again, if it was created."""
         trial = created(handle)
-        if trial is None:
-            return False
-        return _took_effect(lambda: self.storage.set_trial_state_values(trial.id, TrialState.WAITING))
+        return trial is not None and self.take(trial, Held(TrialState.RUNNING, self.owner), QUEUED)
 
     def check(self, results: Iterable[tuple[Result, FrozenTrial]], known: Mapping[TrialHandle, FrozenTrial]) -> None:
         """Raise RunError unless results of a journal are those of this study, whose trials are `known`."""
@@ -171,10 +196,11 @@ class TrialWrites:
         """Write the weights of a trial (a safetensors file), whole or not at all."""
         write_whole(self._weights(handle.result()), weights)
 
-    def drop_weights(self, leaders: set[int]) -> None:
-        """Delete the weights of every trial that is not among the leaders."""
+    def drop_weights(self, leaders: Collection[int], known: Collection[int] | None) -> None:
+        """Delete the weights of every trial, or of every known one, that is not among the leaders."""
         for path in self.record.weights_folder.glob("*.safetensors"):
-            if path.stem.isdecimal() and int(path.stem) not in leaders:
+            number = int(path.stem) if path.stem.isdecimal() else None
+            if number is not None and number not in leaders and (known is None or number in known):
                 path.unlink(missing_ok=True)
 
     def _weights(self, handle: TrialHandle) -> Path:

@@ -14,41 +14,48 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.errors import RunError
-from nas.study.attributes import OUTCOME, number_at
+from nas.study.attributes import OUTCOME, OWNER, number_at
+from nas.study.compat import Held
 from nas.study.journal import Journal, Result, UnwrittenResult, is_created, journals, read_journal
 from nas.study.outage import TIMEOUT_S, Outage, StorageAway
 from nas.study.plain import as_json
 from nas.study.shown import user_attributes
 from nas.study.storage import one_line
-from nas.study.trial_writes import Record, TrialHandle, TrialWrites, created, resolved
+from nas.study.trial_writes import QUEUED, Judge, Record, TrialHandle, TrialWrites, created, resolved
 
-__all__ = ["Record", "StudyWriter", "TrialHandle", "created", "resolved"]
+__all__ = ["Judge", "Record", "StudyWriter", "TrialHandle", "created", "resolved"]
+
+if TYPE_CHECKING:
+    from nas.study.membership import Membership
 
 T = TypeVar("T")
 REPORT_S = 0.5  # seconds: a function may report a thousand steps in a second, and each write takes milliseconds
 
 
 class StudyWriter:
-    """Writes the trials of a record. Only `claim`, `requeue`, `flush`, `replay` and `close` wait for the storage.
+    """Writes the trials of a record. `claim`, `requeue`, `rescue`, `flush`, `replay` and `close` wait for the storage.
 
-    outage  how long an outage of the storage may take, and who is told of it
+    outage      how long an outage of the storage may take, and who is told of it
+    membership  of the search of the study: its token stands in every trial that is begun here, and nothing is written
+                once it has ended; None if this process alone may write
 
     If something cannot be written, `check`, `flush` and `close` raise a RunError.
     """
 
-    def __init__(self, record: Record, timeout: float | None = None) -> None:
+    def __init__(self, record: Record, timeout: float | None = None, membership: Membership | None = None) -> None:
         self.record, self.outage = record, Outage(TIMEOUT_S if timeout is None else timeout)
-        self._writes = TrialWrites(record)
+        self.membership, self.owner = membership, None if membership is None else membership.token
+        self._writes = TrialWrites(record, self.owner)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="study-writer")
         self._last: Future[Any] | None = None  # what the thread was given last
         self._error: RunError | None = None  # the first one
@@ -61,6 +68,11 @@ class StudyWriter:
         """Whether the last write failed because the storage is locked or away."""
         return self.outage.since is not None
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other process searches the study, as far as is known."""
+        return self.membership is None or not self.membership.others
+
     def trials(self, *states: TrialState) -> dict[TrialHandle, FrozenTrial]:
         """Return the trials of these states (all without any) that the storage holds now; queued writes are missing.
 
@@ -68,9 +80,9 @@ class StudyWriter:
         """
         return self._writes.trials(*states)
 
-    def add(self, trial: FrozenTrial) -> Future[TrialHandle]:
-        """Create a trial with its parameters and attributes."""
-        handle = self._write(partial(self._writes.add, trial))
+    def add(self, trial: FrozenTrial, judge: Judge | None = None) -> Future[TrialHandle]:
+        """Create a trial with its parameters and attributes; the judge is called on the thread that writes."""
+        handle = self._write(partial(self._writes.add, trial, judge=judge))
         if trial.state == TrialState.RUNNING:
             self._begun[handle] = trial
         return handle
@@ -128,10 +140,32 @@ class StudyWriter:
         self._write(lambda again: self._writes.finish(handle, state, outcome, values), otherwise=keep)
 
     def requeue(self, handles: Iterable[Future[TrialHandle] | TrialHandle]) -> None:
-        """Set trials that began and did not end to WAITING again; they keep their parameters."""
+        """Set trials that began here and did not end to WAITING again; they keep their parameters."""
         for handle in handles:
             self._write(partial(self._requeue, handle if isinstance(handle, Future) else resolved(handle)))
         self.flush()
+
+    def rescue(self, running: Mapping[TrialHandle, FrozenTrial], *, unowned: bool = False) -> None:
+        """Set trials to WAITING again whose owner is no member of the search any more.
+
+        running  trials that were RUNNING, read before this call
+        unowned  whether trials without an owner are among them: those of older versions and of other programs
+
+        It may be called on any thread. Raises StorageAway if the storage does not answer.
+        """
+        lost = {handle: owner for handle, owner in self._orphans(running) if unowned or owner is not None}
+        if lost and self.membership is not None:
+            self.membership.look()  # an owner became a member before it began a trial, maybe since the last look
+            lost = dict(self._orphans({handle: running[handle] for handle in lost}))
+        for handle, owner in lost.items():
+            self._writes.take(handle, Held(TrialState.RUNNING, owner), QUEUED)
+
+    def _orphans(self, running: Mapping[TrialHandle, FrozenTrial]) -> Iterator[tuple[TrialHandle, Any]]:
+        """Yield the trials that no member owns, each with its owner."""
+        members = [] if self.membership is None else [one.token for one in self.membership.members]
+        for handle, trial in running.items():
+            if (owner := trial.system_attrs.get(OWNER)) not in members:
+                yield handle, owner
 
     def keep_weights(self, handle: Future[TrialHandle], weights: bytes) -> None:
         """Write the weights of a leader (a safetensors file), whole or not at all."""
@@ -141,9 +175,9 @@ class StudyWriter:
             on_disk=True,
         )
 
-    def drop_weights(self, leaders: set[int]) -> None:
-        """Delete the weights of every trial that is not among the leaders."""
-        self._write(lambda again: self._writes.drop_weights(leaders), on_disk=True)
+    def drop_weights(self, leaders: Collection[int], known: Collection[int] | None = None) -> None:
+        """Delete the weights of every trial, or of every known one, that is not among the leaders."""
+        self._write(lambda again: self._writes.drop_weights(leaders, known), on_disk=True)
 
     def replay(self) -> int:
         """Write the journals that earlier sessions have left, and return the number of their results.
@@ -225,10 +259,16 @@ class StudyWriter:
         self._last = future = self._thread.submit(self._outlast, write, otherwise, on_disk)
         return future
 
+    def _as_member(self, write: Callable[[bool], T], again: bool) -> T:
+        """Return write(again). Raises RunError if this process is no member any more: others train its candidates."""
+        if self.membership is not None:
+            self.membership.confirm()
+        return write(again)
+
     def _outlast(self, write: Callable[[bool], T], otherwise: Callable[[], None], on_disk: bool) -> T:
         try:
             if not isinstance(self._error, StorageAway):
-                return self.outage.outlast(write)
+                return self.outage.outlast(write if on_disk else partial(self._as_member, write))
             if on_disk:
                 return write(False)
             raise self._error  # nothing is tried after an outage that took too long

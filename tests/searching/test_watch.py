@@ -19,7 +19,6 @@ from nas.searching.slots import Machine
 from nas.searching.watch import Watch
 from nas.study.attributes import counts, recorded
 from nas.study.outage import StorageAway
-from nas.study.pulse import Pulse
 from tests.helpers import scripted
 from tests.helpers.sessions import drive, trained, trials_of
 
@@ -135,19 +134,15 @@ def test_whoever_sets_stop_stops_the_search(session: Make) -> None:
         eventually(lambda: searcher.stop_reason() == "stopped by a person")
 
 
-def test_a_search_shows_that_it_lives_and_how_it_ended(session: Make) -> None:
+def test_a_sign_of_life_tells_of_the_search_and_how_it_ended(session: Make) -> None:
     made = session(trials=4)
     watch, _ = watched(made)
     with watch:
         drive(made)
-        eventually(lambda: Pulse.read(made.run) is not None)
-        pulse = Pulse.read(made.run)
-        assert pulse is not None and pulse.is_alive() and pulse.slots == 2 and pulse.ended is None
-        watch.ending = "all trials are finished"
-    made.close()
-    watch.end()
-    last = Pulse.read(made.run)
-    assert last is not None and last.ended == "all trials are finished" and not last.is_alive()
+        pulse = watch.sign()
+        assert pulse.is_alive() and pulse.slots == 2 and pulse.ended is None
+        watch.ended = "all trials are finished"
+    assert watch.sign().ended == "all trials are finished" and not watch.sign().is_alive()
 
 
 def test_a_plot_that_cannot_be_drawn_does_not_end_the_search(session: Make, monkeypatch: pytest.MonkeyPatch) -> None:

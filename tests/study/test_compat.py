@@ -6,12 +6,16 @@ import importlib.util
 import itertools
 import json
 import random
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 import optuna
 import pytest
+from optuna.trial import TrialState
 
 from nas.study import compat
+from nas.study.storage import open_storage
 
 
 def test_trial_id_is_what_a_storage_takes(tmp_path: Path) -> None:
@@ -219,3 +223,81 @@ def test_the_dashboard_names_trials_and_paths_as_we_know_them() -> None:
         "/api/studies/7/rename",
     }
     assert {path for path in plain if compat.TAKES_A_FILE.match(path)} >= {"/api/artifacts/7/8"}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> optuna.storages.RDBStorage:
+    """A storage in a file or on a server."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    return open_storage(request.getfixturevalue("postgresql") if request.param == "postgresql" else url)
+
+
+def test_an_attribute_of_a_study_is_swapped_once(storage: optuna.storages.RDBStorage) -> None:
+    """The table study_system_attributes: its columns, and that study_id and key are unique"""
+    study = storage.create_new_study([optuna.study.StudyDirection.MINIMIZE])
+    assert compat.study_attribute(storage, study, "x") is None
+    assert not compat.swap_study_attribute(storage, study, "x", "null", "1")
+    assert compat.swap_study_attribute(storage, study, "x", None, "1")
+    assert not compat.swap_study_attribute(storage, study, "x", None, "2")
+    assert not compat.swap_study_attribute(storage, study, "x", "2", "3")
+    assert compat.swap_study_attribute(storage, study, "x", "1", '{"a": 2}')
+    assert storage.get_study_system_attrs(study) == {"x": {"a": 2}}
+    storage.set_study_system_attr(study, "x", [3])
+    assert compat.study_attribute(storage, study, "x") == "[3]"
+    with ThreadPoolExecutor(8) as pool:
+        swapped = pool.map(lambda at: compat.swap_study_attribute(storage, study, "x", "[3]", f"[3, {at}]"), range(8))
+    assert sum(swapped) == 1
+
+
+def test_a_trial_is_taken_with_its_owner(storage: optuna.storages.RDBStorage) -> None:
+    """The tables trials and trial_system_attributes; a taken trial is as Optuna would have left it"""
+    study = optuna.load_study(
+        study_name=storage.get_study_name_from_id(storage.create_new_study([optuna.study.StudyDirection.MINIMIZE])),
+        storage=storage,
+    )
+    study.enqueue_trial({"x": 0.5})
+    waiting, running = compat.Held(TrialState.WAITING, None), compat.Held(TrialState.RUNNING, "a")
+    identity = compat.trial_id(study.get_trials()[0])
+
+    def take(before: compat.Held, after: compat.Held) -> bool:
+        return compat.take_trial(storage, identity, "owner", before, after)
+
+    assert not take(running, waiting)
+    began = datetime.now().replace(microsecond=0)
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(lambda _: take(waiting, running), range(8))) == 1
+    [trial] = study.get_trials()
+    assert trial.state == TrialState.RUNNING and trial.system_attrs["owner"] == "a"
+    assert trial.datetime_start is not None
+    assert began <= trial.datetime_start <= datetime.now()
+    assert not take(compat.Held(TrialState.RUNNING, "b"), waiting)
+    assert not take(compat.Held(TrialState.RUNNING, None), waiting)
+    assert study.get_trials()[0].state == TrialState.RUNNING
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(lambda _: take(running, waiting), range(8))) == 1
+    [trial] = study.get_trials()
+    assert (trial.state, trial.system_attrs["owner"]) == (TrialState.WAITING, None)
+    assert take(waiting, compat.Held(TrialState.RUNNING, "b"))
+    storage.set_trial_state_values(identity, TrialState.COMPLETE, [1.0])
+    assert not take(compat.Held(TrialState.RUNNING, "b"), waiting)
+    assert study.best_value == 1.0
+
+
+def test_only_trials_that_have_changed_are_read(storage: optuna.storages.RDBStorage) -> None:
+    """RDBStorage._get_trials, the columns of the table trials"""
+    other = storage.create_new_study([optuna.study.StudyDirection.MINIMIZE])
+    study = storage.create_new_study([optuna.study.StudyDirection.MINIMIZE])
+    first, second = storage.create_new_trial(study), storage.create_new_trial(study)
+    storage.create_new_trial(other)
+
+    def changed(known: dict[int, TrialState], last: int) -> list[tuple[int, TrialState]]:
+        return [(compat.trial_id(one), one.state) for one in compat.changed_trials(storage, study, known, last)]
+
+    running = TrialState.RUNNING
+    assert changed({}, -1) == [(first, running), (second, running)]
+    assert changed({first: running, second: running}, second) == []
+    storage.set_trial_state_values(first, TrialState.FAIL)
+    third = storage.create_new_trial(study)
+    assert changed({first: running, second: running}, second) == [(first, TrialState.FAIL), (third, running)]
+    assert changed({second: running, third: running}, third) == []
+    assert [one.number for one in compat.trials_of(storage, study, [third, first])] == [0, 2]

@@ -12,6 +12,7 @@ from nas.errors import RunError
 from nas.searching.session import Session
 from nas.study import Run, pulse
 from nas.study.attributes import CANDIDATE, CURVE, recorded
+from nas.study.lease import read_pulses
 from nas.study.pulse import Pulse
 from nas.study.reuse import reusable_trials
 from nas.watching.storages import storage_of
@@ -75,10 +76,10 @@ def test_attributes_of_every_length_and_letter(run: Run) -> None:
 
 
 def test_a_pulse_is_read_as_it_was_written(run: Run) -> None:
-    assert Pulse.read(run) is None
+    assert read_pulses(run) == []
     sign = Pulse(host="here", pid=7, alive=datetime.now(UTC).replace(microsecond=0), slots=3)
     pulse.write(run.storage, run.storage.get_study_id_from_name(run.study_name), sign)
-    assert Pulse.read(reopened(run)) == sign
+    assert read_pulses(reopened(run)) == [sign]
 
 
 def test_a_name_is_taken_once(run: Run, storage: str | None, tmp_path: Path) -> None:

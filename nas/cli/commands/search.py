@@ -32,6 +32,10 @@ def search(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run. Default: the space and the time.")] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Continue a run that was stopped.")] = None,
+    join: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Search a run together with the processes that search it now, anywhere."),
+    ] = None,
     trials: Annotated[
         int | None, typer.Option(min=1, help="Number of candidates to finish, those before a --resume included.")
     ] = None,
@@ -80,8 +84,9 @@ def search(
 
     Writes runs/NAME/: run.yaml, study.db, weights/, artifacts/ (of the dashboard), report.html and best/ (network.py,
     weights.safetensors, card.md). Ctrl-C, SIGTERM and a closed terminal stop cleanly, with exit code 130, 143 or
-    129, and at once when repeated; --resume continues. A result taken from another run does not count as one of the
-    --trials.
+    129, and at once when repeated; --resume continues. With --join several processes, on any machines
+    that reach the storage, search one run; any may end or die. A result taken from another run does not count as one of
+    the --trials.
 
     Examples: [bold]nas search digits --trials 20[/bold], [bold]nas search highway_tabular --task
     "csv:patients.csv?target=outcome"[/bold], [bold]nas search digits --baseline mine/network.py[/bold]
@@ -91,11 +96,11 @@ def search(
     from nas.study import Run
     from nas.study.storage_url import VARIABLE
 
-    if (space is None) == (resume is None):
-        raise NasError("search needs either a SPACE or --resume RUN")
+    if sum(one is not None for one in (space, resume, join)) != 1:
+        raise NasError("search needs either a SPACE, or --resume RUN, or --join RUN")
     for option, value in (("--task", task), ("--table", table)):
         if value is not None and space is None:
-            raise NasError(f"{option} is for a new search: a run that is resumed keeps its task")
+            raise NasError(f"{option} is for a new search: a run keeps its task")
     loaded = SearchSpace.load(space, task, table) if space is not None else None
     for note in () if loaded is None else loaded.task.notes:
         say(f"data     {note}")
@@ -103,6 +108,7 @@ def search(
         loaded,
         name=name,
         resume=resume,
+        join=join,
         trials=trials,
         time=time,
         slots=slots,
@@ -111,7 +117,7 @@ def search(
         sampler=sampler,
         seed=seed,
         pairs=pairs,
-        baselines=baselines_named(baseline or [], loaded or Run.open(resume).space),
+        baselines=baselines_named(baseline or [], loaded or Run.open(resume or join).space),
         reuse=reuse or (),
         storage=storage or (os.environ.get(VARIABLE) if resume is None else None),
         storage_timeout=storage_timeout,
