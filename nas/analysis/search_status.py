@@ -79,7 +79,8 @@ class SearchStatus:
     spent, left    hours that slots spent in training and an estimate of those to come; they are those of GPUs if the
                    search has GPUs
     seconds_left   an estimate of the time until the last trial ends
-    pulse          the last sign of life, `silence` seconds ago; None if there is none
+    pulse          the last sign of life, `silence` seconds ago; None if there is none. Of several processes that search
+                   together it is that of all; `members` are those of each
     """
 
     run: str
@@ -104,6 +105,7 @@ class SearchStatus:
     seconds_left: float | None
     pulse: Pulse | None
     silence: float | None
+    members: tuple[Pulse, ...] = ()
 
     @property
     def goes_on(self) -> bool:
@@ -127,7 +129,8 @@ class StatusReader:
     def read(self, now: datetime | None = None) -> SearchStatus:
         """Return the status of the run; `now` is a time with a zone, the present unless given."""
         now = now or datetime.now(UTC)
-        run, frame, pulse = self.run, self.run.frame(), together(read_pulses(self.run), now)
+        pulses = read_pulses(self.run)
+        run, frame, pulse = self.run, self.run.frame(), together(pulses, now)
         here = frame[frame["reused"].isna()]
         board, goals, unit = self._ranked(frame), run.space.goals, self._unit(frame)
         done = here[trained(here)]
@@ -171,6 +174,7 @@ class StatusReader:
             seconds_left=_seconds_left(pulse, silence, left, running) if state == SEARCHING else None,
             pulse=pulse,
             silence=silence,
+            members=tuple(one for one in pulses if one.is_alive(now)),
         )
 
     def _ranked(self, frame: pd.DataFrame) -> pd.DataFrame:

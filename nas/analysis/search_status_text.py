@@ -18,6 +18,7 @@ from nas.study.states import REFUSED, STATE_WORDS
 Row = dict[str, Any]
 
 MOST_CAUSES = 4
+MOST_PROCESSES = 4
 INDENT = 13  # columns of the labels and around them
 LEAST, ENOUGH = 8, 24  # columns for the skips before another column, or that of the parameters, has to leave
 STYLES = {"trial": "dim", "baseline": "bold bright_blue"}  # of columns
@@ -130,7 +131,7 @@ def _hours(status: SearchStatus) -> list[str]:
     if status.left is not None:
         words.append(f"about {scale * status.left:,.1f} left")
     pulse = status.pulse
-    if pulse is not None and status.state == SEARCHING:
+    if pulse is not None and pulse.slots and status.state == SEARCHING:
         slots = f"{pulse.slots} slot{'' if pulse.slots == 1 else 's'}"
         words.append(f"{slots} {100 * pulse.utilisation:.0f}% busy")
     return words
@@ -141,7 +142,9 @@ def _process(status: SearchStatus) -> list[str]:
     if pulse is None or status.silence is None:
         return []
     ago = f"{status.silence:.0f}s" if status.silence < 59.5 else units.duration(status.silence)
-    return [f"{pulse.pid} on {pulse.host}", f"last sign of life {ago} ago"]
+    processes = [f"{one.pid} on {one.host}" for one in status.members or (pulse,)]
+    beyond = [f"and {len(processes) - MOST_PROCESSES} more"] if len(processes) > MOST_PROCESSES else []
+    return [*processes[:MOST_PROCESSES], *beyond, f"last sign of life {ago} ago"]
 
 
 def _table(status: SearchStatus, width: int, most: int | None) -> Table:
@@ -196,7 +199,8 @@ def status_dict(status: SearchStatus) -> Row:
     ahead          how much better the best candidate is than the best baseline, in the unit of the metric
     resource       GPU or slot; hours_spent and hours_left are hours of that
     seconds_left   until the last trial ends
-    slots, utilisation, host, pid: those of the search, with its last sign of life
+    slots, utilisation, host, pid: those of the search, with its last sign of life; `processes` are all that search
+                   together now, [{host, pid, slots, utilisation}]
     last_sign      its time, in UTC; silence is the seconds since then
     """
     pulse, counts = status.pulse, status.counts
@@ -220,6 +224,9 @@ def status_dict(status: SearchStatus) -> Row:
         "hours_left": status.left,
         "seconds_left": status.seconds_left,
         **{name: getattr(pulse, name, None) for name in ("slots", "utilisation", "host", "pid")},
+        "processes": [
+            {name: getattr(one, name) for name in ("host", "pid", "slots", "utilisation")} for one in status.members
+        ],
         "last_sign": None if pulse is None else pulse.model_dump(mode="json")["alive"],
         "silence": status.silence,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ from typing import Any
 import optuna
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from nas.analysis.search_status import DEAD, OVER, SEARCHING, STARTING, STOPPED, StatusReader, cause_of
+from nas.analysis.search_status_text import status_dict, status_view
 from nas.space import SearchSpace
 from nas.study import Run
+from nas.study.lease import Lease, LeasedStudy
 from nas.study.pulse import Pulse, RunningTrial, write
 from tests.helpers.analysis_trials import WINNER, frame, trial
 from tests.helpers.recorded_runs import SPACE, add_running, recorded
@@ -199,3 +203,18 @@ def test_times_of_trials_are_local(run: Run) -> None:
     add_running(run, NOW - timedelta(seconds=7), {})
     assert StatusReader(run).read(NOW).running[0].seconds == pytest.approx(7)
     assert pd.isna(run.frame()["ended"].iloc[-1])
+
+
+def test_processes_that_search_together_are_shown_together(tmp_path: Path) -> None:
+    run = new_run(tmp_path, 4)
+    signed(run, seconds_left=90.0)
+    other = {"host": "node-18", "pid": 4712, "alive": NOW, "slots": 3, "every": 2}
+    write(run.storage, run.storage.get_study_id_from_name(run.study_name), Pulse.model_validate(other), seat=1)
+    assert LeasedStudy(run).swap(None, Lease(seats=2))
+    found = StatusReader(run).read(NOW)
+    assert found.pulse is not None and (found.pulse.slots, found.seconds_left) == (5, 90.0)
+    assert [one.host for one in found.members] == ["node-17", "node-18"]
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(status_view(found, 120))
+    assert "4711 on node-17  ·  4712 on node-18  ·  last sign of life 0s ago" in console.export_text()
+    assert [one["pid"] for one in status_dict(found)["processes"]] == [4711, 4712]
