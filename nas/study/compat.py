@@ -18,7 +18,6 @@ from optuna.trial import FrozenTrial, TrialState
 from nas.study.pareto import pareto_rank
 
 if TYPE_CHECKING:
-    from optuna.storages import RDBStorage
     from optuna.study._frozen import FrozenStudy as FrozenStudy
 
 
