@@ -13,7 +13,7 @@ from typing import Any
 from nas.cli import commands
 from nas.cli.printing import say
 from nas.cli.root import PANELS, app
-from nas.cli.signals import exit_on_signals
+from nas.cli.signals import end, exit_on_signals
 from nas.errors import DamagedRecord, NasError
 
 __all__ = ["add_commands", "app", "main"]
@@ -42,10 +42,12 @@ def main() -> None:
         app()
     except NasError as error:
         say(f"nas: {error}")
-        sys.exit(2)
+        end(2)
     except BrokenPipeError:  # `nas rank | head`
         sys.stderr.close()
-        sys.exit(0)
+        end(0)
+    except SystemExit as ended:
+        end(ended.code)
 
 
 def _warning_in_one_line(show: Callable[..., None]) -> Callable[..., None]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -31,6 +32,18 @@ def _exit(number: int, frame: FrameType | None) -> None:
     with contextlib.suppress(OSError):
         say(f"nas: ended by {signal.Signals(number).name}")
     sys.exit(128 + number)
+
+
+def end(code: str | int | None) -> NoReturn:
+    """End the process with this exit code, at once if Ray is stuck in it."""
+    from nas.searching.detached import is_ray_stuck
+
+    if is_ray_stuck():
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code if isinstance(code, int) else bool(code))
+    sys.exit(code)
 
 
 def stopped(run: Run) -> typer.Exit:

@@ -36,7 +36,7 @@ class SessionStopper(NotPickled, Stopper):
 
     def stop_all(self) -> bool:
         """Return whether Tune is to stop."""
-        return self.searcher.stopped is not None
+        return self.searcher.stopped is not None or self.searcher.left
 
 
 class SessionCallback(NotPickled, Callback):
@@ -73,6 +73,8 @@ class SessionCallback(NotPickled, Callback):
         self._pass_on(self.searcher.check)
 
     def _pass_on(self, handle: Callable[..., None], *arguments: Any) -> None:
+        if self.searcher.left:
+            return
         try:
             handle(*arguments)
         except Exception as error:  # noqa: BLE001  # raised again by the driver, once Tune has stopped

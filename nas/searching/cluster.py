@@ -63,6 +63,11 @@ class Cluster:
         """Return the name of the host of a node."""
         return self._nodes[node].host if node in self._nodes else node
 
+    @property
+    def lost(self) -> str | None:
+        """Why Ray cannot be used any more; None while it can."""
+        return None if self.watch is None else self.watch.lost
+
     def is_alive(self, node: str) -> bool:
         """Return whether a node takes part."""
         return node in self._nodes

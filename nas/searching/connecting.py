@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from typing import Any
 
 from nas.errors import RunError
+from nas.searching.detached import detached
 
 CONNECT_S = 10  # seconds for the head of a cluster to accept a connection
 ANSWER_S = 60  # seconds for a cluster to accept a driver
 HEED_S = 0.02  # seconds between two calls of `heed`
+SHUTDOWN_S = 5  # seconds to wait for the end of Ray, which never comes where its head node is gone
 QUIET: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False}
 LOCAL: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 128 * 2**20}  # results are small
 REFUSED = "InvalidAuthToken"  # in what Ray writes where the token is missing or wrong
@@ -59,16 +62,31 @@ def started_ray(address: str | None, heed: Callable[[], None]) -> Iterator[None]
         if ray.is_initialized():
             yield
             return
-        with ThreadPoolExecutor(1, thread_name_prefix="ray") as thread:
-            try:
-                starting = thread.submit(start_ray) if address is None else thread.submit(connect, address)
-                while not starting.done():
-                    wait([starting], HEED_S)
-                    heed()
-                starting.result()
-                yield
-            finally:
-                thread.submit(ray.shutdown).result()
+        started, leave = Future[None](), threading.Event()
+        left = detached(functools.partial(_live, address, started, leave))
+        try:
+            while not started.done():
+                wait([started], HEED_S)
+                heed()
+            started.result()
+            yield
+        finally:
+            leave.set()
+            wait([left], SHUTDOWN_S)
+
+
+def _live(address: str | None, started: Future[None], leave: threading.Event) -> None:
+    """Start Ray or connect to a cluster, and shut it down when it is to leave."""
+    import ray
+
+    try:
+        start_ray() if address is None else connect(address)
+        started.set_result(None)
+        leave.wait()
+    except BaseException as error:  # noqa: BLE001  # raised on the thread that asked for Ray
+        started.set_exception(error)
+    finally:
+        ray.shutdown()
 
 
 @contextlib.contextmanager

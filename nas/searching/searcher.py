@@ -48,6 +48,7 @@ class SessionSearcher(NotPickled, Searcher):
     dismissed    candidates whose trial a person has ended: they are killed at the next check
     stopped      why the search was stopped; None if it was not
     error        the error that stopped it
+    left         whether no more events of Tune are taken: the session is about to close
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class SessionSearcher(NotPickled, Searcher):
         self.dismissed: set[Candidate] = set()
         self.stopped: str | None = None
         self.error: Exception | None = None
+        self.left = False
         self.processes = Processes()
 
     # ------------------------------------------------------------------------------------------ the Searcher of Tune
@@ -75,7 +77,7 @@ class SessionSearcher(NotPickled, Searcher):
         try:
             if not self.trainings:
                 self.check()  # Tune reports no event while nothing is trained
-            if self.stopped is not None:
+            if self.stopped is not None or self.left:
                 return Searcher.FINISHED
             candidate = self._next() if len(self.trainings) < self.cluster.machine.max_candidates else None
         except Exception as error:  # noqa: BLE001  # raised again by the driver, once Tune has stopped
@@ -221,14 +223,22 @@ class SessionSearcher(NotPickled, Searcher):
         if (trouble := self.checkpoints.new_trouble()) is not None:
             for observer in self.session.observers:
                 observer.checkpoints_stopped(trouble)
-        if self.stopped is None:
-            self.stopped = self.stop_reason()
+        self.must_stop()
+        if self.cluster.lost is not None:
+            raise RayLost
         for training in self.trainings.values():
             late = self.timeout is not None and training.began and time.monotonic() - training.began > self.timeout
             if late and training.kill_reason is None:
                 training.kill_reason = f"{TimedOut.reason}: more than {self.timeout:g} s"
             if training.kill_reason or self.stopped or training.candidate in self.dismissed:
                 _kill(training)
+
+    def must_stop(self) -> bool:
+        """Return whether the search is to stop, also while Tune does not call: then Ray may be lost."""
+        if self.cluster.lost is not None and self.error is None:
+            self.fail(RunError(self.cluster.lost))
+        self.stopped = self.stopped or self.stop_reason()
+        return self.stopped is not None
 
     def fail(self, error: Exception) -> None:
         """Stop the search because of an error of the search itself, which the driver raises in the end."""
@@ -242,10 +252,6 @@ class SessionSearcher(NotPickled, Searcher):
         for training in tuple(self.trainings.values()):
             if not training.began and not self.cluster.is_alive(training.node) and training.trial is not None:
                 self.processes.stop(training.trial)
-        lost = self.cluster.watch and self.cluster.watch.lost
-        if lost and self.error is None:
-            self.fail(RunError(lost))
-            raise RayLost
         if self.stopped is None and (dead_end := self.cluster.dead_end) is not None:
             self.fail(RunError(dead_end))
 

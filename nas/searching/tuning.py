@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
 import os
+import time
+from concurrent.futures import wait
+from pathlib import Path
 from typing import Any
 
 from ray import tune
 
 from nas.searching.callbacks import SessionCallback, SessionStopper
+from nas.searching.detached import detached
 from nas.searching.nodes import RayLost
 from nas.searching.scratch import scratch_folder
 from nas.searching.searcher import SessionSearcher
 from nas.searching.stopping import scheduler
 from nas.searching.trainable import CandidateTrainable, MakeEvaluator
 
+LOOK_S = 0.1  # seconds between two looks whether the search is to stop
+LOST_S = 2.0  # seconds for Tune to end where Ray is lost
+LEAVE_S = 10.0  # seconds for Tune to end when the search is to stop; a container is killed 10 s after SIGTERM, a job of Slurm after 30 s
 MOST_PENDING = 10_000  # trainings that Tune starts at a time: all that the searcher suggests, not one by one
 
 
@@ -22,11 +31,30 @@ def run_tune(searcher: SessionSearcher, evaluate: MakeEvaluator) -> None:
     """Train the candidates of the searcher's session on its machine until it has no more, or is stopped.
 
     evaluate  makes the evaluator in the process of each slot
+
+    Tune runs on a thread of its own. If it does not end within LEAVE_S seconds once the search is to stop, as where the
+    head node of Ray is gone, it is left alone: the session goes on without it.
     """
+    stopped_at = math.inf
+    with scratch_folder() as scratch, contextlib.closing(searcher.checkpoints):
+        tuning = detached(functools.partial(_tune, searcher, evaluate, scratch))
+        try:
+            while not tuning.done() and time.monotonic() < stopped_at + (LOST_S if searcher.cluster.lost else LEAVE_S):
+                wait([tuning], LOOK_S)
+                if searcher.must_stop():
+                    stopped_at = min(stopped_at, time.monotonic())
+            if tuning.done():
+                tuning.result()
+        finally:
+            searcher.left = True
+
+
+def _tune(searcher: SessionSearcher, evaluate: MakeEvaluator, scratch: Path) -> None:
+    """Run Tune, which writes its files into `scratch`."""
     machine, session = searcher.cluster.machine, searcher.session
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(MOST_PENDING)
     trainable = tune.with_parameters(CandidateTrainable, evaluate=evaluate, machine=machine)
-    with contextlib.closing(searcher.checkpoints), contextlib.suppress(RayLost), scratch_folder() as scratch:
+    with contextlib.suppress(RayLost):
         tune.Tuner(
             tune.with_resources(
                 trainable,
