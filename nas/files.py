@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Files are written whole or not at all; whether one is there can be asked of any path."""
 
 from __future__ import annotations
 
@@ -17,3 +17,11 @@ def write_whole(path: Path, content: str | bytes) -> Path:
         draft.unlink(missing_ok=True)
         raise
     return path
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a file is there; a path that the file system refuses, as one that is too long, names none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

@@ -12,10 +12,12 @@ import math
 import numbers
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nas.errors import CandidateError, message_of, quoted
-from nas.topology import Topology
+
+if TYPE_CHECKING:
+    from nas.topology import Topology
 
 Record = dict[str, int | float]
 
@@ -23,7 +25,7 @@ MOST_NUMBERS = 100  # in a record
 MOST_RECORDS = 100_000  # of one candidate
 LONGEST_NAME = 100
 LAST_EPOCH = 2**31 - 1  # the largest whole number that every storage of Optuna holds
-LARGEST = 1e300  # statistics stay finite
+LARGEST = 1e50  # of a number: the variance of squares of it can still be computed
 EXACT = 2**53  # from here on a float has no place for every whole number, nor has JSON
 # names by which a step of Ray Tune or the search itself says something about a training
 RESERVED = frozenset(

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import ray
 from ray.tune.experiment import Trial
 
 from nas.searching.candidate import Candidate
+from nas.searching.compat import actor_of
 from nas.searching.processes import Process
 from nas.study.checkpoints import Checkpoint
 
@@ -54,3 +56,9 @@ class ActiveTraining:
             self.curve, self.busy = [], 0.0
         self.checkpoint = None
         return goes_on
+
+    def kill(self) -> None:
+        """Kill its process, if it has one."""
+        actor = None if self.trial is None else actor_of(self.trial)
+        if actor is not None:
+            ray.kill(actor)

@@ -15,7 +15,7 @@ from nas.searching import environment
 from nas.searching.joining import check_joining, member_of_search
 from nas.searching.machine import ray_cluster
 from nas.searching.slots import ResourceRequest
-from nas.searching.stop_reasons import INTERRUPTED, abandoning, interrupts, stop_reason
+from nas.searching.stop_reasons import INTERRUPTED, interrupts, stop_reason
 from nas.space import SearchSpace
 from nas.space.quantities import duration
 from nas.study import Run
@@ -249,8 +249,7 @@ def _run_session(
         preparation.enter_context(starting(run.name, address, stream))
         ours = getattr(evaluate, "func", None) is _make_evaluator  # what another one keeps on a GPU is unknown
         load = space.task.load if ours else None
-        give_up = abandoning(session.close, f"nas search --resume {run.name}")
-        cluster = stack.enter_context(ray_cluster(address, request, settings.trials, load, interrupted.heed, give_up))
+        cluster = stack.enter_context(ray_cluster(address, request, settings.trials, load, interrupted.heed))
         progress = Progress(space, settings.trials, session.finished, cluster.machine.slots)
         progress.recall(session.past)
         display = make_display(progress, run.name, stream)

@@ -23,14 +23,12 @@ def ray_cluster(
     trials: int,
     load: Callable[[], Splits] | None = None,
     heed: Callable[[], None] = lambda: None,
-    give_up: Callable[[str], object] = lambda reason: None,
 ) -> Iterator[Cluster]:
     """Yield the devices that Ray offers to a search of so many trials.
 
     address  of a Ray cluster; None starts Ray on this machine
     load     reads the data that stays on a GPU beside every candidate; None if there is none
     heed     handles the signals (see nas.searching.connecting)
-    give_up  ends a search that hangs in Ray (see nas.searching.nodes)
 
     A Ray that runs in this process already is used and left running. Raises RunError if Ray cannot be reached, or if
     it does not have what is requested.
@@ -38,7 +36,7 @@ def ray_cluster(
     import ray
 
     elastic = ray.is_initialized() or address is not None
-    with started_ray(address, heed), NodeWatch(elastic=elastic, give_up=give_up) as watch:
+    with started_ray(address, heed), NodeWatch(elastic=elastic) as watch:
         nodes = watch.nodes
         packed = request.gpus_per_trial == AUTO
         gpu_bytes, data_bytes = _inspect_gpus(nodes, request, load) if packed else (None, 0)

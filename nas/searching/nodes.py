@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 LOOK_S = 2.0  # seconds between two looks
 ANSWER_S = 2.0  # seconds for a node to answer
 SILENCE_S = 12.0  # without an answer Ray is lost: Ray itself ends the process of a search 15 to 60 seconds later
-PATIENCE_S = 10.0  # seconds for a search to end by itself when Ray is lost
 
 
 @dataclass(frozen=True)
@@ -36,15 +35,13 @@ class NodeWatch:
     """Watches the nodes of the cluster in a `with` statement.
 
     elastic  whether nodes may come: those of a Ray that this process has started cannot
-    give_up  is called with the reason if Ray is lost and the search does not end by itself: it may hang in Ray for
-             ever, or until Ray ends the process
 
     nodes    identifier → node of all that are alive; another mapping whenever one came or went
     lost     why Ray cannot be used any more; None while it can
     """
 
-    def __init__(self, *, elastic: bool, give_up: Callable[[str], object]) -> None:
-        self.elastic, self.give_up = elastic, give_up
+    def __init__(self, *, elastic: bool) -> None:
+        self.elastic = elastic
         self.lost: str | None = None
         self.nodes: Mapping[str, Node] = alive_nodes()
         self._parties, self._over = dict(_parties()), threading.Event()
@@ -69,8 +66,6 @@ class NodeWatch:
                 self.lost = f"{late[0]} does not answer any more"
             elif not silent:
                 self._look()
-        if self.lost is not None and not self._over.wait(PATIENCE_S):
-            self.give_up(self.lost)
 
     def _look(self) -> None:
         with contextlib.suppress(Exception):  # Ray raises many kinds; the next look tells more

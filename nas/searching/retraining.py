@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.searching.machine import ray_cluster
 from nas.searching.slots import ResourceRequest
-from nas.searching.stop_reasons import INTERRUPTED, abandoning, interrupts, stop_reason
+from nas.searching.stop_reasons import INTERRUPTED, interrupts, stop_reason
 from nas.space import SearchSpace
 from nas.study.retraining import Plan, Retraining
 
@@ -64,10 +64,9 @@ def retrain(
         own = evaluate is None and space.task.results is None
         evaluate = evaluate or (train if own else results.evaluator(space.task, space.recipe))
         data = space.task.load if own else None
-        give_up = abandoning(session.close, "the same command")
         with (
             interrupts() as interrupted,
-            ray_cluster(address, request, len(session.left), data, interrupted.heed, give_up) as cluster,
+            ray_cluster(address, request, len(session.left), data, interrupted.heed) as cluster,
         ):
             stream = None if quiet else sys.stderr
             bar = TrainingBar(retraining.study_name, space.task.metric, session.total, session.ended, stream)

@@ -231,7 +231,7 @@ class SessionSearcher(NotPickled, Searcher):
             if late and training.kill_reason is None:
                 training.kill_reason = f"{TimedOut.reason}: more than {self.timeout:g} s"
             if training.kill_reason or self.stopped or training.candidate in self.dismissed:
-                _kill(training)
+                training.kill()
 
     def must_stop(self) -> bool:
         """Return whether the search is to stop, also while Tune does not call: then Ray may be lost."""
@@ -347,9 +347,3 @@ class SessionSearcher(NotPickled, Searcher):
         alone = f"alone on a {kind}" + (f" with {memory:,} bytes" if memory else "")
         reason = f"{OutOfMemory.reason}: predicted {candidate.predicted.get('memory', 0):,} bytes, {alone}: {message}"
         self._failed(training, reason, busy)
-
-
-def _kill(training: ActiveTraining) -> None:
-    actor = actor_of(training.trial) if training.trial else None
-    if actor is not None:
-        ray.kill(actor)

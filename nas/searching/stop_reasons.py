@@ -96,23 +96,6 @@ def interrupts() -> Iterator[Interrupts]:
         interrupted.release()
 
 
-def abandoning(close: Callable[[], object], resume: str) -> Callable[[str], None]:
-    """Return a function that ends the process of a search that hangs in Ray; it is called with the reason.
-
-    close   closes the record of the search
-    resume  the command by which it goes on
-    """
-
-    def abandon(reason: str) -> None:
-        with contextlib.suppress(Exception):  # the record is true without it: what was trained is still RUNNING
-            close()
-        with contextlib.suppress(OSError, ValueError):
-            print(f"nas: {reason}; {resume} goes on", file=sys.stderr, flush=True)
-        os._exit(2)  # as after every error that is one line
-
-    return abandon
-
-
 def stop_reason(seconds: float | None, interrupted: threading.Event) -> Callable[[], str | None]:
     """Return a function that returns why the search is to stop now, or None.
 

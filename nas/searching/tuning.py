@@ -23,7 +23,7 @@ from nas.searching.trainable import CandidateTrainable, MakeEvaluator
 
 LOOK_S = 0.1  # seconds between two looks whether the search is to stop
 LOST_S = 2.0  # seconds for Tune to end where Ray is lost
-LEAVE_S = 10.0  # seconds for Tune to end when the search is to stop; a container is killed 10 s after SIGTERM, a job of Slurm after 30 s
+LEAVE_S = 10.0  # seconds for Tune to end when the search is to stop: a container is killed 10 s after SIGTERM
 MOST_PENDING = 10_000  # trainings that Tune starts at a time: all that the searcher suggests, not one by one
 
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from nas import tasks
 from nas.errors import SpaceError, TaskError, TopologyError, expected
+from nas.files import is_file
 from nas.space import changes, points
 from nas.space.baselines import EACH, Family, Price
 from nas.space.chain import Chain, Ends
@@ -324,7 +325,7 @@ def available() -> dict[str, Path]:
 def _locate(name: str | Path) -> Path:
     """Return the path of a space: a word that names no file is a shipped space. Raises SpaceError."""
     path, known = Path(name), available()
-    if path.is_file() or len(path.parts) > 1 or path.suffix in (".yaml", ".yml"):
+    if is_file(path) or len(path.parts) > 1 or path.suffix in (".yaml", ".yml"):
         return path
     if str(name) not in known:
         raise SpaceError(expected("a search space that is no YAML file", str(name), known))

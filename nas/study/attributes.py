@@ -17,6 +17,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import Dismissed
+from nas.results.records import LARGEST
 from nas.space import Goals, Objective, SearchSpace
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ PILOT = "pilot"  # true for topologies that were drawn uniformly, to know the no
 PAIR = "pair"  # {of, decision, value}: the trial from which it differs in one decision, to know what that is worth
 SAVED = "saved"  # how many proposals before this one were not trained, because an equal topology had been
 
-LARGEST = 1e50  # of a number in a record: the variance of squares of it can still be computed
 MAPPING = (dict, Mapping)  # dict first: to ask the abstract class takes ten times as long
 # what may stand under a name, since a study can be written by anybody; anything else is left out
 KINDS: dict[str, type | tuple[type, ...]] = {

@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas import tasks
-from nas.errors import DamagedRecord, NasError, RunError, TaskError
+from nas.errors import DamagedRecord, NasError, RunError, TaskError, quoted
+from nas.files import is_file
 from nas.space import SearchSpace
 from nas.study.attributes import KEY, REUSED, SAVED, TOPOLOGY, recorded, value_of, was_trained
 from nas.study.description import describe_study
@@ -108,10 +109,12 @@ class Run:
                 raise RunError(f"there is no run in {root}")
             return runs[-1]
         for path in (Path(root) / name, Path(name)):
-            if (path / "run.yaml").is_file():
+            if is_file(path / "run.yaml"):
                 return cls(path)
         close = difflib.get_close_matches(str(name), [run.name for run in cls.list(root)], n=1)
-        raise RunError(f"there is no run {str(name)!r} in {root}" + (f" (did you mean {close[0]!r}?)" if close else ""))
+        raise RunError(
+            f"there is no run {quoted(str(name))} in {root}" + (f" (did you mean {close[0]!r}?)" if close else "")
+        )
 
     @classmethod
     def list(cls, root: Path | str = ROOT) -> Sequence[Run]:

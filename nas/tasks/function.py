@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from nas.errors import NasError, TaskError, expected, message_of
+from nas.files import is_file
 from nas.tasks.checking import check_splits
 from nas.tasks.splits import Splits
 from nas.tasks.task import Task
@@ -79,7 +80,7 @@ def _function(place: str, name: str, location: str, folder: Path) -> Callable[..
 
 def _file(path: Path, location: str) -> ModuleType:
     """Return the file as a module, imported once in a process unless its content changes."""
-    if not path.is_file():
+    if not is_file(path):
         raise TaskError(f"task {location}: there is no file {path}")
     try:
         word = f"nas_task_{hashlib.sha256(bytes(path.resolve()) + path.read_bytes()).hexdigest()[:16]}"

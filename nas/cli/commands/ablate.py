@@ -13,6 +13,7 @@ from nas.cli.printing import console, print_frame, print_json, say
 from nas.cli.root import AsCsv, AsJson, Cluster, NetworkWord, Recipe, ShareOfGpu, Slots, TaskOfNetwork, TimeLimit, app
 from nas.cli.signals import stopped
 from nas.errors import NasError
+from nas.files import is_file
 
 if TYPE_CHECKING:
     from nas.analysis.ablated import Ablated
@@ -97,7 +98,7 @@ def _run_of(network: NamedNetwork, task: str, name: str | None, recipe: Mapping[
     if not space.skip_changes(network.topology):
         raise RunError(f"{network.name} has no skip that could be removed or replaced")
     name = name or f"{network.name}-on-{space.task.name}"
-    if not (ABLATIONS / name / "run.yaml").is_file():
+    if not is_file(ABLATIONS / name / "run.yaml"):
         with quiet_libraries():
             return Run.create(space, name, ABLATIONS)
     run = Run.open(name, ABLATIONS)
