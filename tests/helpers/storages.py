@@ -13,6 +13,7 @@ from typing import Any
 import optuna
 from optuna.storages import RDBStorage
 
+from nas.study import compat
 from nas.study.outage import StorageAway
 
 WRITES = (
@@ -61,8 +62,8 @@ def failing(storage: RDBStorage, at: int, *, arrives: bool = False, error: Excep
     """
     called: list[str] = []
 
-    def guarded(name: str) -> Callable[..., Any]:
-        write = getattr(storage, name)
+    def guarded(owner: object, name: str) -> Callable[..., Any]:
+        write = getattr(owner, name)
 
         def call(*arguments: Any, **named: Any) -> Any:
             called.append(name)
@@ -75,10 +76,13 @@ def failing(storage: RDBStorage, at: int, *, arrives: bool = False, error: Excep
         return call
 
     for name in WRITES:
-        setattr(storage, name, guarded(name))
+        setattr(storage, name, guarded(storage, name))
+    take = compat.take_trial
+    compat.take_trial = guarded(compat, "take_trial")
     try:
         yield called
     finally:
+        compat.take_trial = take
         for name in WRITES:
             delattr(storage, name)
 

@@ -40,9 +40,11 @@ sys.stdin.readline()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
-    """A run whose study is in a file or on a server."""
+def stored(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A run whose study is in a file or on a server, whose password is in the environment."""
     url = request.getfixturevalue("postgresql") if request.param == "postgresql" else None
+    if url is not None:
+        monkeypatch.setenv("NAS_STORAGE", url)
     return Run.create(SPACE, "first", tmp_path, url)
 
 

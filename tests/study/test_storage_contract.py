@@ -61,7 +61,7 @@ def test_a_run_is_recorded_interrupted_resumed_and_read(run: Run) -> None:
     assert frame["reason"][3] == "diverged: the loss is not finite"
     assert len(set(frame["key"])) == 6
     trial = read.trial(0)
-    assert trial.params and trial.values and recorded(trial)[CURVE][1]["epoch"] == 2
+    assert read.study.trials[0].params and trial.values and recorded(trial)[CURVE][1]["epoch"] == 2
     assert trial.datetime_start and trial.datetime_complete and trial.datetime_start <= trial.datetime_complete
     assert read.winner == frame.loc[frame["accuracy"].idxmax(), "trial"]
     assert set(reusable_trials([read], read.space)) == set(frame[frame["state"] == "COMPLETE"]["key"])
