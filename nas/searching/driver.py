@@ -67,7 +67,7 @@ def search(
     space           the search space; None if a run is resumed
     name, root      the run is the folder root/name; the default name is that of the space with the time
     resume          the name or the folder of a run to go on with, instead of a space: its finished trials are kept,
-                    and those that were running start again
+                    and those that were running go on from their checkpoints, or start again
     join            the name or the folder of a run to search together with the processes that search it now, on this
                     machine or on others (nas.study.membership): its settings stay, and no topology is trained twice.
                     From another machine it may be a copy of the folder, if its storage can be reached

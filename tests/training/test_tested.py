@@ -80,6 +80,18 @@ def test_a_search_does_not_read_the_test_split() -> None:
         evaluator.test()
 
 
+def test_a_training_that_goes_on_is_tested_too() -> None:
+    recipe, topology = Recipe(epochs=2, batch_size=256), topology_of(scripted.space(1))
+    evaluator = TestedEvaluator(tasks.get("digits"), recipe, True)
+    evaluator.evaluate(topology, seed=0)
+    whole = evaluator.measured
+    next(evaluator.start(topology, seed=0))
+    [last] = evaluator.start(topology, seed=0, checkpoint=evaluator.checkpoint())
+    assert last["epoch"] == 2
+    for name in ("test_accuracy", "test_loss"):
+        assert evaluator.measured[name] == whole[name]
+
+
 def readers_of_test() -> set[str]:
     """The modules that name an attribute or call a method `test`, without those that make the splits."""
     found = set()
