@@ -7,7 +7,7 @@ LOWEST := .venv-lowest
 unexport PYTHONDONTWRITEBYTECODE  # without bytecode every process takes twice as long to import torch
 PYTEST = OMP_NUM_THREADS=1 $(RUN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help setup search test test-all test-lowest check format picture pictures bench-claims bench-cluster bench-cost bench-degradation bench-dispatch bench-engine bench-network bench-noise bench-packing bench-proof bench-early-stopping bench-samplers bench-watching gpu constraints clean
+.PHONY: help setup search test test-all test-lowest check format picture pictures bench-claims bench-cluster bench-cost bench-degradation bench-dispatch bench-engine bench-network bench-noise bench-packing bench-proof bench-early-stopping bench-samplers bench-watching fuzz gpu constraints clean
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -81,6 +81,9 @@ bench-packing: .venv/.ready  ## candidates an hour: packed onto GPUs (without on
 
 bench-early-stopping: .venv/.ready  ## what early stopping saves of a digits search and what it loses (ten minutes)
 	@$(RUN)/python -m benchmarks.early_stopping $(ARGS)
+
+fuzz: .venv/.ready  ## thousands of damaged files and arguments: no traceback, no hang, nothing written elsewhere (ten minutes)
+	@$(RUN)/python -m benchmarks.fuzz $(ARGS)
 
 gpu: .venv/.ready  ## everything that claims to be for GPUs, on a card; without one a rehearsal (two minutes)
 	@$(RUN)/python -m benchmarks.card $(ARGS)

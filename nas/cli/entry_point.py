@@ -14,7 +14,9 @@ from nas.cli import commands
 from nas.cli.printing import say
 from nas.cli.root import PANELS, app
 from nas.cli.signals import end, exit_on_signals
-from nas.errors import DamagedRecord, NasError
+from nas.errors import DamagedRecord, NasError, message_of
+
+LONGEST = 1000  # characters of a message
 
 __all__ = ["add_commands", "app", "main"]
 
@@ -41,7 +43,7 @@ def main() -> None:
     try:
         app()
     except NasError as error:
-        say(f"nas: {error}")
+        say(f"nas: {message_of(error, LONGEST)}")
         end(2)
     except BrokenPipeError:  # `nas rank | head`
         sys.stderr.close()

@@ -17,6 +17,7 @@ import yaml
 
 from nas.errors import SpaceError, message_of, quoted
 from nas.space.faults import Fault, Path
+from nas.units import printable
 
 MAX_DIGITS = 40
 
@@ -82,7 +83,7 @@ def _located(source: str, line: int | None, path: Path, message: str) -> SpaceEr
     """Return the error `file:line: key: message` on one line."""
     place = f"{source}:{line}" if source and line else source
     key = "".join(f"[{step + 1}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
-    return SpaceError(": ".join(filter(None, (place, key, " ".join(message.split())))))
+    return SpaceError(printable(": ".join(filter(None, (place, key, " ".join(message.split()))))))
 
 
 def read(path: FilePath, limits: TextLimits = SPACE) -> Document:

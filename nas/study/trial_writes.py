@@ -16,7 +16,7 @@ from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from nas.errors import RunError
+from nas.errors import RunError, message_of
 from nas.files import write_whole
 from nas.study import compat
 from nas.study.attributes import CANDIDATE, OUTCOME, OWNER, REASON
@@ -24,6 +24,7 @@ from nas.study.compat import Held
 from nas.study.journal import Result, is_created, same_candidate
 from nas.study.plain import as_json
 from nas.study.shown import user_attributes
+from nas.study.tables import ERRORS
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
@@ -94,8 +95,12 @@ class TrialWrites:
         self.study = self.storage.get_study_id_from_name(record.study_name)
 
     def trials(self, *states: TrialState) -> dict[TrialHandle, FrozenTrial]:
-        """Return the trials of these states; all without any."""
-        trials = self.storage.get_all_trials(self.study, deepcopy=False, states=states or None)
+        """Return the trials of these states; all without any. Raises RunError if one of the study is damaged."""
+        try:
+            trials = self.storage.get_all_trials(self.study, deepcopy=False, states=states or None)
+        except ERRORS as error:
+            reason = f"{type(error).__name__}: {message_of(error, 100)}"
+            raise RunError(f"a trial of the study is damaged, which nas list names: {reason}") from error
         return {TrialHandle(compat.trial_id(trial), trial.number): trial for trial in trials}
 
     def add(self, trial: FrozenTrial, again: bool, judge: Judge | None = None) -> TrialHandle:

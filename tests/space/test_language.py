@@ -287,9 +287,10 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("- " * 5000, ":1: must be at most 20 levels deep"),
         ("x" * 300_000, ": a space has at most 256 KiB, but the file is larger"),
         (b"a: \xff", ": must be UTF-8 text, but byte 3 is not"),
+        ('"a\\n\\e[2J": 1', ":1: a  [2J: is unknown here"),
         ("a: \x00", ": is not YAML: "),
     ],
-    ids=range(22),
+    ids=range(23),
 )
 def test_hostile_files(tmp_path: Path, text: str | bytes, message: str) -> None:
     # libyaml and PyYAML point to different places
