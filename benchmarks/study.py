@@ -139,13 +139,10 @@ def _add(rows: Rows, study: int, identity: int, number: int, ended: Ended, space
         for key, value in attributes.items():
             add(model, key=key, value_json=json.dumps(as_json(value)))
     for record in after.get(CURVE, ()):
-        stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(record["accuracy"])
-        add(
-            models.TrialIntermediateValueModel,
-            step=record["epoch"],
-            intermediate_value=stored,
-            intermediate_value_type=kind,
-        )
+        step = record["epoch"]
+        metric, of_kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(record["accuracy"])
+        reported = {"intermediate_value": metric, "intermediate_value_type": of_kind}
+        add(models.TrialIntermediateValueModel, step=step, **reported)
 
 
 def _after(outcome: TrialOutcome) -> dict[str, Any]:

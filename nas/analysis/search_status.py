@@ -119,10 +119,13 @@ class SearchStatus:
 
 
 class StatusReader:
-    """Reads the status of a run again and again; what is expected of its trials is computed where one has ended."""
+    """Reads the status of a run again and again; what is expected of its trials is computed where one has ended.
+
+    frame  that of the run when it was read last
+    """
 
     def __init__(self, run: Run) -> None:
-        self.run = run
+        self.run, self.frame = run, pd.DataFrame()
         self._ended = -1
         self._board = pd.DataFrame()
 
@@ -131,6 +134,7 @@ class StatusReader:
         now = now or datetime.now(UTC)
         pulses = read_pulses(self.run)
         run, frame, pulse = self.run, self.run.frame(), together(pulses, now)
+        self.frame = frame
         here = frame[frame["reused"].isna()]
         board, goals, unit = self._ranked(frame), run.space.goals, self._unit(frame)
         done = here[trained(here)]

@@ -15,11 +15,8 @@ from nas.topology import Topology
 
 LOOKS = (
     ("list",),
-    ("list", "--json"),
     ("status", "base"),
-    ("status", "base", "--json"),
     ("rank", "base"),
-    ("rank", "base", "--by", "knee", "--csv"),
     ("report", "base", "-o", "report.html"),
     ("effects", "base"),
     ("show", "base/7"),

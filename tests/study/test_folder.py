@@ -31,7 +31,9 @@ def test_a_new_run_holds_its_space_and_where_it_came_from(run: Run, tmp_path: Pa
         assert config["commit"].removesuffix("-dirty") == head.stdout.strip()
     assert run.weights_folder.is_dir()
     again = Run.open("first", tmp_path)
-    assert again.space == SPACE
+    assert again.space.to_dict() == SPACE.to_dict()
+    assert (again.space.task.input, again.space.task.outputs) == (SPACE.task.input, SPACE.task.outputs)
+    assert config["task"]["input"] == list(SPACE.task.input)
     assert [d.name.lower() for d in again.study.directions] == ["maximize", "minimize"]
 
 

@@ -53,7 +53,7 @@ def status(
     else:
         screen = console()
         screen.print(status_view(reader.read(), screen.width))
-    print_proxy_worth(opened.frame(), opened.space.goals)
+    print_proxy_worth(reader.frame, opened.space.goals)
 
 
 def _watch(reader: StatusReader) -> None:
