@@ -6,24 +6,26 @@ so that neither a slot nor Tune waits. Ray carries the bytes: the folder of the 
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import ray
 from optuna.trial import TrialState
-from ray.exceptions import RayError
 
 from nas.searching.candidate import Candidate
+from nas.searching.detached import detached
 from nas.study.checkpoints import Checkpoint, CheckpointFolder
 from nas.study.journal import is_created
 from nas.study.writer import StudyWriter
 
 EVERY_S = 30  # seconds of training between two checkpoints of a candidate, at least
 PACE = 20  # and so many times what the last one took, so that no more than a twentieth of the time is spent on them
-LOOK_S = 0.5  # seconds after which a wait for a process looks whether the search is over
+LOOK_S = 0.2  # seconds after which a wait for a process looks whether the search is over
 WAIT_S = 60  # seconds for a checkpoint to arrive
 
 
@@ -74,14 +76,14 @@ class Checkpointing:
         self._since[candidate] = now
         self._pending.add(candidate)
         self._kept.add(candidate)
-        self._thread.submit(self._keep, candidate, actor.checkpoint.remote(), list(map(dict, curve)), busy, now)
+        self._do(self._keep, candidate, actor.checkpoint.remote(), list(map(dict, curve)), busy, now)
 
     def ended(self, candidate: Candidate) -> None:
         """Delete the checkpoint of a candidate that is not trained any more."""
         self._since.pop(candidate, None)
         if candidate in self._kept:
             self._kept.remove(candidate)
-            self._thread.submit(self.folder.drop, candidate.number)
+            self._do(self.folder.drop, candidate.number)
 
     def new_trouble(self) -> str | None:
         """Return why no more checkpoints are made, once; None before and after."""
@@ -108,12 +110,14 @@ class Checkpointing:
 
     def _wait_for(self, made: ray.ObjectRef[Any]) -> tuple[int, bytes] | None:
         """Return what a process has made; None if it has died, has made nothing, or takes too long."""
-        deadline = time.monotonic() + WAIT_S
-        while not self._closing.is_set() and time.monotonic() < deadline:
-            try:
-                if ray.wait([made], timeout=LOOK_S)[0]:
-                    arrived: tuple[int, bytes] | None = ray.get(made)
-                    return arrived
-            except RayError:
+        arriving: Future[Any] = detached(functools.partial(ray.get, made, timeout=WAIT_S))
+        while not arriving.done():
+            if self._closing.is_set():
                 return None
-        return None
+            wait([arriving], LOOK_S)
+        return None if arriving.exception() is not None else arriving.result()
+
+    def _do(self, act: Callable[..., object], *arguments: Any) -> None:
+        """Call act(*arguments) on the thread, unless the search is over."""
+        with contextlib.suppress(RuntimeError):  # the thread has ended
+            self._thread.submit(act, *arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -36,11 +37,8 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
-    def wait(self, made: list[Any], timeout: float) -> tuple[list[Any], list[Any]]:
+    def get(self, made: Any, timeout: float) -> Any:
         self.now += self.takes
-        return made, []
-
-    def get(self, made: Any) -> Any:
         if isinstance(made, Exception):
             raise made
         return made
@@ -163,21 +161,27 @@ def test_a_full_disk_ends_them_and_is_told_once(
     assert [checkpoints.new_trouble() for _ in range(2)] == [f"the disk of {checkpoints.folder.path} is full", None]
 
 
-def test_closing_does_not_wait_for_a_process(
-    writer: StudyWriter, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    checkpoints = Checkpointing(writer, EPOCHS)
+def test_closing_waits_for_no_process(writer: StudyWriter, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """… and what Tune reports afterwards has no effect."""
+    checkpoints, asked, over, actor = Checkpointing(writer, EPOCHS), threading.Event(), threading.Event(), Actor()
 
-    def never(made: list[Any], timeout: float) -> tuple[list[Any], list[Any]]:
-        checkpoints._closing.set()  # by now the search is over
-        return [], made
+    def get(made: Any, timeout: float) -> Any:
+        asked.set()
+        over.wait()
+        return made
 
-    monkeypatch.setattr(clock, "wait", never)
-    checkpoints.began(who := candidate())
+    monkeypatch.setattr(clock, "get", get)
+    first, second = candidate(3), candidate(4)
+    for who in (first, second):
+        checkpoints.began(who)
     clock.now += EVERY_S
-    checkpoints.epoch_ended(who, Actor(), [{"epoch": 1}], 1.0)
+    checkpoints.epoch_ended(first, actor, [{"epoch": 1}], 1.0)
+    asked.wait()
     checkpoints.close()
-    assert clock.now < 100 + EVERY_S + checkpointing.WAIT_S
+    checkpoints.epoch_ended(second, actor, [{"epoch": 1}], 1.0)
+    checkpoints.ended(first)
+    over.set()
+    assert not checkpoints.folder.path.exists()
 
 
 def test_a_session_begins_with_those_of_unfinished_trials(writer: StudyWriter, clock: Clock) -> None:
