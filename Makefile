@@ -7,7 +7,7 @@ LOWEST := .venv-lowest
 unexport PYTHONDONTWRITEBYTECODE  # without bytecode every process takes twice as long to import torch
 PYTEST = OMP_NUM_THREADS=1 $(RUN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help setup search test test-all test-lowest check format picture pictures bench-claims bench-cluster bench-cost bench-degradation bench-dispatch bench-engine bench-network bench-noise bench-packing bench-proof bench-early-stopping bench-reading bench-samplers bench-watching fuzz gpu constraints clean
+.PHONY: help setup search test test-all test-lowest check format picture pictures bench-claims bench-cluster bench-cost bench-degradation bench-dispatch bench-engine bench-faults bench-network bench-noise bench-packing bench-proof bench-early-stopping bench-reading bench-samplers bench-watching fuzz gpu constraints clean
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -72,6 +72,9 @@ bench-watching: .venv/.ready  ## what it costs a search that its dashboard is op
 
 bench-reading: .venv/.ready  ## how long nas list, status, rank and report take for a run of 10,000 trials (three minutes)
 	@$(RUN)/python -m benchmarks.reading $(ARGS)
+
+bench-faults: .venv/.ready  ## what a search survives: every fault at random moments, and an audit (an hour at most)
+	@$(RUN)/python -m benchmarks.faults $(ARGS)
 
 bench-dispatch: .venv/.ready  ## what an instant candidate costs: plain Ray Tune and nas (two minutes)
 	@$(RUN)/python -m benchmarks.dispatch $(ARGS)

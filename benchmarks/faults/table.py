@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from benchmarks.faults.surroundings import Surroundings, nodes, nothing, postgresql
 from benchmarks.faults.victim import RUN, Victim
 
 KILLED = frozenset({-signal.SIGKILL})
 MISTAKE = frozenset({2})  # one line, and --resume goes on
+BY_RAY = frozenset({1})  # Ray may end the process of a search whose raylet ends
 
 
 @dataclass(frozen=True)
@@ -24,43 +28,45 @@ class Fault:
     sick    what a quarter of the candidates have (benchmarks.faults.candidates)
     times   how often it is tried
     most    strikes for one search
+    around  what the search needs
     """
 
     title: str
-    strike: Callable[[Victim], object] | None = None
+    strike: Callable[[Victim, Surroundings], object] | None = None
     codes: frozenset[int] = frozenset()
     sick: str = ""
     times: int = 20
     most: int = 10
+    around: Callable[[Victim], AbstractContextManager[Surroundings]] = nothing
 
 
-def kill_driver(victim: Victim) -> None:
+def kill_driver(victim: Victim, around: Surroundings) -> None:
     """Kill the process of the search."""
     _send(victim, signal.SIGKILL)
 
 
-def kill_worker(victim: Victim) -> None:
+def kill_worker(victim: Victim, around: Surroundings) -> None:
     """Kill a process that trains, or that is about to."""
     if workers := victim.of_ray("ray::"):
         victim.random.choice(workers).kill()
 
 
-def kill_raylet(victim: Victim) -> None:
+def kill_raylet(victim: Victim, around: Surroundings) -> None:
     """Kill Ray's process of the node, on the machine of the search."""
     for process in victim.of_ray("/raylet/raylet"):
         process.kill()
 
 
-def kill_gcs(victim: Victim) -> None:
+def kill_gcs(victim: Victim, around: Surroundings) -> None:
     """Kill Ray's process of the cluster."""
     for process in victim.of_ray("gcs_server"):
         process.kill()
 
 
-def signalled(*numbers: signal.Signals, pause: float = 0.5) -> Callable[[Victim], None]:
+def signalled(*numbers: signal.Signals, pause: float = 0.5) -> Callable[[Victim, Surroundings], None]:
     """Return a function that sends the signals to the process of a search, one after the other."""
 
-    def strike(victim: Victim) -> None:
+    def strike(victim: Victim, around: Surroundings) -> None:
         for place, number in enumerate(numbers):
             time.sleep(pause if place else 0.0)
             _send(victim, number)
@@ -68,20 +74,20 @@ def signalled(*numbers: signal.Signals, pause: float = 0.5) -> Callable[[Victim]
     return strike
 
 
-def to_all(number: signal.Signals) -> Callable[[Victim], None]:
+def to_all(number: signal.Signals) -> Callable[[Victim, Surroundings], None]:
     """Return a function that sends the signal to every process of a search, as Ctrl-C in a terminal or systemd does."""
 
-    def strike(victim: Victim) -> None:
+    def strike(victim: Victim, around: Surroundings) -> None:
         for process in victim.alive():
             process.kill(number)
 
     return strike
 
 
-def locked(seconds: float) -> Callable[[Victim], None]:
+def locked(seconds: float) -> Callable[[Victim, Surroundings], None]:
     """Return a function that holds the lock of the study for so many seconds."""
 
-    def strike(victim: Victim) -> None:
+    def strike(victim: Victim, around: Surroundings) -> None:
         path = victim.folder / "runs" / RUN / "study.db"
         if not victim.until(path.is_file, 30):
             return
@@ -92,6 +98,41 @@ def locked(seconds: float) -> Callable[[Victim], None]:
         connection.close()
 
     return strike
+
+
+def full(seconds: float) -> Callable[[Victim, Surroundings], None]:
+    """Return a function that lets no file of a search grow for so many seconds, as on a full disk."""
+
+    def strike(victim: Victim, around: Surroundings) -> None:
+        before = resource.prlimit(victim.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(victim.pid, resource.RLIMIT_FSIZE, (2**12, before[1]))
+        time.sleep(seconds)
+        if victim.runs:
+            resource.prlimit(victim.pid, resource.RLIMIT_FSIZE, before)
+
+    return strike
+
+
+def away(seconds: float) -> Callable[[Victim, Surroundings], None]:
+    """Return a function that stops PostgreSQL, and starts it after so many seconds."""
+
+    def strike(victim: Victim, around: Surroundings) -> None:
+        around.server.stop()
+        time.sleep(seconds)
+        around.server.start()
+
+    return strike
+
+
+def kill_node(victim: Victim, around: Surroundings) -> None:
+    """Kill a node, and let another one come."""
+    around.order("kill")
+    around.order("add")
+
+
+def add_node(victim: Victim, around: Surroundings) -> None:
+    """Let a node come."""
+    around.order("add")
 
 
 def _send(victim: Victim, number: signal.Signals) -> None:
@@ -111,15 +152,20 @@ FAULTS = {
     "worker": Fault("SIGKILL of a worker", kill_worker),
     "raylet": Fault("SIGKILL of the raylet", kill_raylet, MISTAKE),
     "gcs": Fault("SIGKILL of the GCS", kill_gcs, MISTAKE),
+    "node": Fault("SIGKILL of a node", kill_node, around=nodes, most=5),
+    "node-added": Fault("a node comes", add_node, around=nodes, times=3, most=3),
     "sigterm": Fault("SIGTERM", signalled(TERM), _ends_by(TERM)),
     "sigterm-twice": Fault("SIGTERM twice", signalled(TERM, TERM), _ends_by(TERM)),
-    "sigterm-all": Fault("SIGTERM to every process", to_all(TERM), _ends_by(TERM)),
+    "sigterm-all": Fault("SIGTERM to every process", to_all(TERM), _ends_by(TERM) | BY_RAY),
     "sigint": Fault("SIGINT", signalled(INT), _ends_by(INT)),
     "sigint-twice": Fault("SIGINT twice", signalled(INT, INT), _ends_by(INT)),
     "sigint-all": Fault("SIGINT to every process", to_all(INT), _ends_by(INT)),
     "sighup": Fault("SIGHUP", signalled(HUP), _ends_by(HUP)),
     "locked": Fault("SQLite locked for 10 s", locked(10), times=3, most=1),
     "locked-long": Fault("SQLite locked for 120 s", locked(120), times=1, most=1),
+    "postgresql": Fault("PostgreSQL restarts", away(0), around=postgresql, times=3, most=3),
+    "postgresql-long": Fault("PostgreSQL is away for 60 s", away(60), around=postgresql, times=1, most=1),
+    "full": Fault("the disk is full for 5 s", full(5), times=3, most=1),
     "memory": Fault("a candidate out of memory", sick="memory", times=3),
     "nan": Fault("a candidate diverges to NaN", sick="nan", times=3),
     "hang": Fault("a candidate hangs", sick="hang", times=3),

@@ -96,6 +96,7 @@ class Victim:
         self.left: list[str] = []
         self.sessions: set[int] = set()
         self.process: subprocess.Popen[str] | None = None
+        self.storage: str | None = None  # the URL, unless it is in the folder of the run
 
     def __enter__(self) -> Victim:
         return self
@@ -191,6 +192,8 @@ class Victim:
         if not self.exists:
             return []
         run = Run.open(RUN, self.folder / "runs")
+        if self.storage is not None:
+            run.log_in(self.storage)
         try:
             return run.study.get_trials(deepcopy=False)
         finally:
@@ -229,8 +232,21 @@ class Victim:
     def strike(self, fault: Callable[[], object]) -> None:
         """Do a fault, and note which trials had ended by then."""
         fault()
+        self.until(self._is_readable)
         now = time.time()
         self.strikes.append(Strike(now, self.finished()))
+
+    def _is_readable(self) -> bool:
+        """Return whether the record can be read now."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from nas.errors import NasError
+
+        try:
+            self.finished()
+        except (NasError, SQLAlchemyError):
+            return False
+        return True
 
     def goes_on(self) -> None:
         """Wait until another candidate begins or the search ends, and note how long it took since the last fault."""
