@@ -34,7 +34,11 @@ ShareOfGpu = Annotated[
         help="auto: give a training the part of a GPU that its predicted memory needs. Default: one GPU each.",
     ),
 ]
-Cluster = Annotated[str | None, typer.Option(help="A Ray cluster to run on: auto, or HOST:PORT.")]
+Cluster = Annotated[str | None, typer.Option(help="A Ray cluster that this machine is a node of: auto, or HOST:PORT.")]
+JobApi = Annotated[
+    str,
+    typer.Option(metavar="URL", envvar="NAS_ADDRESS", help="The job API of a Ray cluster: http://HEAD:8265."),
+]
 
 # of the commands that train a given network again
 Recipe = Annotated[

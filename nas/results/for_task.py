@@ -10,6 +10,7 @@ from nas.results import table
 from nas.results.call import FunctionEvaluator
 from nas.results.table import TableEvaluator
 from nas.tasks import Task, function
+from nas.tasks.here import here
 from nas.tasks.recipe import Recipe
 
 
@@ -25,7 +26,7 @@ def evaluator(task: Task, recipe: Recipe) -> Callable[..., FunctionEvaluator | T
     if kind == "table":
         return functools.partial(TableEvaluator, table.read(Path(location), task), Path(location).name, recipe.epochs)
     function.find(location)
-    return functools.partial(FunctionEvaluator, location, Path.cwd())
+    return functools.partial(FunctionEvaluator, location, here())
 
 
 def depends_on_seed(evaluate: Callable[..., object]) -> bool:

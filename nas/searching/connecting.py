@@ -124,7 +124,7 @@ def connect(address: str) -> None:
             "from other machines: nas submit --address http://HEAD:8265"
         )
     if address != "auto":
-        _knock(address, fault)
+        knock(*_host_and_port(address), fault)
     if (reason := _attempt(address)) is not None:
         raise RunError(f"{fault}: {reason}")
     _init(fault, address=address)
@@ -136,16 +136,20 @@ def _init(fault: str, **options: Any) -> None:
     try:
         ray.init(**QUIET, **options)
     except Exception as error:  # noqa: BLE001  # of a node that does not start in time Ray raises Exception itself
-        raise RunError(f"{fault}: {_line(str(error))}") from None
+        raise RunError(f"{fault}: {line(str(error))}") from None
 
 
-def _knock(address: str, fault: str) -> None:
-    """Raise RunError if nothing listens at HOST:PORT."""
+def _host_and_port(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
         raise RunError(f"address must be HOST:PORT of a Ray cluster, or auto, but got {address!r}")
+    return host.strip("[]"), int(port)
+
+
+def knock(host: str, port: int, fault: str) -> None:
+    """Raise RunError, which begins with `fault`, if nothing listens there."""
     try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+        socket.create_connection((host, port), CONNECT_S).close()
     except OSError as error:
         raise RunError(f"{fault}: nothing answers there ({error.strerror or error})") from None
 
@@ -166,8 +170,9 @@ def _attempt(address: str) -> str | None:
         return TOKEN
     if process.returncode < 0:
         return f"it does not answer within {ANSWER_S} s; is this machine a node of it?"
-    return (_line(last) or "?") if process.returncode else None
+    return (line(last) or "?") if process.returncode else None
 
 
-def _line(text: str) -> str:
+def line(text: str) -> str:
+    """Return a message as one line that is not too long."""
     return " ".join(text.split())[:300]

@@ -20,7 +20,7 @@ from nas.files import write_whole
 from nas.space import SearchSpace, document
 from nas.tasks.facts import facts_of
 
-ROOT = Path("runs")
+ROOT = Path(os.environ.get("NAS_RUNS") or "runs")  # where runs are
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 

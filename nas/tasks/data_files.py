@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from nas.errors import TaskError, message_of, quoted
+from nas.tasks.here import here
 
 KINDS = {  # what the file system calls a file that holds no data
     stat.S_IFDIR: "a folder",
@@ -29,9 +30,9 @@ SMALL = 2**26  # bytes that may always be unpacked
 
 
 def user_path(word: str, task: str) -> Path:
-    """Return the absolute path that a user wrote, perhaps with ~. Raises TaskError if there is no such home folder."""
+    """Return the path that a user wrote, perhaps with ~, in nas.tasks.here.here(). Raises TaskError if there is no such home folder."""
     try:
-        return Path(word).expanduser().absolute()
+        return here() / Path(word).expanduser()
     except (RuntimeError, OSError) as error:
         raise TaskError(f"task {task}: {quoted(word, 200)} is no path: {message_of(error)}") from None
 

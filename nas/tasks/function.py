@@ -22,6 +22,7 @@ from typing import Any
 from nas.errors import NasError, TaskError, expected, message_of
 from nas.files import is_file
 from nas.tasks.checking import check_splits
+from nas.tasks.here import here
 from nas.tasks.splits import Splits
 from nas.tasks.task import Task
 
@@ -32,7 +33,7 @@ def make_task(location: str, folder: Path | None = None) -> Task:
     Files are relative to `folder` (None: the current one), and modules are looked for there too. Raises TaskError, one
     line that says what is missing or wrong: the file, the module, the function, or a fact of the task.
     """
-    folder = folder or Path.cwd()
+    folder = folder or here()
     location, function = find(location, folder)
     with _errors_in_one_line(location):
         made = function()
@@ -43,7 +44,7 @@ def make_task(location: str, folder: Path | None = None) -> Task:
 
 def find(location: str, folder: Path | None = None) -> tuple[str, Callable[..., Any]]:
     """Import the function at `location`; return its absolute location and the function. Raises TaskError."""
-    folder = folder or Path.cwd()
+    folder = folder or here()
     location = absolute(location, folder)
     place, _, name = location.rpartition(":")
     return location, _function(place, name, location, folder)
@@ -54,7 +55,7 @@ def absolute(location: str, folder: Path | None = None) -> str:
     place, _, name = location.rpartition(":")
     if not place or not name:
         raise TaskError(f"a function must be written FILE.py:FUNCTION or package.module:function, but got {location!r}")
-    return f"{(folder or Path.cwd()) / place if place.endswith('.py') else place}:{name}"
+    return f"{(folder or here()) / place if place.endswith('.py') else place}:{name}"
 
 
 def _load(location: str, folder: Path) -> Splits:

@@ -56,6 +56,7 @@ def ray_cluster(folders: list[Path], *, token: str | None = TOKEN, path: str | N
     security = {"RAY_AUTH_MODE": "disabled"} if token is None else {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "PYTHONPATH"))}
     environment |= security | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+    environment["PATH"] = f"{RAY.parent}:{environment['PATH']}"
     environment |= {} if path is None else {"PYTHONPATH": path}
     head = [
         *("--head", f"--port={gcs}", f"--ray-client-server-port={client}"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli.printing import console, print_frame, print_json, print_proxy_worth
+from nas.cli.printing import console, print_frame, print_json, print_proxy_worth, say
 from nas.cli.root import AsCsv, AsJson, RunName, app, collect_garbage_seldom
 from nas.errors import NasError
 
@@ -25,6 +25,10 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Draw again every two seconds until it ends.")] = False,
     csv: AsCsv = False,
     json: AsJson = False,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Show the searches that nas submit sent to this cluster, http://HEAD:8265."),
+    ] = None,
 ) -> None:
     """Show how far a search is: what is trained now, what has ended and why, the best so far beside the best baseline,
     the time spent and left, and whether the search is alive.
@@ -37,6 +41,9 @@ def status(
     from nas.analysis.search_status_text import status_dict, status_view
     from nas.study import Run
 
+    if address is not None:
+        _show_jobs(address, run, csv, json)
+        return
     collect_garbage_seldom()
     if watch and (csv or json):
         raise NasError("--watch draws in a terminal: leave out --csv and --json")
@@ -54,6 +61,17 @@ def status(
         screen = console()
         screen.print(status_view(reader.read(), screen.width))
     print_proxy_worth(reader.frame, opened.space.goals)
+
+
+def _show_jobs(address: str, name: str | None, csv: bool, json: bool) -> None:
+    """Show the searches on a cluster, or the one with this id or of this run."""
+    from nas.searching.jobs import Jobs, jobs_frame, jobs_table
+
+    jobs = Jobs(address)
+    found = [jobs.get(name)] if name else jobs.all()
+    if not print_frame(jobs_frame(found), csv, json):
+        console().print(jobs_table(found))
+        say(f"nas submit --address {jobs.address} --follow JOB shows what one of them prints")
 
 
 def _watch(reader: StatusReader) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from nas.errors import TaskError
 from nas.tasks.data_files import checked_folder
+from nas.tasks.here import here
 from nas.tasks.image_files import DEVIATION, MAX_SIZE, MEAN, PathList, decoded, dimensions, images
 from nas.tasks.options import whole_number
 from nas.tasks.recipe import Recipe
@@ -44,7 +45,7 @@ def pets() -> Task:
 
     The Oxford-IIIT Pet Dataset (Parkhi et al. 2012), in the folder NAS_DATA or data.
     """
-    folder = Path(os.environ.get("NAS_DATA", "data")).absolute()
+    folder = here() / os.environ.get("NAS_DATA", "data")
     return Task("pets", (3, 128, 128), 3, functools.partial(_load_pets, folder), metric="mean_iou", recipe=RECIPE)
 
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from nas.errors import TaskError
 from nas.tasks import idx
+from nas.tasks.here import here
 from nas.tasks.options import whole_number
 from nas.tasks.recipe import Recipe
 from nas.tasks.splits import Array, Split, Splits
@@ -132,7 +133,7 @@ def _task(
     """Return the task. A batch is not larger than the subset. Raises TaskError if an option is not valid."""
     samples, _ = _sizes(name, outputs, DATA_SETS[name].counts, train, validation)
     recipe = recipe.model_copy(update={"batch_size": min(recipe.batch_size, samples)})
-    folder = Path(os.environ.get("NAS_DATA", "data")).absolute()
+    folder = here() / os.environ.get("NAS_DATA", "data")
     load = functools.partial(_load, name, outputs, folder, train, validation)
     return Task(name, input, outputs, load, recipe=recipe)
 
