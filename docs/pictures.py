@@ -36,6 +36,7 @@ class Picture:
     page     the page that it writes, and is drawn instead of the terminal
     url      the page that it serves, and is drawn instead of the terminal
     size     of the page's window, in pixels
+    before   what the command needs to run beside it, and how it ends: two lines of sh
     """
 
     command: str
@@ -43,13 +44,22 @@ class Picture:
     page: str = ""
     url: str = ""
     size: tuple[int, int] = (1400, 1000)
+    before: tuple[str, str] = ("", "")
 
 
+JOBS = "http://localhost:8269"
+CLUSTER = (
+    "NAS_RUNS=$PWD/runs ray start --head --block --num-cpus=2 --port=6399 --dashboard-port=8269 --temp-dir=/tmp/pictures "
+    "--ray-client-server-port=9099 --dashboard-agent-listen-port=8270 > ray.log 2>&1 & cluster=$!; "
+    f"until nas status --address {JOBS} > status.log 2>&1; do sleep 1; done; clear",
+    "kill $cluster; wait",
+)
 DASHBOARD = "http://localhost:8765/dashboard/studies/1"
 PICTURES = {
     "pilot": Picture("nas pilot digits --topologies 8 --name pilot"),
     "live": Picture("nas search digits --seed 7 --name demo", after=75),
     "search": Picture("nas search --resume demo"),
+    "submit": Picture(f"nas submit digits --trials 20 --address {JOBS}", after=200, before=CLUSTER),
     "list": Picture("nas list"),
     "status": Picture("nas status demo"),
     "rank": Picture("nas rank demo"),
@@ -88,7 +98,9 @@ def typed(picture: Picture, folder: Path, target: Path) -> str:
     target  where the picture of what it serves is written
     """
     bin = Path(sys.executable).parent
-    line = f"trap : INT; PATH={bin}:$PATH; {picture.command}; tmux -L pictures wait-for -S done; sleep 600"
+    first, last = (f"{line};" if line else "" for line in picture.before)
+    command = f"{first} {picture.command}; {last}"
+    line = f"trap : INT; PATH={bin}:$PATH; {command} tmux -L pictures wait-for -S done; sleep 600"
     start = [*TMUX, "new-session", "-d", "-x", str(WIDTH), "-y", str(HEIGHT), "-c", str(folder)]
     subprocess.run([*start, "sh", "-c", line], check=True)
     if picture.after is not None:

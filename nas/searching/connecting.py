@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import os
+import secrets
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from pathlib import Path
 from typing import Any
 
 from nas.errors import RunError
@@ -107,8 +110,27 @@ def start_ray() -> None:
     """Start Ray on this machine, listening on its loopback interface alone. Raises RunError."""
     from nas.searching.compat import loopback_only
 
+    _make_private_token()
     with loopback_only():
         _init("Ray cannot be started on this machine", address="local", **LOCAL)
+
+
+def has_token() -> bool:
+    """Return whether this user has a token where Ray looks for one."""
+    return any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or _token_file().is_file()
+
+
+def _token_file() -> Path:
+    return Path.home() / ".ray" / "auth_token"
+
+
+def _make_private_token() -> None:
+    """Make the token that a local Ray asks for, unless there is one: Ray's own can be read by every user."""
+    path = _token_file()
+    with contextlib.suppress(OSError):  # Ray says what is wrong
+        path.parent.mkdir(exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
 
 
 def connect(address: str) -> None:

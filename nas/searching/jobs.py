@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 import shlex
 import sys
@@ -22,7 +23,7 @@ from urllib.parse import urlsplit
 
 from nas.errors import RunError
 from nas.searching import environment
-from nas.searching.connecting import TOKEN, knock, line
+from nas.searching.connecting import TOKEN, has_token, knock, line
 from nas.searching.shipping import pack
 from nas.tasks.here import COPIED
 
@@ -67,6 +68,9 @@ class Jobs:
 
     def __init__(self, address: str, client: Any = None) -> None:
         self.address = shown(address)
+        environment.prepare()
+        if client is None and has_token():
+            os.environ.setdefault("RAY_AUTH_MODE", "token")  # ray.init does this, the job client does not
         self._client = client or self._call(lambda: _client(address))
 
     def submit(self, arguments: Sequence[str], run: str, folder: Path, root: str | None = None) -> str:
@@ -181,7 +185,6 @@ def _client(address: str) -> Any:
     if parts.scheme not in ("http", "https") or not host:
         raise RunError(f"address must be the job API of a cluster, http://HEAD:{PORT}, but got {shown(address)!r}")
     knock(host, port or {"http": 80, "https": 443}[parts.scheme], f"the job API at {shown(address)} cannot be used")
-    environment.prepare()
     from ray.job_submission import JobSubmissionClient
 
     try:

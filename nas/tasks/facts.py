@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nas.errors import TaskError
 from nas.tasks import function, registry
+from nas.tasks.here import here
 from nas.tasks.splits import Splits
 from nas.tasks.task import Task
 
@@ -46,7 +47,7 @@ def task_of(name: str, facts: object) -> Task:
     except ValidationError as error:
         first = error.errors()[0]
         raise TaskError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:200]) from None
-    return Task(name, load=functools.partial(_load, name, known, Path.cwd()), **dict(known))
+    return Task(name, load=functools.partial(_load, name, known, here()), **dict(known))
 
 
 def _load(name: str, facts: TaskFacts, folder: Path) -> Splits:

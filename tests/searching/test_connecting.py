@@ -36,8 +36,12 @@ print(json.dumps([
 """
 
 
-def test_a_local_ray_listens_on_loopback_alone() -> None:
-    done = subprocess.run([sys.executable, "-c", LISTENING], capture_output=True, text=True, env=QUICK, timeout=200)
+def test_a_local_ray_listens_on_loopback_alone_and_its_token_is_private(tmp_path: Path) -> None:
+    environment = QUICK | {"HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", LISTENING], capture_output=True, text=True, env=environment, timeout=200
+    )
+    assert (tmp_path / ".ray" / "auth_token").stat().st_mode & 0o777 == 0o600, done.stderr
     found = {(name, ipaddress.ip_address(address)) for name, address in json.loads(done.stdout)}
     assert {"gcs_server", "raylet"} <= {name for name, _ in found}
     assert {str(address) for _, address in found if not is_loopback(address)} == set()
