@@ -216,7 +216,7 @@ network:
   stages: [{blocks: 3, op: basic, width: 24}]
   head: classify
 skips: {kinds: [add, concat]}
-train: {epochs: 80, translate: 1}
+train: {epochs: 60, translate: 1}
 search: {trials: 1, sampler: random, baselines: [], repeats: 1, early_stopping: none}
 """
 
@@ -249,7 +249,7 @@ def test_a_training_goes_on_to_the_bit_through_killed_processes(
     os.kill(trainer, signal.SIGKILL)
     _, err = second.communicate(timeout=200)
     assert second.returncode == 0, err
-    assert 5 <= before < 80 and f"trial 0  goes on after epoch {before}\n" in err
+    assert 5 <= before < 60 and f"trial 0  goes on after epoch {before}\n" in err
     assert len(re.findall(r"trial 0  goes on after epoch \d+\n", err)) == 2 and err.count("once more") == 1
 
     run = Run.open("mine", tmp_path)
