@@ -49,9 +49,9 @@ class Picture:
 
 JOBS = "http://localhost:8269"
 CLUSTER = (
-    "NAS_RUNS=$PWD/runs ray start --head --block --num-cpus=2 --port=6399 --dashboard-port=8269 --temp-dir=/tmp/pictures "
-    "--ray-client-server-port=9099 --dashboard-agent-listen-port=8270 > ray.log 2>&1 & cluster=$!; "
-    f"until nas status --address {JOBS} > status.log 2>&1; do sleep 1; done; clear",
+    "NAS_RUNS=$PWD/runs ray start --head --block --num-cpus=2 --port=6399 --dashboard-port=8269 "
+    "--temp-dir=/tmp/pictures --ray-client-server-port=9099 --dashboard-agent-listen-port=8270 > ray.log 2>&1 & "
+    f"cluster=$!; until nas status --address {JOBS} > status.log 2>&1; do sleep 1; done; clear",
     "kill $cluster; wait",
 )
 DASHBOARD = "http://localhost:8765/dashboard/studies/1"

@@ -30,7 +30,10 @@ SMALL = 2**26  # bytes that may always be unpacked
 
 
 def user_path(word: str, task: str) -> Path:
-    """Return the path that a user wrote, perhaps with ~, in nas.tasks.here.here(). Raises TaskError if there is no such home folder."""
+    """Return the path that a user wrote, perhaps with ~; a relative one is in nas.tasks.here.here().
+
+    Raises TaskError if there is no such home folder.
+    """
     try:
         return here() / Path(word).expanduser()
     except (RuntimeError, OSError) as error:
