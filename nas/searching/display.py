@@ -107,8 +107,9 @@ class LineDisplay(SearchObserver):
         self.print(f"the record is written again, after {units.duration(seconds)}")
 
     def print(self, line: str) -> None:
-        """Print a line at once."""
-        print(line, file=self.stream, flush=True)
+        """Print a line at once; where it cannot be written, the search goes on without it."""
+        with contextlib.suppress(OSError):
+            print(line, file=self.stream, flush=True)
 
 
 class LiveDisplay(LineDisplay):
@@ -140,7 +141,8 @@ class LiveDisplay(LineDisplay):
 
     def print(self, line: str) -> None:
         """Print a line above the view."""
-        self.console.print(Text(line), soft_wrap=True)
+        with contextlib.suppress(OSError):
+            self.console.print(Text(line), soft_wrap=True)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         now = time.monotonic()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +20,11 @@ class SearchObserver:
 
     They are called on the thread of the search; those of the storage on that of its writer, because the search may be
     waiting for it.
+
+    failed  whether a method has raised an exception, which was said on stderr
     """
+
+    failed = False
 
     def started(self, candidate: Candidate) -> None:
         """Handle that the candidate was chosen: it is trained as soon as a slot is free."""
@@ -60,15 +66,29 @@ class SearchObserver:
         """Handle that the storage can be written again, after so many seconds."""
 
 
+def tell(observers: Iterable[SearchObserver], event: Callable[[SearchObserver], None]) -> None:
+    """Call event(observer) for each observer. If one raises an exception, that is said once, and the search goes on.
+
+    A search is worth more than what shows it: the log of its lines may be a file on a full disk, or a closed terminal.
+    """
+    for observer in observers:
+        try:
+            event(observer)
+        except Exception as error:  # noqa: BLE001
+            if not observer.failed:
+                observer.failed = True
+                reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                with contextlib.suppress(OSError, ValueError):
+                    print(f"nas: {type(observer).__name__} failed, the search goes on: {reason}", file=sys.stderr)
+
+
 def tell_of_outages(outage: Outage, observers: Callable[[], Sequence[SearchObserver]]) -> None:
     """Let an outage be told to the observers that there are by then."""
 
     def began(reason: str, since: datetime) -> None:
-        for observer in observers():
-            observer.storage_went(reason, since)
+        tell(observers(), lambda observer: observer.storage_went(reason, since))
 
     def ended(seconds: float) -> None:
-        for observer in observers():
-            observer.storage_came_back(seconds)
+        tell(observers(), lambda observer: observer.storage_came_back(seconds))
 
     outage.began, outage.ended = began, ended

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from nas.cost import predict
 from nas.searching.candidate import Candidate
 from nas.searching.ended import recorded_end
-from nas.searching.observer import SearchObserver, tell_of_outages
+from nas.searching.observer import SearchObserver, tell, tell_of_outages
 from nas.searching.outcome import TrialOutcome
 from nas.space import SearchSpace
 from nas.study.attributes import KEY, SEED, recorded
@@ -90,8 +90,7 @@ class RetrainSession:
         if self.retraining.keeps_weights:
             self.writer.drop_weights({number for _, number in self._kept.values()})
         self.writer.check()
-        for observer in self.observers:
-            observer.ended(candidate, state.name, reason, outcome)
+        tell(self.observers, lambda observer: observer.ended(candidate, state.name, reason, outcome))
 
     def report(self, candidate: Candidate, record: Mapping[str, Any]) -> None:
         """Record the metric of an epoch, so that others see the curve while it grows."""
@@ -101,8 +100,7 @@ class RetrainSession:
         """Let go of a training whose trial a person has ended: it has failed."""
         self._running.remove(candidate)
         self.writer.forget(candidate.handle)
-        for observer in self.observers:
-            observer.dismissed(candidate)
+        tell(self.observers, lambda observer: observer.dismissed(candidate))
 
     def close(self) -> None:
         """Set the trials of running trainings to WAITING, and wait until all is written."""

@@ -24,6 +24,7 @@ from nas.searching.checkpointing import Checkpointing
 from nas.searching.cluster import Cluster
 from nas.searching.compat import Crash, actor_of, crash_of
 from nas.searching.nodes import RayLost
+from nas.searching.observer import tell
 from nas.searching.outcome import TrialOutcome
 from nas.searching.processes import Processes
 from nas.searching.trainable import CandidateTrainable
@@ -162,13 +163,11 @@ class SessionSearcher(NotPickled, Searcher):
         """Add the record of an epoch to that of a training."""
         candidate, observers = training.candidate, self.session.observers
         if training.goes_on(record):
-            for observer in observers:
-                observer.continued(candidate, training.curve)
+            tell(observers, lambda observer: observer.continued(candidate, training.curve))
         training.curve.append(record)
         training.busy += busy
         self.session.report(candidate, record)
-        for observer in observers:
-            observer.epoch_ended(candidate, record, busy)
+        tell(observers, lambda observer: observer.epoch_ended(candidate, record, busy))
 
     def trial_ended(self, trial: Trial) -> None:
         """Tell the session how a training ended: with its last result, or because a scheduler stopped it."""
@@ -221,8 +220,7 @@ class SessionSearcher(NotPickled, Searcher):
         """
         self._follow_nodes()
         if (trouble := self.checkpoints.new_trouble()) is not None:
-            for observer in self.session.observers:
-                observer.checkpoints_stopped(trouble)
+            tell(self.session.observers, lambda observer: observer.checkpoints_stopped(trouble))
         self.must_stop()
         if self.cluster.lost is not None:
             raise RayLost
@@ -256,8 +254,7 @@ class SessionSearcher(NotPickled, Searcher):
             self.fail(RunError(dead_end))
 
     def _announce(self, message: str) -> None:
-        for observer in self.session.observers:
-            observer.machines_changed(self.cluster.machine.slots, message)
+        tell(self.session.observers, lambda observer: observer.machines_changed(self.cluster.machine.slots, message))
 
     def _release(self, trial: Trial, *, lives: bool) -> ActiveTraining:
         """Free the slots of a training that has ended; its process lives on, or is dead."""
@@ -304,8 +301,7 @@ class SessionSearcher(NotPickled, Searcher):
     def _retry(self, candidate: Candidate, reason: str) -> None:
         """Let a candidate wait for the next free slot; its epochs after the last checkpoint do not count."""
         self.cluster.placements.waiting.insert(0, candidate)
-        for observer in self.session.observers:
-            observer.retried(candidate, reason)
+        tell(self.session.observers, lambda observer: observer.retried(candidate, reason))
 
     def _failed(self, training: ActiveTraining, reason: str, busy: float) -> None:
         self._tell(training, TrialOutcome(training.curve, failure=reason, measured={"busy": busy}))

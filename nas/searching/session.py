@@ -22,7 +22,7 @@ from nas.sampling.named import make_sampler
 from nas.searching.candidate import Candidate, PredictCost
 from nas.searching.ended import CREATED_S, EndedTraining, recorded_end
 from nas.searching.evaluations import Evaluations
-from nas.searching.observer import SearchObserver, tell_of_outages
+from nas.searching.observer import SearchObserver, tell, tell_of_outages
 from nas.searching.others import Others
 from nas.searching.outcome import FinalState, TrialOutcome, reusable_result
 from nas.searching.prefetch import Prefetcher
@@ -227,8 +227,7 @@ class Session:
         self.writer.forget(candidate.handle)
         self.proposer.dismissed_keys.add(candidate.topology.key)  # a person may queue it again
         self._prefetcher.tell(candidate, TrialState.FAIL, None, {})
-        for observer in self.observers:
-            observer.dismissed(candidate)
+        tell(self.observers, lambda observer: observer.dismissed(candidate))
 
     def close(self) -> None:
         """Set the trials of running candidates to WAITING for the next session, and wait until all is written."""
@@ -250,8 +249,7 @@ class Session:
         for trial in self.others.news():
             self._recall(trial)
             self._prefetcher.recall(trial)
-            for observer in self.observers:
-                observer.changed_by_others(trial)
+            tell(self.observers, lambda observer: observer.changed_by_others(trial))
 
     def _recall(self, trial: FrozenTrial) -> None:
         """Take a trial of an earlier session, or of another process."""
@@ -273,8 +271,7 @@ class Session:
         if candidate.was_waiting:
             self.others.elsewhere.pop(candidate.number, None)
         self.evaluations.began(candidate)
-        for observer in self.observers:
-            observer.started(candidate)
+        tell(self.observers, lambda observer: observer.started(candidate))
         self.prefetch()
         return True
 
@@ -282,8 +279,7 @@ class Session:
         self.evaluations.began(candidate)
         self.pilot.refused += candidate.pilot
         self._add_trial(candidate, TrialState.FAIL)
-        for observer in self.observers:
-            observer.refused(candidate)
+        tell(self.observers, lambda observer: observer.refused(candidate))
 
     def _reuse(self, candidate: Candidate, known: ReusableTrial) -> None:
         """Give the candidate the result of another run."""
@@ -291,13 +287,11 @@ class Session:
         candidate.seed = recorded(known.trial)[SEED]
         self.evaluations.began(candidate)
         self._conclude(candidate, outcome, known.weights, {REUSED: known.origin, SEED: candidate.seed})
-        for observer in self.observers:
-            observer.reused(candidate, outcome)
+        tell(self.observers, lambda observer: observer.reused(candidate, outcome))
 
     def _end(self, candidate: Candidate, outcome: TrialOutcome, weights: Callable[[], bytes | None]) -> None:
         state, reason = self._conclude(candidate, outcome, weights)
-        for observer in self.observers:
-            observer.ended(candidate, state.name, reason, outcome)
+        tell(self.observers, lambda observer: observer.ended(candidate, state.name, reason, outcome))
 
     def _tell_of_created(self) -> None:
         """Record the trainings that ended before their trials were created, of which the storage has created some."""
