@@ -18,7 +18,11 @@ GOLDEN = Path(__file__).parent / "golden"
 # files and folders of tests that start Ray: they run one after the other, since each takes every core
 WITH_RAY = (
     "cli/commands/",
-    *(f"searching/test_{name}.py" for name in ("compat", "driver", "hostile_code", "joining", "packing", "resume")),
+    "test_faults.py",
+    *(
+        f"searching/test_{name}.py"
+        for name in ("compat", "driver", "hostile_code", "injected", "joining", "packing", "resume")
+    ),
 )
 
 

@@ -20,11 +20,9 @@ class SearchObserver:
 
     They are called on the thread of the search; those of the storage on that of its writer, because the search may be
     waiting for it.
-
-    failed  whether a method has raised an exception, which was said on stderr
     """
 
-    failed = False
+    _failed = False  # whether a method has raised an exception, which was said on stderr
 
     def started(self, candidate: Candidate) -> None:
         """Handle that the candidate was chosen: it is trained as soon as a slot is free."""
@@ -75,8 +73,8 @@ def tell(observers: Iterable[SearchObserver], event: Callable[[SearchObserver], 
         try:
             event(observer)
         except Exception as error:  # noqa: BLE001
-            if not observer.failed:
-                observer.failed = True
+            if not observer._failed:
+                observer._failed = True
                 reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
                 with contextlib.suppress(OSError, ValueError):
                     print(f"nas: {type(observer).__name__} failed, the search goes on: {reason}", file=sys.stderr)
