@@ -249,7 +249,10 @@ class Session:
         for trial in self.others.news():
             self._recall(trial)
             self._prefetcher.recall(trial)
-            tell(self.observers, lambda observer, trial=trial: observer.changed_by_others(trial))
+            self._tell_of_change(trial)
+
+    def _tell_of_change(self, trial: FrozenTrial) -> None:
+        tell(self.observers, lambda observer: observer.changed_by_others(trial))
 
     def _recall(self, trial: FrozenTrial) -> None:
         """Take a trial of an earlier session, or of another process."""
