@@ -1,8 +1,8 @@
 """Read the database of a study without Optuna: nothing is created, migrated or written, and no wait is long.
 
-SQLite   the file is opened read-only. Where it has no write-ahead log, nobody writes it: then it is opened as a file
-         that does not change, which needs neither a lock nor a file beside it, so that a read-only disk is enough. If
-         it has changed all the same, it is read again.
+SQLite   the file is opened read-only. Where it has no log of writes, or an empty one, nobody writes it: then it is
+         opened as a file that does not change, which needs neither a lock nor a file beside it, so that a read-only
+         disk is enough. If it has changed all the same, it is read again.
 servers  are asked through SQLAlchemy, with short limits of time
 """
 
@@ -78,7 +78,8 @@ def _read_file(file: Path, use: Callable[[Select], T]) -> T:
         raise RunError(f"{file} is no file" if file.exists() else f"there is no {file}")
     try:
         before = _state(file)
-        found = _use_file(file, use, changes=_log_of(file).exists())
+        is_written = any(size for size, _ in before[1:])
+        found = _use_file(file, use, changes=is_written)
         return found if _state(file) == before else _use_file(file, use, changes=True)
     except (sqlite3.Error, OSError) as error:
         raise RunError(f"{file} cannot be read: {_reason(error)}") from None
@@ -128,7 +129,7 @@ def _log_of(file: Path) -> Path:
 def _state(file: Path) -> tuple[tuple[int, int], ...]:
     """Return what changes with every write."""
     seen = []
-    for path in (file, _log_of(file)):
+    for path in (file, _log_of(file), file.with_name(f"{file.name}-journal")):
         with contextlib.suppress(FileNotFoundError):
             known = path.stat()
             seen.append((known.st_size, known.st_mtime_ns))

@@ -114,8 +114,8 @@ def test_a_task_whose_facts_are_not_on_record_is_not_imported(base: Path, nas: N
 
 
 def test_a_run_on_a_disk_that_cannot_be_written(base: Path, tmp_path: Path) -> None:
-    said = on_a_read_only_disk(base, *LOOKS)
-    assert said == [f"$ {' '.join(words)}" for words in LOOKS]
+    looks = LOOKS[:4]  # the others read in the same way, and import for longer
+    assert on_a_read_only_disk(base, *looks) == [f"$ {' '.join(words)}" for words in looks]
     assert (tmp_path / "report.html").is_file()
 
 
@@ -132,7 +132,7 @@ def test_a_report_that_cannot_be_written_is_one_line(base: Path, nas: Nas) -> No
 
 def test_a_damaged_trial_is_one_warning(base: Path, nas: Nas) -> None:
     execute(base, "UPDATE trials SET state = 'EXPLODED' WHERE number = 3")
-    for words in (("rank", "base", "--json"), ("report", "base"), ("status", "base"), ("effects", "base")):
+    for words in (("rank", "base", "--json"), ("report", "base"), ("status", "base")):
         done = nas(*words)
         assert done.code == 0 and done.out
         assert done.err == "nas: run 'base': trial 3 is damaged and left out (its state 'EXPLODED' is unknown)\n", words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sqlite3
 from collections.abc import Callable
@@ -34,7 +35,10 @@ def record(root: Path, name: str = "base", trials: int = 60, storage: str | None
     changed = SearchSpace.from_dict(SearchSpace.load("digits").to_dict() | space)
     run = recorded_run(root, name, trials, space=changed, price=cheap, storage=storage)
     run.storage.remove_session()
-    run.storage.engine.dispose()  # the write-ahead log goes with the last connection
+    run.storage.engine.dispose()
+    gc.collect()  # what still refers to a connection
+    if storage is None:
+        execute(run.path, "PRAGMA wal_checkpoint(TRUNCATE)")  # the write-ahead log goes with the last connection
     closed = Run(run.path)
     if storage is not None:
         closed.log_in(storage)
