@@ -14,6 +14,7 @@ ended                state (COMPLETE, PRUNED or FAIL), reason (of a FAIL), metri
 dismissed            reason: a person has ended its trial, so that it does not count
 refused              reason: it is not trained
 reused               origin {run, trial}, metrics: the result of another run was taken
+changed_by_others    trial, state: another process that searches the run has begun, ended or queued it
 machines_changed     slots, reason: nodes came, went or cannot train
 checkpoints_stopped  reason: no more checkpoints are written
 storage_went         reason, since: what is to be written waits in memory

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from optuna.trial import FrozenTrial
+
 from nas.errors import Dismissed
 from nas.searching.candidate import Candidate
 from nas.searching.observer import SearchObserver
@@ -19,7 +21,7 @@ from nas.study import Run
 BEGAN, STARTED, EPOCH, RETRIED = "search_began", "started", "epoch", "retried"
 ENDED, DISMISSED, REFUSED, REUSED, OVER = "ended", "dismissed", "refused", "reused", "search_ended"
 MACHINES, AWAY, BACK = "machines_changed", "storage_went", "storage_came_back"
-NO_CHECKPOINTS = "checkpoints_stopped"
+NO_CHECKPOINTS, BY_OTHERS = "checkpoints_stopped", "changed_by_others"
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,10 @@ class SearchLog(SearchObserver):
         """Pass on that a candidate has the result of another run."""
         origin = None if candidate.reused is None else dict(candidate.reused.origin)
         self._pass_on(SearchEvent(REUSED, candidate, {"origin": origin, "metrics": outcome.metrics}))
+
+    def changed_by_others(self, trial: FrozenTrial) -> None:
+        """Pass on what another process that searches the run has made of a trial."""
+        self._pass_on(SearchEvent(BY_OTHERS, facts={"trial": trial.number, "state": trial.state.name}))
 
     def machines_changed(self, slots: int, message: str) -> None:
         """Pass on what became of a node."""

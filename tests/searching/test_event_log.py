@@ -43,6 +43,7 @@ def test_every_event_is_a_line(run: Run, tmp_path: Path) -> None:
         log.ended(first, "COMPLETE", None, TrialOutcome([{"epoch": 2, "accuracy": 0.75}], True, None, {"busy": 4.0}))
         log.ended(second, "FAIL", "diverged", TrialOutcome())
         log.refused(third)
+        log.changed_by_others(run.trial(0))
         log.machines_changed(3, "node a is gone")
         log.checkpoints_stopped("the disk is full")
         log.storage_went("locked", datetime(2026, 1, 5, tzinfo=UTC))
@@ -52,9 +53,18 @@ def test_every_event_is_a_line(run: Run, tmp_path: Path) -> None:
     told = lines(path)
     assert [line["event"] for line in told] == [
         *("search_began", "started", "epoch", "retried", "ended", "ended", "refused"),
-        *("machines_changed", "checkpoints_stopped", "storage_went", "storage_came_back", "reused", "search_ended"),
+        *(
+            "changed_by_others",
+            "machines_changed",
+            "checkpoints_stopped",
+            "storage_went",
+            "storage_came_back",
+            "reused",
+            "search_ended",
+        ),
     ]
-    began, started, epoch, retried, complete, failed, refused, machines, checkpoints, away, back, reused, over = told
+    began, started, epoch, retried, complete, failed, refused, *middle, reused, over = told
+    others, machines, checkpoints, away, back = middle
     assert [datetime.fromisoformat(line["time"]) for line in told] == sorted(
         datetime.fromisoformat(line["time"]) for line in told
     )
@@ -69,6 +79,7 @@ def test_every_event_is_a_line(run: Run, tmp_path: Path) -> None:
     assert (failed["state"], failed["reason"], failed["baseline"]) == ("FAIL", "diverged", None)
     assert refused["reason"] == "over the limits: 5 params"
     assert (reused["trial"], reused["origin"]) == (3, {"run": "mine", "trial": 0})
+    assert (others["trial"], others["state"]) == (0, "COMPLETE")
     assert (machines["slots"], machines["reason"]) == (3, "node a is gone") and "trial" not in machines
     assert checkpoints["reason"] == "the disk is full" and back["seconds"] == 2.5
     assert (away["reason"], away["since"]) == ("locked", "2026-01-05T00:00:00.000+00:00")
