@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,17 +87,12 @@ def failing(storage: RDBStorage, at: int, *, arrives: bool = False, error: Excep
 
 
 @contextlib.contextmanager
-def locked(path: Path, seconds: float | None = None) -> Iterator[None]:
-    """Hold the lock of a SQLite file as another process would, for some seconds or to the end of the context."""
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a SQLite file as another process would, to the end of the context."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute("BEGIN EXCLUSIVE")
-    timer = None if seconds is None else threading.Timer(seconds, connection.rollback)
-    if timer is not None:
-        timer.start()
     try:
         yield
     finally:
-        if timer is not None:
-            timer.join()
         connection.rollback()
         connection.close()

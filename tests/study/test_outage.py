@@ -49,13 +49,13 @@ def test_a_locked_file_is_waited_for(tmp_path: Path) -> None:
     run = Run.create(scripted.space(), "run", tmp_path)
     writer = StudyWriter(run)
     said = heard(writer)
-    with locked(run.path / "study.db", 1.0):
-        began = time.monotonic()
+    with locked(run.path / "study.db"):
         handles = [writer.add(create_trial(state=TrialState.RUNNING)) for _ in range(3)]
         for handle in handles:
             writer.finish(handle, TrialState.COMPLETE, {CURVE: []}, [0.5, 1.0])
-        assert time.monotonic() < began + 0.5  # whoever trains does not wait
-        writer.flush()
+        until(lambda: bool(said))
+        assert writer.is_away and not handles[0].done()  # whoever trains does not wait
+    writer.flush()
     assert said == ["database is locked", "again"]
     writer.close()
     assert [trial.state for trial in run.study.get_trials()] == [TrialState.COMPLETE] * 3
@@ -171,15 +171,31 @@ def test_a_full_database_is_away_and_a_damaged_one_is_not(tmp_path: Path) -> Non
     assert record.study_name == "study"
 
 
+class Impatient(threading.Event):
+    """Notes the pauses, and is set in the tenth."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.pauses.append(timeout)
+        if len(self.pauses) == 10:
+            self.set()
+        return self.is_set()
+
+
 def test_pauses_grow_and_end_when_a_person_hurries() -> None:
-    slow, tries = Outage(), 0
-    threading.Timer(0.3, slow.hurry.set).start()
+    outage_of_a_minute, person = Outage(), Impatient()
+    outage_of_a_minute.hurry = person
 
     def act(again: bool) -> None:
-        nonlocal tries
-        tries += 1
-        if not slow.hurry.is_set():
+        if not person.is_set():
             raise StorageAway("locked")
 
-    slow.outlast(act)
-    assert 3 <= tries <= 9
+    outage_of_a_minute.outlast(act)
+    for place, pause in enumerate(person.pauses):
+        full = min(outage.FIRST_PAUSE_S * 2**place, outage.LONGEST_PAUSE_S)
+        assert full / 2 <= pause <= full
+    assert len(person.pauses) == 10
