@@ -23,7 +23,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from benchmarks.fuzz import arena, corpus
-from benchmarks.fuzz.kinds import KINDS, stop_before_anything_starts
+from benchmarks.fuzz.kinds import KINDS, intact, stop_before_anything_starts
 
 BAD = ("traceback", "hang", "elsewhere")
 COLUMNS = ("refused", "accepted", *BAD)
@@ -38,6 +38,8 @@ def main(words: Sequence[str] | None = None) -> int:
         (folder / "corpus").mkdir()
         corpus.build(folder / "corpus")
         stop_before_anything_starts()
+        if not _corpus_is_read(folder):
+            return 1
         for ended in arena.run_all(_mutants(folder, asked), asked.jobs):
             counts[ended.mutant.kind, ended.verdict] += 1
             _tell(ended, asked)
@@ -54,6 +56,19 @@ def main(words: Sequence[str] | None = None) -> int:
             print(f"kept: {folder}")
     _print_table(counts)
     return int(any(verdict in BAD for _, verdict in counts))
+
+
+def _corpus_is_read(folder: Path) -> bool:
+    """Return whether everything is accepted without damage. It imports what the mutants need, which takes its time."""
+    own = folder / "intact"
+    for name, act in intact(folder / "corpus", own):
+        [ended] = arena.run_all(iter([arena.Mutant("intact", name, own, act)]), jobs=1, cpu_s=60)
+        (own / "ended.json").unlink(missing_ok=True)
+        if ended.verdict != "accepted":
+            print(f"what is not damaged must be accepted, but {name} is not: {ended.said}")
+            return False
+    arena.remove(own)
+    return True
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:

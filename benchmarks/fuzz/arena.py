@@ -38,6 +38,7 @@ CHANGES = (
     "os.chmod",
     "os.chown",
 )
+PROGRAMS = ("git", "/sbin/ldconfig")  # a new run notes the commit; ctypes finds libraries
 # whatever of these a mutant imports is imported here too, so that the next one finds it
 LIBRARIES = (
     "nas.",
@@ -99,8 +100,8 @@ def nas_command(*words: str) -> None:
     main()
 
 
-def run_all(mutants: Iterator[Mutant], jobs: int) -> Iterator[Ended]:
-    """Run the mutants, some at a time, and yield how each of them ended."""
+def run_all(mutants: Iterator[Mutant], jobs: int, cpu_s: int | None = None) -> Iterator[Ended]:
+    """Run the mutants, some at a time, and yield how each of them ended; cpu_s is another limit than CPU_S."""
     running: dict[int, tuple[Mutant, float]] = {}
     more = True
     while more or running:
@@ -108,7 +109,7 @@ def run_all(mutants: Iterator[Mutant], jobs: int) -> Iterator[Ended]:
             mutant = next(mutants, None)
             more = mutant is not None
             if mutant is not None:
-                running[_start(mutant)] = mutant, time.monotonic()
+                running[_start(mutant, cpu_s or CPU_S)] = mutant, time.monotonic()
         for process, (mutant, began) in list(running.items()):
             if time.monotonic() > began + WALL_S:
                 os.kill(process, signal.SIGKILL)
@@ -119,20 +120,20 @@ def run_all(mutants: Iterator[Mutant], jobs: int) -> Iterator[Ended]:
         time.sleep(0.002)
 
 
-def _start(mutant: Mutant) -> int:
+def _start(mutant: Mutant, cpu_s: int) -> int:
     """Fork a process that runs the mutant; return its number."""
     sys.stdout.flush()
     process = os.fork()
     if process == 0:
-        _run(mutant)
+        _run(mutant, cpu_s)
     return process
 
 
-def _run(mutant: Mutant) -> NoReturn:
+def _run(mutant: Mutant, cpu_s: int) -> NoReturn:
     """Run the mutant and leave what happened in its folder. Never returns."""
     code, said, known = 70, "", frozenset(sys.modules)
     try:
-        written = _enter(mutant.folder)
+        written = _enter(mutant.folder, cpu_s)
         out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
         try:
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -166,7 +167,7 @@ def _exit_code(act: Callable[[], object]) -> int:
     return 0
 
 
-def _enter(folder: Path) -> list[str]:
+def _enter(folder: Path, cpu_s: int) -> list[str]:
     """Confine this process to the folder; return the list that will name what it does elsewhere."""
     os.chdir(folder)
     (folder / "tmp").mkdir(exist_ok=True)
@@ -176,7 +177,7 @@ def _enter(folder: Path) -> list[str]:
     warnings.simplefilter("ignore")
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     written: list[str] = []
     sys.addaudithook(lambda event, arguments: _note(event, arguments, folder, written))
@@ -185,7 +186,7 @@ def _enter(folder: Path) -> list[str]:
 
 def _note(event: str, arguments: tuple[Any, ...], folder: Path, written: list[str]) -> None:
     """Note a file that is written or changed outside of the folder, or a program that is started."""
-    if event in STARTS and arguments[0] != "/sbin/ldconfig":  # by which ctypes finds libraries
+    if event in STARTS and arguments[0] not in PROGRAMS:
         written.append(f"started {arguments[0]!r}"[:200])
     paths = arguments[:1] if event == "open" and arguments[2] & WRITES else ()
     paths = arguments[:2] if event in CHANGES else arguments[:1] if event == "sqlite3.connect" else paths

@@ -7,7 +7,7 @@ import os
 import random
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,19 @@ def stop_before_anything_starts() -> None:
         (nas.export.write, "verify_all"),
     ):
         setattr(module, name, reached)
+
+
+def intact(corpus: Path, folder: Path) -> Iterator[tuple[str, Act]]:
+    """Copy the corpus as it is and yield everything that reads it, which must succeed."""
+    shutil.copytree(corpus, folder, dirs_exist_ok=True)
+    for words in OF_A_RUN[:-1]:
+        yield " ".join(words), functools.partial(nas_command, *words)
+    yield "resume", functools.partial(as_command, _resume)
+    for name in ("space.yaml", "topology.json", "network.py"):
+        yield f"show {name}", functools.partial(nas_command, "show", name)
+    yield "table", functools.partial(as_command, _read_table, Path("space.yaml"))
+    for task in DATA.values():
+        yield task, functools.partial(as_command, _read_data, task)
 
 
 def _one_file(name: str, damage: Damage, *commands: tuple[str, ...]) -> Kind:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nas.errors import DamagedRecord, RunError
+from nas.errors import DamagedRecord, RunError, message_of
 from nas.study.database import Select, read
 
 if TYPE_CHECKING:
@@ -99,9 +99,14 @@ class StudyReader:
         import optuna
 
         from nas.study.storage import open_storage, sqlite_url
+        from nas.study.tables import ERRORS
 
         url = sqlite_url(self.place.parent) if isinstance(self.place, Path) else self.place
-        return optuna.load_study(study_name=self.name, storage=open_storage(url)).get_trials(deepcopy=False)
+        try:
+            return optuna.load_study(study_name=self.name, storage=open_storage(url)).get_trials(deepcopy=False)
+        except ERRORS as error:
+            reason = f"{type(error).__name__}: {message_of(error, 100)}"
+            raise RunError(f"the study of {self.owner} cannot be read: a trial of it is damaged ({reason})") from None
 
     def _read(self, use: Callable[[Select], T]) -> T:
         try:

@@ -92,7 +92,10 @@ class TrialWrites:
 
     def __init__(self, record: Record, owner: str | None = None) -> None:
         self.record, self.storage, self.owner = record, record.storage, owner
-        self.study = self.storage.get_study_id_from_name(record.study_name)
+        try:
+            self.study = self.storage.get_study_id_from_name(record.study_name)
+        except KeyError:
+            raise RunError(f"the storage holds no study {record.study_name!r}") from None
 
     def trials(self, *states: TrialState) -> dict[TrialHandle, FrozenTrial]:
         """Return the trials of these states; all without any. Raises RunError if one of the study is damaged."""
