@@ -241,9 +241,9 @@ class Run:
     def _create_study(self, space: SearchSpace, storage: str | None) -> None:
         import optuna
 
-        url = storage or sqlite_url(self.path)
+        self.storage = open_storage(storage or sqlite_url(self.path))
         try:
-            optuna.create_study(study_name=self.name, storage=open_storage(url), directions=space.goals.directions)
+            optuna.create_study(study_name=self.name, storage=self.storage, directions=space.goals.directions)
         except optuna.exceptions.DuplicatedStudyError:
             raise RunError(f"the storage holds a study {self.name!r} already: choose another name") from None
 
