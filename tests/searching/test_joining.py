@@ -137,7 +137,7 @@ def test_settings_belong_to_the_whole_search() -> None:
 def test_two_clusters_share_200_candidates_of_a_server_and_one_is_killed(
     tmp_path: Path, searchers: list[Searcher], postgresql: str, victim: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each has a Ray and a copy of the folder of its own, as on two machines; the first, which starts early, is slow."""
+    """Each has a Ray and a copy of the folder of its own, as on two machines; the first, which is early, is slow."""
     monkeypatch.setenv("NAS_STORAGE", postgresql)  # it holds the password, which run.yaml does not
     there = tmp_path / "there"
     first = Searcher(tmp_path, "first", postgresql, seconds=1.0, blocks=6, trials=200)
