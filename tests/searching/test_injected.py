@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import ray
 import ray.cloudpickle
+from ray.tune import TuneError
 
 from nas.searching import environment
 from nas.searching.callbacks import SessionCallback, SessionStopper
@@ -33,6 +35,11 @@ ENDS: list[tuple[type, str]] = [  # the search ends with the exception
     (SessionSearcher, "epoch_ended"),
     (SessionSearcher, "trial_ended"),
     (SessionSearcher, "check"),
+    (Session, "ask"),
+    (Session, "tell"),
+    (Session, "report"),
+]
+TUNE_DECIDES: list[tuple[type, str]] = [  # Tune ends with it, or trains the candidate again
     (SessionCallback, "on_trial_start"),
     (SessionCallback, "on_trial_result"),
     (SessionCallback, "on_trial_complete"),
@@ -41,9 +48,6 @@ ENDS: list[tuple[type, str]] = [  # the search ends with the exception
     (FairASHA, "on_trial_add"),
     (FairASHA, "on_trial_result"),
     (FairASHA, "on_trial_complete"),
-    (Session, "ask"),
-    (Session, "tell"),
-    (Session, "report"),
 ]
 GOES_ON: list[tuple[type, str]] = [  # what people look at is worth less than the search
     (Progress, "started"),
@@ -52,8 +56,8 @@ GOES_ON: list[tuple[type, str]] = [  # what people look at is worth less than th
     (LineDisplay, "started"),
     (LineDisplay, "epoch_ended"),
     (LineDisplay, "ended"),
-    (Watch, "_beat"),
-    (Watch, "_find_dismissed"),
+    (Watch, "_look_at_running"),
+    (Watch, "_heed_stop"),
     (Publisher, "publish"),
 ]
 
@@ -115,6 +119,21 @@ def test_an_exception_of_the_search_ends_it_truthfully(
     with monkeypatch.context() as patch:
         patch.setattr(where, name, failing(getattr(where, name), at))
         with pytest.raises(Injected):
+            run_search(tmp_path)
+    check_record(Run.open("run", tmp_path), {"COMPLETE", "PRUNED", "WAITING"})
+    done = run_search(tmp_path)
+    check_record(done, {"COMPLETE", "PRUNED"})
+    assert len(done.frame()) == TRIALS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("where", "name"), TUNE_DECIDES, ids=lambda one: getattr(one, "__name__", one))
+def test_an_exception_that_tune_handles_leaves_a_true_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: type, name: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(where, name, failing(getattr(where, name), 4))
+        with contextlib.suppress(Injected, TuneError):
             run_search(tmp_path)
     check_record(Run.open("run", tmp_path), {"COMPLETE", "PRUNED", "WAITING"})
     done = run_search(tmp_path)
