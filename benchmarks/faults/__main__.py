@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import signal
 import sys
 import time
 
@@ -63,6 +64,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=60, help="faults that have not begun by then are left out")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # no search is left behind
     until, faulty = time.monotonic() + 60 * asked.minutes, 0
     print("| fault | tried | lost | twice | blamed | untrue | left | longest, s |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|", flush=True)
