@@ -169,6 +169,8 @@ class Victim:
         self.ends.append((code, (self.folder / "stderr").read_text(errors="replace")))
         self.until(lambda: not self._others(), GONE_S)
         self.left += [f"a process: {process.command[:80]}" for process in self._others()]
+        if not self.alive():
+            self.sessions.clear()  # the system may give their numbers to others
         return code
 
     def _others(self) -> list[Process]:
