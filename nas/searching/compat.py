@@ -59,11 +59,11 @@ def keep_process(controller: Any, request: Any, change: int) -> None:
 
 
 def stop_trial(controller: Any, trial: Trial) -> None:
-    """Ask Tune to stop a trial whose process has not started, and never will; its callbacks hear that it is complete.
+    """Stop a trial whose process has not started, and never will; the callbacks of Tune hear that it is complete.
 
-    A Stopper is asked only when a result arrives.
+    A Stopper is asked only when a result arrives, and Tune takes no notice of `request_stop_trial`.
     """
-    controller._tune_controller.request_stop_trial(trial)
+    controller._tune_controller.stop_trial(trial)
 
 
 def forget_metrics(trial: Trial) -> None:

@@ -105,8 +105,8 @@ def test_a_trial_can_be_stopped_before_it_begins() -> None:
     from ray.tune.execution.tune_controller import TuneController
 
     stopped: list[Any] = []
-    assert "self._stop_queue" in inspect.getsource(TuneController.request_stop_trial), CHANGED + "request_stop_trial"
-    controller = SimpleNamespace(_tune_controller=SimpleNamespace(request_stop_trial=stopped.append))
+    assert "on_trial_complete" in inspect.getsource(TuneController.stop_trial), CHANGED + "stop_trial"
+    controller = SimpleNamespace(_tune_controller=SimpleNamespace(stop_trial=stopped.append))
     compat.stop_trial(controller, "trial")  # type: ignore[arg-type]
     assert stopped == ["trial"]
 
