@@ -265,11 +265,12 @@ class SessionSearcher(NotPickled, Searcher):
 
     def _died_early(self, training: ActiveTraining, crash: Crash) -> None:
         """Train a candidate elsewhere whose process died before it trained, or could not be made: it has not failed."""
-        reason = crash.detail[:200] if crash.detail else crash.last_line[:300]
-        if crash.detail:
+        if crash.setup_failed:  # the code of the candidates cannot be loaded there
+            reason = crash.last_line[:300]
+            line: str | None = self.cluster.refuse(training.node, reason)
+        else:
+            reason = crash.detail[:200]
             line = self.cluster.died_early(training.node, reason)
-        else:  # no process died: the class of the candidates cannot be loaded there
-            line = self.cluster.refuse(training.node, reason)
         if line is not None:
             self._announce(line)
         self._go_elsewhere(training, reason)

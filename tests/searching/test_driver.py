@@ -263,7 +263,7 @@ def test_code_that_the_slots_cannot_import_ends_the_search(
     (tmp_path / "only_here.py").write_text("def evaluator(*, device, threads):\n    raise NotImplementedError\n")
     monkeypatch.syspath_prepend(tmp_path)  # of this process: Ray's processes do not have it
     evaluate = importlib.import_module("only_here").evaluator
-    with pytest.raises(RunError, match=r"no slot can be started: .*No module named 'only_here'"):
+    with pytest.raises(RunError, match=r"no candidate can be trained: .*No module named 'only_here'"):
         run_search(scripted.space(), tmp_path, evaluate=evaluate, name="lost")
     assert set(states(Run.open("lost", tmp_path))) == {"WAITING"}
 
