@@ -13,11 +13,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from pathlib import Path
 from typing import Any
 
 from nas.errors import RunError
 from nas.searching.detached import detached
+from nas.searching.environment import token_file
 
 CONNECT_S = 10  # seconds for the head of a cluster to accept a connection
 ANSWER_S = 60  # seconds for a cluster to accept a driver
@@ -28,7 +28,8 @@ LOCAL: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 128 
 REFUSED = "InvalidAuthToken"  # in what Ray writes where the token is missing or wrong
 TOKEN = (
     "it asks for a token, and this process has none or another one: "
-    "`ray get-auth-token` prints that of its head; put it into ~/.ray/auth_token or RAY_AUTH_TOKEN"
+    "`ray get-auth-token` prints that of its head; put it into ~/.ray/auth_token, "
+    "or into RAY_AUTH_TOKEN with RAY_AUTH_MODE=token"
 )
 
 # run in a process of its own: where a cluster does not answer, ray.init retries for many minutes and writes warnings
@@ -115,18 +116,9 @@ def start_ray() -> None:
         _init("Ray cannot be started on this machine", address="local", **LOCAL)
 
 
-def has_token() -> bool:
-    """Return whether this user has a token where Ray looks for one."""
-    return any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or _token_file().is_file()
-
-
-def _token_file() -> Path:
-    return Path.home() / ".ray" / "auth_token"
-
-
 def _make_private_token() -> None:
     """Make the token that a local Ray asks for, unless there is one: Ray's own can be read by every user."""
-    path = _token_file()
+    path = token_file()
     with contextlib.suppress(OSError):  # Ray says what is wrong
         path.parent.mkdir(exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

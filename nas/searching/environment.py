@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -23,6 +24,16 @@ ENVIRONMENT = {
 
 
 def prepare() -> None:
-    """Set every variable that the user has not set."""
+    """Set every variable that the user has not set.
+
+    Who has a token shows it: Ray does that of itself where it starts on this machine, but not to a cluster.
+    """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    if any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or token_file().is_file():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
+def token_file() -> Path:
+    """Return the file in which Ray looks for the token of a cluster."""
+    return Path.home() / ".ray" / "auth_token"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 import shlex
 import sys
@@ -23,7 +22,7 @@ from urllib.parse import urlsplit
 
 from nas.errors import RunError
 from nas.searching import environment
-from nas.searching.connecting import TOKEN, has_token, knock, line
+from nas.searching.connecting import TOKEN, knock, line
 from nas.searching.shipping import pack
 from nas.tasks.here import COPIED
 
@@ -69,8 +68,6 @@ class Jobs:
     def __init__(self, address: str, client: Any = None) -> None:
         self.address = shown(address)
         environment.prepare()
-        if client is None and has_token():
-            os.environ.setdefault("RAY_AUTH_MODE", "token")  # ray.init does this, the job client does not
         self._client = client or self._call(lambda: _client(address))
 
     def submit(self, arguments: Sequence[str], run: str, folder: Path, root: str | None = None) -> str:
