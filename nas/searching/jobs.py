@@ -35,6 +35,10 @@ MARK = "skipnas"  # the metadata of a job that nas submitted: the name of its ru
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 INSTALL = "Ray's job client is missing: pip install 'skipnas[cluster]'"
 LOGGERS = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")  # say what is said here better
+ENVIRONMENT = environment.ENVIRONMENT | {
+    COPIED: "1",
+    "RAY_JOB_STOP_WAIT_TIME_S": "120",  # of its own Ray kills a job three seconds after it has asked it to end
+}
 PATIENCE_S = 60  # seconds for which a cluster may not answer while its output is followed
 RETRY_S = 2.0  # seconds between two attempts
 PASSWORD = re.compile(r"://[^@/]*:[^@]+@|[?&](password|passwd|pwd)=", re.IGNORECASE)
@@ -91,7 +95,7 @@ class Jobs:
                     self._client.submit_job,
                     entrypoint=command,
                     submission_id=f"{run}-{datetime.now():%H%M%S%f}",
-                    runtime_env={"working_dir": str(package), "env_vars": environment.ENVIRONMENT | {COPIED: "1"}},
+                    runtime_env={"working_dir": str(package), "env_vars": ENVIRONMENT},
                     metadata={MARK: run},
                 )
             )

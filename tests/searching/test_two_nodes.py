@@ -124,6 +124,32 @@ def test_a_search_from_a_laptop(cluster: RayCluster, environment: dict[str, str]
     assert {Path(folder).name[:8] for _, folder in used} == {"_ray_pkg"}
 
 
+def test_a_search_is_stopped_and_goes_on(cluster: RayCluster, environment: dict[str, str], tmp_path: Path) -> None:
+    """It has the time to write its report, and the run is resumed by another job."""
+    laptop, nodes, runs = tmp_path / "laptop", tmp_path / "nodes", tmp_path / "runs"
+    (laptop / "package").mkdir(parents=True)
+    (laptop / "space.yaml").write_text(SPACE)
+    (laptop / "rating.py").write_text(RATING)
+    (laptop / "package" / "where.py").write_text(WHERE.replace("NODES", str(nodes)))
+
+    def nas(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "nas", "submit", "--address", cluster.jobs, "--root", str(runs), *words]
+        return subprocess.run(command, cwd=laptop, env=environment, capture_output=True, text=True, timeout=250)
+
+    nas("space.yaml", "--name", "stopped", "--detach")
+    until = time.monotonic() + 120
+    while not nodes.exists() and time.monotonic() < until:
+        time.sleep(0.5)
+    assert "is asked to end" in nas("--stop", "stopped").stderr
+    ended = nas("--follow", "stopped")
+    assert "nas search --resume stopped goes on" in ended.stdout
+    assert "report" in ended.stdout
+    assert ended.returncode in (1, 130, 143), ended.stdout + ended.stderr
+    again = nas("--resume", "stopped")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert (Run.open("stopped", runs).frame()["state"] == "COMPLETE").sum() == 6
+
+
 def test_what_fails_on_the_cluster_is_one_line_and_its_exit_code(
     cluster: RayCluster, environment: dict[str, str], tmp_path: Path
 ) -> None:
