@@ -12,6 +12,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from nas.study import compat
@@ -27,6 +28,17 @@ def test_trial_id_is_what_a_storage_takes(tmp_path: Path) -> None:
     trial = study.get_trials()[0]
     assert storage.get_trial(compat.trial_id(trial)).number == trial.number == 0
     assert compat.trial_id(trial) != trial.number
+
+
+def test_the_number_of_a_trial_is_read_alone(tmp_path: Path) -> None:
+    """The table of trials."""
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'study.db'}")
+    for name in ("first", "second"):
+        study = storage.create_new_study([StudyDirection.MINIMIZE], name)
+        for number in range(3):
+            identifier = storage.create_new_trial(study)
+            assert compat.trial_number(storage, identifier) == number
+            assert storage.get_trial_number_from_id(identifier) == number
 
 
 def test_study_key_tells_studies_apart() -> None:
