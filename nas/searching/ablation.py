@@ -56,7 +56,7 @@ def ablate(
     """
     from nas.analysis.ablated import ablated_of, write_ablated
 
-    environment.prepare()
+    environment.prepare(address)
     request = ResourceRequest(slots, gpus_per_trial, gpu_memory)
     with quiet_libraries(), run.lock():
         space = retraining_space(run.space, recipe or {}, time)

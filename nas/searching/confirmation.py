@@ -59,7 +59,7 @@ def confirm(
     """
     from nas.analysis.confirmed import confirmed_of, write_confirmed
 
-    environment.prepare()
+    environment.prepare(address)
     request = ResourceRequest(slots, gpus_per_trial, gpu_memory)
     with quiet_libraries(), run.lock():
         space = retraining_space(run.space, recipe or {}, time)

@@ -101,7 +101,7 @@ def search(
     signal (nas.searching.stop_reasons says what the next one does).
     Raises RunError, SpaceError or TaskError.
     """
-    environment.prepare()
+    environment.prepare(address)
     changes = {"trials": trials, "sampler": sampler, "time": time, "seed": seed, "pairs": pairs}
     changes = {name: value for name, value in changes.items() if value is not None}
     outage_s = None if storage_timeout is None else _seconds(storage_timeout)

@@ -23,13 +23,15 @@ ENVIRONMENT = {
 }
 
 
-def prepare() -> None:
+def prepare(address: str | None = None) -> None:
     """Set every variable that the user has not set.
 
-    Who has a token shows it: Ray does that of itself where it starts on this machine, but not to a cluster.
+    address  of a cluster: who has a token shows it. Where Ray starts on this machine, it does that of itself
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    if address is None:
+        return
     if any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or token_file().is_file():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
 

@@ -71,7 +71,7 @@ class Jobs:
 
     def __init__(self, address: str, client: Any = None) -> None:
         self.address = shown(address)
-        environment.prepare()
+        environment.prepare(address)
         self._client = client or self._call(lambda: _client(address))
 
     def submit(self, arguments: Sequence[str], run: str, folder: Path, root: str | None = None) -> str:

@@ -6,12 +6,11 @@ It does not import Ray: what a search runs in its slots can be run here with a d
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
 from nas.errors import OutOfMemory, TaskError
@@ -59,14 +58,13 @@ class TrainingResult:
         return {name: value for name, value in self.curve[-1].items() if name not in ("epoch", "seconds")}
 
 
-class Past(BaseModel):
+@dataclass(frozen=True)
+class Past:
     """The past of a training, as its checkpoint tells it: which training it is, and its result so far."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    training: dict[str, Any]
-    curve: list[dict[str, int | float]] = []
-    measured: dict[str, float] = {}
+    training: dict[str, Any] = field(default_factory=dict)
+    curve: list[dict[str, int | float]] = field(default_factory=list)
+    measured: dict[str, float] = field(default_factory=dict)
 
 
 class Evaluator:
@@ -103,7 +101,8 @@ class Evaluator:
         self._test, self._workers, self._with_latency = splits.test, threads, with_latency
         self.result = TrainingResult()
         self._state: TrainingState | None = None  # of the training that is under way
-        self._past: Past  # of that training, before this process
+        self._begun: tuple[Topology, int]  # of that training: the topology and the seed
+        self._past = Past()  # of that training, before this process
 
     @property
     def epochs(self) -> int:
@@ -146,9 +145,10 @@ class Evaluator:
         torch.manual_seed(seed)
         network = result.network = build(topology, init=self.recipe.init).to(self.device)
         state = self._state = TrainingState(network, self.task, self.recipe, self.device, seed=seed)
-        past = self._past = Past(training=self._identify(topology, seed))
+        self._begun, past = (topology, seed), Past()
         if checkpoint is not None:
-            past = self._past = _continued(state, checkpoint, past)
+            past = _continued(state, checkpoint, self._identify(topology, seed))
+        self._past = past
         result.curve, result.measured = [*past.curve], {**past.measured}
         splits = self.data, self.validation
         records = train(network, *splits, self.task, self.recipe, seed=seed, graph=graph, state=state)
@@ -167,8 +167,7 @@ class Evaluator:
         """
         if self._state is None or not 0 < self._state.epoch < self.epochs:
             return None
-        known = Past(training=self._past.training, curve=self.result.curve, measured=self.result.measured)
-        return self._state.save(known.model_dump())
+        return self._state.save(vars(Past(self._identify(*self._begun), self.result.curve, self.result.measured)))
 
     def _identify(self, topology: Topology, seed: int) -> dict[str, Any]:
         """Return what tells a training from others, which its checkpoints do not fit."""
@@ -240,17 +239,22 @@ class Evaluator:
         return measured | ({"waited": waited} if waited > 0 else {})
 
 
-def _continued(state: TrainingState, checkpoint: bytes, scratch: Past) -> Past:
-    """Bring `state` to that of a checkpoint and return its past; do nothing and return `scratch` if it does not fit."""
+def _continued(state: TrainingState, checkpoint: bytes, training: Mapping[str, Any]) -> Past:
+    """Bring `state` to that of a checkpoint and return its past; do nothing and return no past if it does not fit.
+
+    training  what the checkpoint must be of
+    """
+    from pydantic import TypeAdapter, ValidationError  # only here: a training by itself needs torch and NumPy alone
+
     saved = SavedState.read(checkpoint)
     try:
-        past = Past.model_validate(None if saved is None else saved.notes)
+        past = TypeAdapter(Past).validate_python(None if saved is None else saved.notes)
     except ValidationError:
-        return scratch
+        return Past()
     numbered = [record.get("epoch") for record in past.curve] == [*range(1, len(past.curve) + 1)]
     timed = all(record.get("seconds", -1) >= 0 for record in past.curve)
-    fits = past.training == scratch.training and numbered and timed
-    return past if saved is not None and fits and state.load(saved, len(past.curve)) else scratch
+    fits = past.training == training and numbered and timed
+    return past if saved is not None and fits and state.load(saved, len(past.curve)) else Past()
 
 
 def _with_safe_onednn(records: Iterator[EpochRecord], network: nn.Module) -> Iterator[EpochRecord]:

@@ -62,7 +62,7 @@ def test_the_overview_tells_of_every_run(run: Run, tmp_path: Path) -> None:
     assert by_name["first"]["finished"] == 9 and by_name["first"]["failed"] == 2
     assert by_name["first"]["trial"] == run.winner
     assert by_name["second"]["finished"] == 0 and by_name["second"]["written"] == "–"
-    assert "cannot be read" in by_name["third"]["trouble"]
+    assert "is not YAML" in by_name["third"]["trouble"]
     console = Console(width=100, file=io.StringIO(), color_system=None)
     console.print(runs_table(rows))
     text = console.file.getvalue()  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_the_user_has_set_stays() -> None:
     os.environ["RAY_AIR_NEW_OUTPUT"] = "1"
-    environment.prepare()
+    environment.prepare("head:6379")
     assert os.environ["RAY_AIR_NEW_OUTPUT"] == "1"
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
     assert "RAY_AUTH_MODE" not in os.environ
@@ -32,10 +32,12 @@ def test_a_token_is_shown(where: str, tmp_path: Path) -> None:
         environment.token_file().parent.mkdir()
         environment.token_file().touch()
     environment.prepare()
+    assert "RAY_AUTH_MODE" not in os.environ  # a Ray of this machine
+    environment.prepare("head:6379")
     assert os.environ["RAY_AUTH_MODE"] == "token"
 
 
 def test_a_token_is_not_shown_where_the_user_forbids_it() -> None:
     os.environ |= {"RAY_AUTH_TOKEN": "a-token", "RAY_AUTH_MODE": "disabled"}
-    environment.prepare()
+    environment.prepare("head:6379")
     assert os.environ["RAY_AUTH_MODE"] == "disabled"
