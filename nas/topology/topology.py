@@ -221,7 +221,8 @@ def _read_block(data: object) -> Block:
     part = _mapping("a block", data)
     skip = part.pop("skip", None)
     if skip is not None:
-        join = JOINS.get(skip.get("kind", "")) if isinstance(skip, Mapping) else None
+        kind = skip.get("kind") if isinstance(skip, Mapping) else None
+        join = JOINS.get(kind) if isinstance(kind, str) else None
         said = _mapping("skip", skip, ("kind", "source", "shortcut", *(join.options if join else ())))
         skip = Skip(said.pop("kind", None), said.pop("source", None), said.pop("shortcut", "project"), said)
     return Block(part.pop("op", None), part.pop("width", None), part.pop("stride", 1), skip, part)

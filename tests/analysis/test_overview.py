@@ -68,7 +68,7 @@ def test_the_overview_tells_of_every_run(run: Run, tmp_path: Path) -> None:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "9 of 16" in text  # twelve trials and four baselines
     assert "% accuracy" in text and "stopped" in text
-    assert "cannot be read" in " ".join(text.split())
+    assert "not YAML" in " ".join(text.split())
 
 
 def test_no_run_yet() -> None:
