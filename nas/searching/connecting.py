@@ -131,6 +131,14 @@ def connect(address: str) -> None:
     Raises RunError if there is none, if it asks for a token that this process does not have, if its version of Ray or
     of Python is another one, or if this machine is no node of it.
     """
+    fault = _find(address)
+    if (reason := _attempt(address)) is not None:
+        raise RunError(f"{fault}: {reason}")
+    _init(fault, address=address)
+
+
+def _find(address: str) -> str:
+    """Return how every error about a cluster begins. Raises RunError if nothing answers at the address."""
     fault = f"the Ray cluster at {address} cannot be used"
     if "://" in address:
         raise RunError(
@@ -139,9 +147,7 @@ def connect(address: str) -> None:
         )
     if address != "auto":
         knock(*_host_and_port(address), fault)
-    if (reason := _attempt(address)) is not None:
-        raise RunError(f"{fault}: {reason}")
-    _init(fault, address=address)
+    return fault
 
 
 def _init(fault: str, **options: Any) -> None:
@@ -166,6 +172,17 @@ def knock(host: str, port: int, fault: str) -> None:
         socket.create_connection((host, port), CONNECT_S).close()
     except OSError as error:
         raise RunError(f"{fault}: nothing answers there ({error.strerror or error})") from None
+
+
+def asks_for_token(address: str) -> bool:
+    """Return whether a cluster refuses who shows no token. Its job API, http://…, takes a token in any case.
+
+    Raises RunError if nothing answers at the address.
+    """
+    if address.startswith("http"):
+        return True
+    _find(address)
+    return _attempt(address) == TOKEN
 
 
 def _attempt(address: str) -> str | None:

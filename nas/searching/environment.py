@@ -26,14 +26,22 @@ ENVIRONMENT = {
 def prepare(address: str | None = None) -> None:
     """Set every variable that the user has not set.
 
-    address  of a cluster: who has a token shows it. Where Ray starts on this machine, it does that of itself
+    address  of a cluster: who has a token shows it if the cluster asks for one; to another one it must not be shown,
+             since then nothing that the cluster sends would be accepted here. Where Ray starts on this machine, it
+             does that of itself
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    if address is None:
-        return
-    if any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or token_file().is_file():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if address is not None and "RAY_AUTH_MODE" not in os.environ and _has_token():
+        from nas.searching.connecting import asks_for_token
+
+        if asks_for_token(address):
+            os.environ["RAY_AUTH_MODE"] = "token"
+
+
+def _has_token() -> bool:
+    named = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    return named or token_file().is_file()
 
 
 def token_file() -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.searching import environment
+from nas.searching import connecting, environment
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def test_what_the_user_has_set_stays() -> None:
 
 
 @pytest.mark.parametrize("where", ["RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token"])
-def test_a_token_is_shown(where: str, tmp_path: Path) -> None:
+def test_a_token_is_shown_to_who_asks_for_it(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if where.startswith("RAY"):
         os.environ[where] = "a-token"
     else:
@@ -33,7 +33,10 @@ def test_a_token_is_shown(where: str, tmp_path: Path) -> None:
         environment.token_file().touch()
     environment.prepare()
     assert "RAY_AUTH_MODE" not in os.environ  # a Ray of this machine
-    environment.prepare("head:6379")
+    monkeypatch.setattr(connecting, "asks_for_token", lambda address: address == "strict:6379")
+    environment.prepare("open:6379")
+    assert "RAY_AUTH_MODE" not in os.environ  # nothing that this cluster sends would be accepted
+    environment.prepare("strict:6379")
     assert os.environ["RAY_AUTH_MODE"] == "token"
 
 
