@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nas.space import SearchSpace
 from nas.study import Run
-from tests.helpers.ray_cluster import end
+from tests.helpers.ray_cluster import RATED, end
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
@@ -278,15 +278,7 @@ def stopped_job(environment: dict[str, str], folder: Path, started: Path) -> tup
     return job.returncode, output
 
 
-SPACE = """
-task: {function: rating.py:rate, input: [1, 8, 8], outputs: 10}
-network:
-  stem: {op: conv3x3, width: 4}
-  stages: [{blocks: 4, op: basic, width: 4}]
-  head: classify
-skips: {kinds: [none, add, concat]}
-search: {baselines: [], sampler: random, repeats: 1, trials: 12}
-"""
+SPACE = RATED % 12
 RATING = """
 import os, time
 import ray

@@ -6,7 +6,7 @@ import ast
 import json
 from pathlib import Path
 
-from nas.errors import NasError, TopologyError
+from nas.errors import NasError, TopologyError, message_of
 from nas.topology import Topology
 
 LARGEST = 16 * 2**20  # bytes: the text of a network of 4096 blocks is far smaller
@@ -46,5 +46,5 @@ def _literal(text: str) -> object:
             if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["TOPOLOGY"]:
                 return json.loads(ast.literal_eval(node.value))
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
-        raise TopologyError(f"its TOPOLOGY cannot be read: {' '.join(str(error).split())[:120]}") from None
+        raise TopologyError(f"its TOPOLOGY cannot be read: {message_of(error, 120)}") from None
     raise TopologyError("the file has no TOPOLOGY, so it is not an exported network")

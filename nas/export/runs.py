@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.analysis.confirmed import Confirmed, confirmed_of
-from nas.errors import ExportError, TaskError
+from nas.errors import ExportError, TaskError, message_of
 from nas.export.card import ModelCard
 from nas.export.formats import FORMATS, check_formats
 from nas.export.write import Weights, export_topology
@@ -132,7 +132,7 @@ def _weights(run: Run, number: int, confirmed: Confirmed | None) -> Weights | No
     try:
         return None if path is None else load_file(path)
     except (SafetensorError, OSError) as error:
-        raise ExportError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from None
+        raise ExportError(f"{path} cannot be read: {message_of(error, 200)}") from None
 
 
 def _facts(run: Run, row: Row, results: Results, task: Task) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.errors import ExportError
+from nas.errors import ExportError, message_of
 from nas.export import proof
 from nas.export.formats import FORMATS
 from nas.export.weights import rename_tensors, safetensors_bytes
@@ -133,7 +133,7 @@ def _load(network: Network, case: Case) -> None:
     try:
         network.load_state_dict(dict(case.weights or {}))
     except RuntimeError as error:  # missing, unexpected, or of another shape
-        said = " ".join(str(error).split())[:200]
+        said = message_of(error, 200)
         raise ExportError(f"the weights are not those of {case.path.name}'s topology: {said}") from None
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from typing import Any
 
-from nas.errors import RunError
+from nas.errors import RunError, message_of
 from nas.searching.detached import detached
 from nas.searching.environment import token_file
 
@@ -156,7 +156,7 @@ def _init(fault: str, **options: Any) -> None:
     try:
         ray.init(**QUIET, **options)
     except Exception as error:  # noqa: BLE001  # of a node that does not start in time Ray raises Exception itself
-        raise RunError(f"{fault}: {line(str(error))}") from None
+        raise RunError(f"{fault}: {message_of(error)}") from None
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
@@ -201,9 +201,4 @@ def _attempt(address: str) -> str | None:
         return TOKEN
     if process.returncode < 0:
         return f"it does not answer within {ANSWER_S} s; is this machine a node of it?"
-    return (line(last) or "?") if process.returncode else None
-
-
-def line(text: str) -> str:
-    """Return a message as one line that is not too long."""
-    return " ".join(text.split())[:300]
+    return (" ".join(last.split())[:300] or "?") if process.returncode else None

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from nas.errors import RunError
+from nas.errors import RunError, message_of
 from nas.searching import environment
-from nas.searching.connecting import TOKEN, knock, line
+from nas.searching.connecting import TOKEN, knock
 from nas.searching.shipping import pack
 from nas.tasks.here import COPIED
 
@@ -133,7 +133,7 @@ class Jobs:
             except _failures() as error:
                 failing_since = failing_since or time.monotonic()
                 if time.monotonic() > failing_since + PATIENCE_S:
-                    raise RunError(f"the cluster at {self.address} answers no more: {line(str(error))}") from None
+                    raise RunError(f"the cluster at {self.address} answers no more: {message_of(error)}") from None
             time.sleep(RETRY_S)
 
     def _call(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
@@ -146,7 +146,7 @@ class Jobs:
         except AuthenticationError:
             raise RunError(f"{fault}: {TOKEN}") from None
         except _failures() as error:
-            raise RunError(f"{fault}: {line(str(error))}") from None
+            raise RunError(f"{fault}: {message_of(error)}") from None
 
 
 def jobs_frame(jobs: Sequence[Job]) -> pd.DataFrame:
@@ -228,7 +228,7 @@ def _job(details: Any) -> Job:
         began=_time(details.start_time),
         ended=_time(details.end_time),
         code=details.driver_exit_code,
-        message=line(details.message or ""),
+        message=" ".join((details.message or "").split())[:300],
     )
 
 

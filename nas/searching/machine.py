@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 
-from nas.errors import RunError
+from nas.errors import RunError, message_of
 from nas.searching import gpu
 from nas.searching.cluster import Cluster
 from nas.searching.connecting import started_ray
@@ -71,9 +71,7 @@ def _inspect_gpus(
             f"the GPUs did not report their memory within {ANSWER_S} s: other processes may be using them"
         ) from None
     except RayTaskError as error:
-        raise RunError(
-            f"the memory of a GPU or of its data is unknown: {' '.join(str(error.cause).split())[:200]}"
-        ) from None
+        raise RunError(f"the memory of a GPU or of its data is unknown: {message_of(error.cause, 200)}") from None
     held = [memory for memory, _ in answers if memory is not None]
     if len(held) < len(answers):
         raise RunError(

@@ -10,6 +10,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from nas.errors import message_of
 from nas.searching.candidate import Candidate
 from nas.searching.outcome import TrialOutcome
 from nas.study.outage import Outage
@@ -75,7 +76,7 @@ def tell(observers: Iterable[SearchObserver], event: Callable[[SearchObserver], 
         except Exception as error:  # noqa: BLE001
             if not observer._failed:
                 observer._failed = True
-                reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                reason = f"{type(error).__name__}: {message_of(error, 200)}"
                 with contextlib.suppress(OSError, ValueError):
                     print(f"nas: {type(observer).__name__} failed, the search goes on: {reason}", file=sys.stderr)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from nas.errors import Dismissed
+from nas.errors import Dismissed, message_of
 from nas.searching.candidate import Candidate
 from nas.searching.observer import SearchObserver
 from nas.searching.outcome import TrialOutcome
@@ -145,7 +145,7 @@ class SearchLog(SearchObserver):
             action(*arguments)
         except Exception as error:  # noqa: BLE001  # any error of another program's library
             self._failed = True
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            reason = message_of(error, 200) or type(error).__name__
             print(f"{self.title}: nothing more is written: {reason}", file=sys.stderr, flush=True)
 
 

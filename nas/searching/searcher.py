@@ -16,7 +16,7 @@ from ray.exceptions import RayError
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
-from nas.errors import Lost, OutOfMemory, RunError, TimedOut
+from nas.errors import Lost, OutOfMemory, RunError, TimedOut, message_of
 from nas.searching.active_training import ActiveTraining
 from nas.searching.callbacks import NotPickled
 from nas.searching.candidate import Candidate
@@ -322,7 +322,7 @@ class SessionSearcher(NotPickled, Searcher):
             content: bytes | None = ray.get(actor_of(trial).weights.remote(), timeout=WEIGHTS_S)
         except RayError as error:
             lost = "is recorded, but its weights are lost with its process"
-            self._announce(f"trial {candidate.number} {lost}: {' '.join(str(error).split())[:200]}")
+            self._announce(f"trial {candidate.number} {lost}: {message_of(error, 200)}")
             return None
         return content
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import TrialState
 
-from nas.errors import Dismissed
+from nas.errors import Dismissed, message_of
 from nas.searching.candidate import Candidate
 from nas.searching.progress import Progress
 from nas.searching.session import Session
@@ -153,4 +153,4 @@ class Watch:
         except STORAGE_ERRORS:
             return
         except Exception as error:  # noqa: BLE001  # a plot that cannot be drawn must not end the search
-            self.error = self.error or f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            self.error = self.error or f"{type(error).__name__}: {message_of(error, 200)}"

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-from nas.errors import RunError
+from nas.errors import RunError, message_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
@@ -82,7 +82,7 @@ def _read_file(file: Path, use: Callable[[Select], T]) -> T:
         found = _use_file(file, use, changes=is_written)
         return found if _state(file) == before else _use_file(file, use, changes=True)
     except (sqlite3.Error, OSError) as error:
-        raise RunError(f"{file} cannot be read: {_reason(error)}") from None
+        raise RunError(f"{file} cannot be read: {message_of(error, 200) or type(error).__name__}") from None
 
 
 def _use_file(file: Path, use: Callable[[Select], T], *, changes: bool) -> T:
@@ -174,8 +174,3 @@ def _select_at(connection: Connection, sql: str, **values: Any) -> Rows:
     import sqlalchemy
 
     return connection.execute(sqlalchemy.text(sql), values).all()
-
-
-def _reason(error: BaseException) -> str:
-    """Return the message of an error in one line."""
-    return " ".join((str(error) or type(error).__name__).split())[:200]

@@ -16,7 +16,7 @@ from optuna.exceptions import OptunaError
 from sqlalchemy.engine import ExceptionContext
 
 from nas.errors import RunError
-from nas.study.storage import one_line
+from nas.study.storage import driver_message
 from nas.study.storage_url import without_secrets
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ def raise_if_away(context: ExceptionContext) -> None:
     """
     error = context.original_exception
     if not context.is_pre_ping and context.sqlalchemy_exception is not None and _passes(error, context.is_disconnect):
-        reason = one_line(error)
+        reason = driver_message(error)
         if context.engine is not None:
             reason = without_secrets(reason, context.engine.url)
         raise StorageAway(f"the storage does not answer: {reason}") from error

@@ -79,14 +79,14 @@ def why_not(url: URL, error: BaseException) -> str:
     known, extra = DRIVERS.get(database, ("", ""))
     if isinstance(error, ImportError) and driver == known:
         return f"it needs {driver}: pip install 'skipnas[{extra}]'"
-    reason = without_secrets(one_line(error), url)
+    reason = without_secrets(driver_message(error), url)
     if not LOGIN_FAILED.search(reason) or url.get_backend_name() == "sqlite":
         return reason
     places = "PGPASSWORD, in ~/.pgpass" if database == "postgresql" else MYSQL_PASSWORD
     return f"{reason}; the password may stand in {places} or in the URL of {VARIABLE} or --storage"
 
 
-def one_line(error: BaseException) -> str:
+def driver_message(error: BaseException) -> str:
     """Return the first line of what a driver said."""
     said = getattr(error, "orig", None) or error.__cause__ or error
     return (str(getattr(said, "orig", None) or said).strip() or type(said).__name__).splitlines()[0][:200]

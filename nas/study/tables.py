@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState
 
+from nas.errors import message_of
 from nas.study.attributes import CANDIDATE, OUTCOME
 from nas.study.database import Rows, Select
 
@@ -119,7 +120,7 @@ def trials_of(rows: TrialRows, objectives: int) -> tuple[list[FrozenTrial], list
                 trials.append(_trial(row, objectives, *(part.get(row[0], ()) for part in parts)))
             except ERRORS as error:
                 name = f"trial {row[1]}" if isinstance(row[1], int) else f"the trial with the identifier {row[0]}"
-                reason = " ".join(str(error).split())[:200] or type(error).__name__
+                reason = message_of(error, 200) or type(error).__name__
                 damaged.append(DamagedTrial(row[0], name, reason))
     return trials, damaged
 

@@ -30,7 +30,7 @@ from nas.study.journal import Journal, Result, UnwrittenResult, is_created, jour
 from nas.study.outage import TIMEOUT_S, Outage, StorageAway
 from nas.study.plain import as_json
 from nas.study.shown import user_attributes
-from nas.study.storage import one_line
+from nas.study.storage import driver_message
 from nas.study.trial_writes import QUEUED, Judge, Record, TrialHandle, TrialWrites, created, resolved
 
 __all__ = ["Judge", "Record", "StudyWriter", "TrialHandle", "created", "resolved"]
@@ -291,4 +291,4 @@ def _translated(error: Exception) -> RunError:
         return RunError(f"the record cannot be written: {error.strerror}")
     if isinstance(error, KeyError):
         return RunError("the record cannot be written: the storage does not hold its study, or its trial, any more")
-    return RunError(f"the record cannot be written: {one_line(error)}")
+    return RunError(f"the record cannot be written: {driver_message(error)}")

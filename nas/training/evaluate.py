@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from nas.errors import OutOfMemory, TaskError
+from nas.errors import OutOfMemory, TaskError, message_of
 from nas.network import build
 from nas.network.latency import measure_latency
 from nas.network.onednn import safe_onednn
@@ -135,7 +135,7 @@ class Evaluator:
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
-            message = " ".join(str(error).split())
+            message = message_of(error)
         self.release()  # after the handler, as the error refers to frames that refer to the tensors
         raise OutOfMemory(message)
 

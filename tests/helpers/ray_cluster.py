@@ -20,6 +20,16 @@ import ray  # noqa: F401  # makes psutil importable
 
 RAY = Path(sys.executable).parent / "ray"
 TOKEN = "a-token-of-the-tests-0123456789abcdef"  # of a cluster that asks for one
+# a space whose task is in rating.py beside it, for so many trials
+RATED = """
+task: {function: rating.py:rate, input: [1, 8, 8], outputs: 10}
+network:
+  stem: {op: conv3x3, width: 4}
+  stages: [{blocks: 4, op: basic, width: 4}]
+  head: classify
+skips: {kinds: [none, add, concat]}
+search: {baselines: [], sampler: random, repeats: 1, trials: %d}
+"""
 PORTS = (
     "node-manager-port",
     "object-manager-port",

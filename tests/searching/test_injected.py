@@ -110,6 +110,14 @@ def check_record(run: Run, states: set[str]) -> None:
         assert accuracy == int(key[:8], 16) % 1000 / 1000
 
 
+def check_that_it_goes_on(root: Path) -> None:
+    """The record of a search that was ended is true, and so is that of the resumed one, which is whole."""
+    check_record(Run.open("run", root), {"COMPLETE", "PRUNED", "WAITING"})
+    done = run_search(root)
+    check_record(done, {"COMPLETE", "PRUNED"})
+    assert len(done.frame()) == TRIALS
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 4])
 @pytest.mark.parametrize(("where", "name"), ENDS, ids=lambda one: getattr(one, "__name__", one))
@@ -120,10 +128,7 @@ def test_an_exception_of_the_search_ends_it_truthfully(
         patch.setattr(where, name, failing(getattr(where, name), at))
         with pytest.raises(Injected):
             run_search(tmp_path)
-    check_record(Run.open("run", tmp_path), {"COMPLETE", "PRUNED", "WAITING"})
-    done = run_search(tmp_path)
-    check_record(done, {"COMPLETE", "PRUNED"})
-    assert len(done.frame()) == TRIALS
+    check_that_it_goes_on(tmp_path)
 
 
 @pytest.mark.slow
@@ -135,10 +140,7 @@ def test_an_exception_that_tune_handles_leaves_a_true_record(
         patch.setattr(where, name, failing(getattr(where, name), 4))
         with contextlib.suppress(Injected, TuneError):
             run_search(tmp_path)
-    check_record(Run.open("run", tmp_path), {"COMPLETE", "PRUNED", "WAITING"})
-    done = run_search(tmp_path)
-    check_record(done, {"COMPLETE", "PRUNED"})
-    assert len(done.frame()) == TRIALS
+    check_that_it_goes_on(tmp_path)
 
 
 @pytest.mark.slow

@@ -15,21 +15,13 @@ from pathlib import Path
 import pytest
 
 from nas.study import Run
-from tests.helpers.ray_cluster import RayCluster, ray_cluster
+from tests.helpers.ray_cluster import RATED, RayCluster, ray_cluster
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-SPACE = """
-task: {function: rating.py:rate, input: [1, 8, 8], outputs: 10}
-network:
-  stem: {op: conv3x3, width: 4}
-  stages: [{blocks: 4, op: basic, width: 4}]
-  head: classify
-skips: {kinds: [none, add, concat]}
-search: {baselines: [], sampler: random, repeats: 1, trials: 6}
-"""
+SPACE = RATED % 6
 RATING = """
 import time
 import ray
@@ -86,13 +78,18 @@ def test_a_search_on_the_cluster(cluster: RayCluster, environment: dict[str, str
     assert events[0]["event"] == "search_began"
 
 
-def test_a_search_from_a_laptop(cluster: RayCluster, environment: dict[str, str], tmp_path: Path) -> None:
-    """The folder travels to both nodes; Ctrl-C lets go of the search, and --follow comes back."""
-    laptop, nodes, runs = tmp_path / "laptop", tmp_path / "nodes", tmp_path / "runs"
+def write_search(laptop: Path, nodes: Path) -> None:
+    """Write a space, its task and a package into a folder; every rating adds a line to the file `nodes`."""
     (laptop / "package").mkdir(parents=True)
     (laptop / "space.yaml").write_text(SPACE)
     (laptop / "rating.py").write_text(RATING)
     (laptop / "package" / "where.py").write_text(WHERE.replace("NODES", str(nodes)))
+
+
+def test_a_search_from_a_laptop(cluster: RayCluster, environment: dict[str, str], tmp_path: Path) -> None:
+    """The folder travels to both nodes; Ctrl-C lets go of the search, and --follow comes back."""
+    laptop, nodes, runs = tmp_path / "laptop", tmp_path / "nodes", tmp_path / "runs"
+    write_search(laptop, nodes)
     nas = [sys.executable, "-m", "nas"]
     there = ["--address", cluster.jobs]
     submit = subprocess.Popen(
@@ -127,10 +124,7 @@ def test_a_search_from_a_laptop(cluster: RayCluster, environment: dict[str, str]
 def test_a_search_is_stopped_and_goes_on(cluster: RayCluster, environment: dict[str, str], tmp_path: Path) -> None:
     """It has the time to write its report, and the run is resumed by another job."""
     laptop, nodes, runs = tmp_path / "laptop", tmp_path / "nodes", tmp_path / "runs"
-    (laptop / "package").mkdir(parents=True)
-    (laptop / "space.yaml").write_text(SPACE)
-    (laptop / "rating.py").write_text(RATING)
-    (laptop / "package" / "where.py").write_text(WHERE.replace("NODES", str(nodes)))
+    write_search(laptop, nodes)
 
     def nas(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "nas", "submit", "--address", cluster.jobs, "--root", str(runs), *words]
