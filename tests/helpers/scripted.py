@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,14 +92,13 @@ class Scripted:
 class Placed(Scripted):
     """Notes on which GPU each training is and how much of it Ray has set aside, as a line of JSON in a file.
 
-    starved  {key: GPUs}: with less than so much of one the memory runs out in the second epoch
-
-    The first training does not end before the second has begun, for a minute.
+    starved   {key: GPUs}: with less than so much of one the memory runs out in the second epoch
+    together  keys: the trainings of these do not end before all of them have begun, for a minute
     """
 
-    def __init__(self, *, starved: dict[str, float], notes: Path, **options: Any) -> None:
+    def __init__(self, *, starved: dict[str, float], together: Sequence[str], notes: Path, **options: Any) -> None:
         super().__init__(**options)
-        self.starved, self.notes = starved, notes
+        self.starved, self.together, self.notes = starved, together, notes
 
     def start(self, topology: Topology, *, seed: int) -> Iterator[dict[str, Any]]:
         import ray
@@ -108,10 +107,11 @@ class Placed(Scripted):
         resources = ray.get_runtime_context().get_assigned_resources()
         share = next(amount for name, amount in resources.items() if name.startswith("GPU"))
         began = time.time()
-        self.notes.with_name(f"begun {topology.key}").touch()
+        self._begun(topology.key).touch()
+        awaited = self.together if topology.key in self.together else ()
         try:
             for record in super().start(topology, seed=seed):
-                while len(list(self.notes.parent.glob("begun *"))) < 2 and time.time() < began + 60:
+                while not all(self._begun(key).exists() for key in awaited) and time.time() < began + 60:
                     time.sleep(0.02)
                 if record["epoch"] == 2 and share < self.starved.get(topology.key, 0):
                     raise OutOfMemory("tried to allocate 20 GiB")
@@ -120,6 +120,9 @@ class Placed(Scripted):
             note = {"key": topology.key, "gpu": gpu, "share": share, "process": os.getpid()}
             with self.notes.open("a") as file:
                 file.write(json.dumps(note | {"began": began, "ended": time.time()}) + "\n")
+
+    def _begun(self, key: str) -> Path:
+        return self.notes.with_name(f"begun {key}")
 
 
 class Mortal(Scripted):

@@ -185,7 +185,8 @@ keys = [topology.key for topology in space.enumerate()]
 memory = dict(zip(keys, (need * 2**30 for need in {NEEDS})))
 driver._predict_cost = lambda topology, recipe: scripted.price(topology) | {{"memory": memory[topology.key]}}
 starved = {{keys[{MISJUDGED}]: 1.0, keys[{HOPELESS}]: 2.0}}
-evaluate = functools.partial(scripted.Placed, seconds=0.2, starved=starved, notes=root / "notes")
+held = dict(starved=starved, together=keys[:2], notes=root / "notes")  # the first two are small
+evaluate = functools.partial(scripted.Placed, seconds=0.2, **held)
 run = driver.search(space, name="packed", root=root, evaluate=evaluate, gpus_per_trial="auto", gpu_memory="24GiB")
 """
 
