@@ -49,6 +49,7 @@ class Story(Victim):
 
 HEALTHY, SICK = "0000010000000001", "0000020000000004"
 COMPLETE = Finished("COMPLETE", HEALTHY, candidates.accuracy(HEALTHY), None)
+NONE: frozenset[str] = frozenset()
 WHOLE = [("began", HEALTHY, 1.0), ("ended", HEALTHY, 2.0)]
 
 
@@ -56,9 +57,10 @@ WHOLE = [("began", HEALTHY, 1.0), ("ended", HEALTHY, 2.0)]
     ("notes", "trials", "strikes", "wrong"),
     [
         (WHOLE, {0: COMPLETE}, [], []),
-        (WHOLE[:1] * 2 + WHOLE[1:], {0: COMPLETE}, [Strike(1.5, {})], []),  # it ran when it was struck
-        (WHOLE[:1] * 2 + WHOLE[1:], {0: COMPLETE}, [Strike(2.5, {0: COMPLETE})], ["twice"]),
-        (WHOLE, {}, [Strike(2.5, {0: COMPLETE})], ["lost"]),
+        (WHOLE[:1] * 2 + WHOLE[1:], {0: COMPLETE}, [Strike(1.5, NONE, {})], []),  # it ran when it was struck
+        (WHOLE[:1] * 2 + WHOLE[1:], {0: COMPLETE}, [Strike(2.5, NONE, {0: COMPLETE})], []),  # and ended in the strike
+        (WHOLE[:1] * 2 + WHOLE[1:], {0: COMPLETE}, [Strike(2.5, frozenset({HEALTHY}), {0: COMPLETE})], ["twice"]),
+        (WHOLE, {}, [Strike(2.5, NONE, {0: COMPLETE})], ["lost"]),
         (WHOLE[:1], {0: COMPLETE}, [], ["untrue"]),  # its training did not end
         (WHOLE, {0: COMPLETE._replace(value=0.5)}, [], ["untrue"]),
         (WHOLE, {0: COMPLETE._replace(state="FAIL", value=None, reason="lost")}, [], ["blamed"]),

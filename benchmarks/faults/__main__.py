@@ -19,7 +19,7 @@ RETRIES = 3  # how often a candidate is trained that kills its process, by defau
 
 def tried(fault: Fault, times: int, seed: int) -> tuple[int, Account]:
     """Search once, with up to so many strikes of a fault; return how many there were, and what the audit found."""
-    with Victim(seed, sick=fault.sick) as victim, fault.around(victim) as around:
+    with Victim(seed, sick=fault.sick, seconds=fault.seconds) as victim, fault.around(victim) as around:
         for _ in range(SESSIONS):
             victim.start(*around.options)
             while fault.strike is not None and len(victim.strikes) < min(times, fault.most) and victim.runs:

@@ -94,8 +94,7 @@ def _twice(victim: Victim, finished: dict[int, Finished], deaths: int) -> Iterat
     for key, times in began.items():
         allowed = deaths if victim.sick == "exit" and candidates.is_sick(key) else 1
         for strike in victim.strikes:
-            ended = {trial.key for trial in strike.finished.values()}
-            allowed += times[0] < strike.time and key not in ended
+            allowed += times[0] < strike.time and key not in strike.before
         if len(times) > allowed:
             yield f"{key} began {len(times)} times, {allowed} are explained"
 

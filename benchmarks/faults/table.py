@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import signal
 import sqlite3
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -38,6 +40,7 @@ class Fault:
     times: int = 20
     most: int = 10
     around: Callable[[Victim], AbstractContextManager[Surroundings]] = nothing
+    seconds: float = 0.1
 
 
 def kill_driver(victim: Victim, around: Surroundings) -> None:
@@ -135,6 +138,35 @@ def add_node(victim: Victim, around: Surroundings) -> None:
     around.order("add")
 
 
+def copy(victim: Victim, around: Surroundings) -> None:
+    """Resume the search in a copy of its folder, as if the first had ended; the copy must be refused in one line."""
+    if not victim.until(lambda: victim.begun() > 0 or not victim.runs, 60) or not victim.runs:
+        return
+    there = victim.home / "copy"
+    shutil.rmtree(there, ignore_errors=True)
+    shutil.copytree(victim.folder, there)
+    said = subprocess.run(
+        [*victim.command("--resume", RUN), *around.options], cwd=there, env=victim.environment, capture_output=True
+    )
+    if said.returncode != 2 or b"is being searched by process" not in said.stderr:
+        victim.ends.append((said.returncode or 1, f"{said.stderr.decode()}\na copy was not refused"))
+
+
+def join_and_kill(victim: Victim, around: Surroundings) -> None:
+    """Let another process join the search, and kill one of the two while both search; the other one must end it."""
+    if not victim.until(lambda: (victim.exists and victim.begun() > 0) or not victim.runs, 60) or not victim.runs:
+        return
+    first, searching = victim.process, victim.begun()
+    victim.join(*around.options)
+    victim.until(lambda: victim.begun() > searching, 60)
+    time.sleep(victim.random.uniform(0, 15))
+    if victim.random.random() < 1 / 2:
+        first, victim.process = victim.process, first
+    if first is not None:
+        first.kill()
+        first.wait()
+
+
 def _send(victim: Victim, number: signal.Signals) -> None:
     if victim.runs and victim.process is not None:
         victim.process.send_signal(number)
@@ -154,18 +186,21 @@ FAULTS = {
     "gcs": Fault("SIGKILL of the GCS", kill_gcs, MISTAKE),
     "node": Fault("SIGKILL of a node", kill_node, around=nodes, most=5),
     "node-added": Fault("a node comes", add_node, around=nodes, times=3, most=3),
-    "sigterm": Fault("SIGTERM", signalled(TERM), _ends_by(TERM)),
-    "sigterm-twice": Fault("SIGTERM twice", signalled(TERM, TERM), _ends_by(TERM)),
-    "sigterm-all": Fault("SIGTERM to every process", to_all(TERM), _ends_by(TERM) | BY_RAY),
-    "sigint": Fault("SIGINT", signalled(INT), _ends_by(INT)),
-    "sigint-twice": Fault("SIGINT twice", signalled(INT, INT), _ends_by(INT)),
-    "sigint-all": Fault("SIGINT to every process", to_all(INT), _ends_by(INT)),
-    "sighup": Fault("SIGHUP", signalled(HUP), _ends_by(HUP)),
+    "sigterm": Fault("SIGTERM", signalled(TERM), _ends_by(TERM), times=10),
+    "sigterm-twice": Fault("SIGTERM twice", signalled(TERM, TERM), _ends_by(TERM), times=5),
+    "sigterm-all": Fault("SIGTERM to every process", to_all(TERM), _ends_by(TERM) | BY_RAY, times=5),
+    "sigint": Fault("SIGINT", signalled(INT), _ends_by(INT), times=10),
+    "sigint-twice": Fault("SIGINT twice", signalled(INT, INT), _ends_by(INT), times=5),
+    "sigint-all": Fault("SIGINT to every process", to_all(INT), _ends_by(INT), times=5),
+    "sighup": Fault("SIGHUP", signalled(HUP), _ends_by(HUP), times=5),
     "locked": Fault("SQLite locked for 10 s", locked(10), times=3, most=1),
     "locked-long": Fault("SQLite locked for 120 s", locked(120), times=1, most=1),
     "postgresql": Fault("PostgreSQL restarts", away(0), around=postgresql, times=3, most=3),
     "postgresql-long": Fault("PostgreSQL is away for 60 s", away(60), around=postgresql, times=1, most=1),
     "full": Fault("the disk is full for 5 s", full(5), times=3, most=1),
+    "copied": Fault("a copy of its folder is resumed", copy, times=3, most=3),
+    "copied-server": Fault("the same, on PostgreSQL", copy, times=3, most=3, around=postgresql),
+    "joined": Fault("SIGKILL of one of two that search together", join_and_kill, most=1, seconds=1.0),
     "memory": Fault("a candidate out of memory", sick="memory", times=3),
     "nan": Fault("a candidate diverges to NaN", sick="nan", times=3),
     "hang": Fault("a candidate hangs", sick="hang", times=3),

@@ -59,9 +59,15 @@ class Finished(NamedTuple):
 
 
 class Strike(NamedTuple):
-    """A fault that was done: when, and which trials had ended by then, by number."""
+    """A fault that was done.
+
+    time      when it was over, in seconds since 1970
+    before    the keys of the trials that had ended when it began
+    finished  the trials that had ended when it was over, by number
+    """
 
     time: float
+    before: frozenset[str]
     finished: dict[int, Finished]
 
 
@@ -82,7 +88,7 @@ class Victim:
         self.temporary.mkdir()
         space = SPACE.format(function=candidates.__file__, trials=trials, seed=seed)
         (self.folder / "space.yaml").write_text(space + more)
-        self.log = self.folder / "log"
+        self.log, self.said = self.folder / "log", self.folder / "stderr"
         self.environment = os.environ | {
             candidates.LOG: str(self.log),
             candidates.SICK: sick,
@@ -112,11 +118,22 @@ class Victim:
 
     def start(self, *options: str) -> None:
         """Begin the search, or go on with it."""
-        what = ("--resume", RUN) if self.exists else ("space.yaml", "--name", RUN)
-        command = [sys.executable, "-m", "nas", "search", *what, "--slots", "2", *options]
-        with (self.folder / "stderr").open("w") as file:
+        self.said.write_text("")
+        self._start(*(("--resume", RUN) if self.exists else ("space.yaml", "--name", RUN)), *options)
+
+    def join(self, *options: str) -> None:
+        """Let another process join the search; it is the process of the search from then on."""
+        self._start("--join", RUN, *options)
+
+    @staticmethod
+    def command(*arguments: str) -> list[str]:
+        """Return the command of a search with two slots."""
+        return [sys.executable, "-m", "nas", "search", *arguments, "--slots", "2"]
+
+    def _start(self, *arguments: str) -> None:
+        with self.said.open("a") as file:
             self.process = subprocess.Popen(
-                command,
+                self.command(*arguments),
                 cwd=self.folder,
                 env=self.environment,
                 stdout=subprocess.DEVNULL,
@@ -125,7 +142,6 @@ class Victim:
                 start_new_session=True,
             )
         self.sessions.add(self.process.pid)
-        self.began = time.time()
 
     @property
     def exists(self) -> bool:
@@ -166,7 +182,7 @@ class Victim:
             code = self.process.wait()
             self.ends.append((code, f"it did not end within {limit:g} s"))
             return code
-        self.ends.append((code, (self.folder / "stderr").read_text(errors="replace")))
+        self.ends.append((code, self.said.read_text(errors="replace")))
         self.until(lambda: not self._others(), GONE_S)
         self.left += [f"a process: {process.command[:80]}" for process in self._others()]
         if not self.alive():
@@ -232,11 +248,13 @@ class Victim:
         time.sleep(self.random.uniform(0, 1.5))
 
     def strike(self, fault: Callable[[], object]) -> None:
-        """Do a fault, and note which trials had ended by then."""
+        """Do a fault, and note which trials had ended before and after it."""
+        self.until(self._is_readable)
+        before = frozenset(trial.key for trial in self.finished().values())
         fault()
         self.until(self._is_readable)
         now = time.time()
-        self.strikes.append(Strike(now, self.finished()))
+        self.strikes.append(Strike(now, before, self.finished()))
 
     def _is_readable(self) -> bool:
         """Return whether the record can be read now."""

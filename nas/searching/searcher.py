@@ -171,13 +171,13 @@ class SessionSearcher(NotPickled, Searcher):
 
     def trial_ended(self, trial: Trial) -> None:
         """Tell the session how a training ended: with its last result, or because a scheduler stopped it."""
-        if self.stopped is not None and not trial.last_result:
+        last, reported = trial.last_result, "end" in trial.last_result  # Tune fills it in where nothing was reported
+        if self.stopped is not None and not reported:
             return  # the session queues the trial again
-        last = trial.last_result
-        training = self._release(trial, lives=bool(last))
+        training = self._release(trial, lives=reported)
         if self._let_go(training.candidate):
             return
-        if not last:
+        if not reported:
             self._go_elsewhere(training, "its node is gone")
             return
         if last["end"] == CandidateTrainable.NO_EVALUATOR:

@@ -127,6 +127,18 @@ def test_a_candidate_whose_process_dies_goes_elsewhere_and_fails_in_the_end(tmp_
     assert f"{Lost.reason} 3 times: killed by SIGKILL." in reasons
 
 
+@pytest.mark.parametrize("last", [{"trial_id": "1"}, {"trial_id": "1", "done": False, "time_total_s": 0.0}])
+def test_a_candidate_whose_node_goes_before_it_began_waits_for_another(tmp_path: Path, last: dict[str, Any]) -> None:
+    """Tune makes up a last result of a trial that never had one, with more in it if its process had been started."""
+    hit = searcher(tmp_path, Machine(Device(), 1, True, None, {"a 0": 1, "b 0": 1}))
+    first = hit.suggest("1")
+    hit.trial_ended(SimpleNamespace(trial_id="1", error_file=None, last_result=last))  # type: ignore[arg-type]
+    again = hit.suggest("2")
+    assert (first["node"], again) == ("a", {**first, "node": "b", "process": 1})
+    assert hit.session.finished == 0
+    hit.session.close()
+
+
 def observer(lines: list[str]) -> dict[str, Any]:
     """Return the methods of an observer that keeps what is said of the machines."""
     silent = dict.fromkeys(("started", "epoch_ended", "retried", "ended", "refused", "dismissed"), lambda *_: None)
