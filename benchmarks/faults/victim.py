@@ -218,13 +218,14 @@ class Victim:
             run.storage.engine.dispose()
 
     def finished(self) -> dict[int, Finished]:
-        """Return the trials of the record that have ended."""
+        """Return the trials of the record that have ended, but those that were known to another process."""
         from nas.study.attributes import KEY, REASON, recorded
+        from nas.study.states import KNOWN
 
         found = {}
         for trial in self.trials_of_study():
-            if trial.state.is_finished():
-                known = recorded(trial)
+            known = recorded(trial)
+            if trial.state.is_finished() and not str(known.get(REASON)).startswith(KNOWN):
                 value = trial.values[0] if trial.values else None
                 found[trial.number] = Finished(trial.state.name, known.get(KEY, ""), value, known.get(REASON))
         return found

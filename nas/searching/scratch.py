@@ -14,17 +14,20 @@ PREFIX, LOCK = "nas-", ".searching"
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Yield a new temporary folder and remove it in the end; first remove those of searches that were killed.
+    """Yield a new temporary folder and remove it in the end; before and after, remove those of killed searches.
 
     A search holds a lock in its folder, which the operating system releases when the process dies.
     """
     _remove_abandoned()
-    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        with (folder / f"{LOCK}.new").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            (folder / f"{LOCK}.new").rename(folder / LOCK)  # locked from the moment that another search can see it
-            yield folder
+    try:
+        with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name:
+            folder = Path(name)
+            with (folder / f"{LOCK}.new").open("w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                (folder / f"{LOCK}.new").rename(folder / LOCK)  # locked from the moment that another can see it
+                yield folder
+    finally:
+        _remove_abandoned()
 
 
 def _remove_abandoned() -> None:
