@@ -12,7 +12,7 @@ NAS = Path(__file__).parent.parent / "nas"
 
 # from the ground up: a wing may import the wings above its own line, and modules of its own
 LAYERS = (
-    ("errors", "files", "units"),
+    ("errors", "files", "scratch", "units"),
     ("topology",),
     ("surrogate", "tasks"),
     ("network",),

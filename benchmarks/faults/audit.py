@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from benchmarks.faults import candidates
 from benchmarks.faults.victim import Finished, Victim
 
-KEPT = ("ray", "torchinductor_")  # folders of logs and caches
 REASONS = {  # how the record begins to say why a sick candidate failed
     "nan": "diverged",
     "exception": "error: ValueError",
@@ -27,7 +26,7 @@ class Account:
     twice      trainings beyond the first of a candidate and those that ran when a fault was done
     blamed     candidates recorded as FAIL that had nothing
     untrue     states that are not what happened, sessions that ended in another way than they should
-    left       processes and files that outlived their session
+    left       processes and files that outlived the search
     seconds    how long it took after each fault to go on, or to end
     """
 
@@ -73,7 +72,7 @@ def audit(victim: Victim, codes: frozenset[int], deaths: int) -> Account:
             found.count("untrue", f"trial {number}: {wrong}")
     for line in (*_incomplete(victim, finished), *_wrong_ends(victim, codes)):
         found.count("untrue", line)
-    for line in (*victim.left, *_files(victim)):
+    for line in victim.left():
         found.count("left", line)
     return found
 
@@ -131,9 +130,3 @@ def _wrong_ends(victim: Victim, codes: frozenset[int]) -> Iterator[str]:
             yield f"a session ended with {code}: {last[0][:300]}"
         elif "Traceback" in said:
             yield f"a session ended with a traceback: {last[0][:300]}"
-
-
-def _files(victim: Victim) -> Iterator[str]:
-    """Yield the temporary files that are left; those that Ray and torch keep for themselves are none of ours."""
-    yield from (f"{path}" for path in victim.temporary.iterdir() if not path.name.startswith(KEPT))
-    yield from (f"{path}" for path in (victim.folder / "runs").rglob(".*.[0-9]*"))

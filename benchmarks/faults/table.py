@@ -81,7 +81,7 @@ def to_all(number: signal.Signals) -> Callable[[Victim, Surroundings], None]:
     """Return a function that sends the signal to every process of a search, as Ctrl-C in a terminal or systemd does."""
 
     def strike(victim: Victim, around: Surroundings) -> None:
-        for process in victim.alive():
+        for process in victim.alive(victim.pid):
             process.kill(number)
 
     return strike

@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 from benchmarks.faults import candidates
 
 RUN = "run"
-AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")  # of Ray; after a kill they end by themselves in a minute
+KEPT = ("ray", "torchinductor_")  # folders of logs and caches, which Ray and torch keep for themselves
+AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")  # processes of Ray that train nothing
 LIMIT_S = 300.0  # seconds in which a search must go on or end
-GONE_S = 20.0  # seconds in which the processes of a search must end with it
+GONE_S = 90.0  # seconds in which the processes of a search must end with it: some of Ray notice a kill after a minute
 SPACE = """
 task: {{function: "{function}:train", input: [1, 8, 8], outputs: 10, metric: accuracy, direction: maximize}}
 network:
@@ -77,7 +78,6 @@ class Victim:
     strikes   the faults that were done
     ends      the exit code of every session, with what it printed on stderr
     seconds   how long it took after each fault to go on, or to end
-    left      processes and files that were left when a session had ended
     """
 
     def __init__(self, seed: int, trials: int = 12, sick: str = "", seconds: float = 0.1, more: str = "") -> None:
@@ -99,7 +99,6 @@ class Victim:
         self.strikes: list[Strike] = []
         self.ends: list[tuple[int, str]] = []
         self.seconds: list[float] = []
-        self.left: list[str] = []
         self.sessions: set[int] = set()
         self.process: subprocess.Popen[str] | None = None
         self.storage: str | None = None  # the URL, unless it is in the folder of the run
@@ -159,21 +158,19 @@ class Victim:
         """Whether the process of the search runs."""
         return self.process is not None and self.process.poll() is None
 
-    def alive(self) -> list[Process]:
-        """Return the processes of all its sessions."""
+    def alive(self, *sessions: int) -> list[Process]:
+        """Return the processes of these sessions; of all without any."""
+        ours = set(map(str, sessions or self.sessions))
         listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,sid=,stat=,args="], capture_output=True, text=True)
         rows = [line.split(maxsplit=3) for line in listed.stdout.splitlines()]
-        return [Process(int(pid), args) for pid, session, state, args in rows if self._ours(session, state)]
-
-    def _ours(self, session: str, state: str) -> bool:
-        return int(session) in self.sessions and not state.startswith("Z")
+        return [Process(int(pid), args) for pid, session, state, args in rows if session in ours and state[0] != "Z"]
 
     def of_ray(self, word: str) -> list[Process]:
         """Return the processes of Ray with this word in their command; those that train are `ray::`."""
-        return [one for one in self.alive() if word in one.command and not one.command.startswith(AGENTS)]
+        return [one for one in self.alive(self.pid) if word in one.command and not one.command.startswith(AGENTS)]
 
     def end(self, limit: float = LIMIT_S) -> int:
-        """Wait until the search ends, note what is left of it, and return its exit code."""
+        """Wait until the search ends, and return its exit code."""
         assert self.process is not None
         try:
             code = self.process.wait(limit)
@@ -183,14 +180,14 @@ class Victim:
             self.ends.append((code, f"it did not end within {limit:g} s"))
             return code
         self.ends.append((code, self.said.read_text(errors="replace")))
-        self.until(lambda: not self._others(), GONE_S)
-        self.left += [f"a process: {process.command[:80]}" for process in self._others()]
-        if not self.alive():
-            self.sessions.clear()  # the system may give their numbers to others
         return code
 
-    def _others(self) -> list[Process]:
-        return [process for process in self.alive() if not process.command.startswith(AGENTS)]
+    def left(self) -> list[str]:
+        """Return the processes that outlive the search by GONE_S, and its files in the folder of temporary files."""
+        self.until(lambda: not self.alive(), GONE_S)
+        files = [path for path in self.temporary.iterdir() if not path.name.startswith(KEPT)]
+        files += (self.folder / "runs").rglob(".*.[0-9]*")
+        return [*(f"a process: {one.command[-200:]}" for one in self.alive()), *map(str, files)]
 
     # -------------------------------------------------------------------------------------------------- its record
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -16,6 +15,7 @@ from nas.errors import ExportError, message_of
 from nas.export import proof
 from nas.export.formats import FORMATS
 from nas.export.weights import rename_tensors, safetensors_bytes
+from nas.scratch import scratch_folder
 from nas.topology import Topology
 from nas.topology.vocabulary import STEMS
 
@@ -69,8 +69,8 @@ def verify(path: Path | str, topology: Topology, weights: Mapping[str, Tensor] |
 
 def verify_all(cases: Sequence[Case]) -> list[Proof]:
     """Return the proofs of several files, from one new interpreter. Raises ExportError for the first that differs."""
-    with tempfile.TemporaryDirectory(prefix="nas-export-") as folder:
-        answers = _ask([_prepare(case, Path(folder) / str(number)) for number, case in enumerate(cases)])
+    with scratch_folder() as folder:
+        answers = _ask([_prepare(case, folder / str(number)) for number, case in enumerate(cases)])
     return [_proof(case, answer) for case, answer in zip(cases, answers, strict=True)]
 
 

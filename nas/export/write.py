@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from nas.export.source import write_source
 from nas.export.verification import Case, Proof, verify_all
 from nas.export.weights import rename_tensors, safetensors_bytes
 from nas.files import write_whole
+from nas.scratch import scratch_folder
 from nas.topology import Topology
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ def _export(
     beside = path.with_suffix(".safetensors") if single else path / "weights.safetensors"
     parameters = sum(p.numel() for p in build(topology, device="meta").parameters())
     text = write_source(topology, title or path.absolute().stem, parameters, beside.name, init)
-    with tempfile.TemporaryDirectory(prefix="nas-export-") as folder:
-        draft = Path(folder) / code.name
+    with scratch_folder() as folder:
+        draft = folder / code.name
         _write(draft, text)
         proof = verify_all([Case(draft, topology, weights, others)])[0]
         for name in others:

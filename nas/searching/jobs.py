@@ -11,7 +11,6 @@ import logging
 import re
 import shlex
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from nas.errors import RunError, message_of
+from nas.scratch import scratch_folder
 from nas.searching import environment
 from nas.searching.connecting import TOKEN, knock
 from nas.searching.shipping import pack
@@ -87,8 +87,8 @@ class Jobs:
             )
         runs = '"${NAS_RUNS:-$HOME/runs}"' if root is None else shlex.quote(root)
         command = f"NAS_RUNS={runs} exec python -m nas search --address auto {shlex.join(arguments)}"
-        with tempfile.TemporaryDirectory(prefix="nas-") as scratch:
-            package = Path(scratch) / "folder.zip"
+        with scratch_folder() as scratch:
+            package = scratch / "folder.zip"
             pack(folder, package)
             return str(
                 self._call(

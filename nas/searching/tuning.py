@@ -13,10 +13,10 @@ from typing import Any
 
 from ray import tune
 
+from nas.scratch import scratch_folder
 from nas.searching.callbacks import SessionCallback, SessionStopper
 from nas.searching.detached import detached
 from nas.searching.nodes import RayLost
-from nas.searching.scratch import scratch_folder
 from nas.searching.searcher import SessionSearcher
 from nas.searching.stopping import scheduler
 from nas.searching.trainable import CandidateTrainable, MakeEvaluator

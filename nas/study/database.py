@@ -13,7 +13,6 @@ import functools
 import math
 import shutil
 import sqlite3
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from nas.errors import RunError, message_of
+from nas.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
@@ -94,8 +94,8 @@ def _use_file(file: Path, use: Callable[[Select], T], *, changes: bool) -> T:
         if not changes or error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             raise
     # a write-ahead log on a read-only disk, without the file of its locks, which SQLite would have to write
-    with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-        copy = Path(folder) / file.name
+    with scratch_folder() as folder:
+        copy = folder / file.name
         for one, other in ((file, copy), (_log_of(file), _log_of(copy))):
             shutil.copyfile(one, other)
         with contextlib.closing(connect_to_read(copy)) as connection:

@@ -1,4 +1,4 @@
-"""A folder for the files of Ray Tune, which nobody reads: it is removed in the end, whatever becomes of the search."""
+"""Temporary folders of this program: each is removed in the end, whatever becomes of the process."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-PREFIX, LOCK = "nas-", ".searching"
+PREFIX, LOCK = "nas-", ".used"
 
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Yield a new temporary folder and remove it in the end; before and after, remove those of killed searches.
+    """Yield a new temporary folder and remove it in the end; before and after, remove those of killed processes.
 
-    A search holds a lock in its folder, which the operating system releases when the process dies.
+    A process holds a lock in its folder, which the operating system releases when it dies.
     """
     _remove_abandoned()
     try:

@@ -1,4 +1,4 @@
-"""The temporary folder of a search: nothing is left of it, and nothing of one that is used is removed."""
+"""Temporary folders: nothing is left of them, and nothing of one that is used is removed."""
 
 import signal
 import subprocess
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from nas.searching.scratch import scratch_folder
+from nas.scratch import scratch_folder
 
 KILLED = """
 import os, signal
-from nas.searching.scratch import scratch_folder
+from nas.scratch import scratch_folder
 with scratch_folder() as folder:
     (folder / "state").touch()
     os.kill(os.getpid(), signal.SIGKILL)
@@ -27,15 +27,15 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "nas-of-somebody-else").mkdir()
 
 
-def left_by_a_killed_search(folder: Path) -> Path:
+def left_by_a_killed_process(folder: Path) -> Path:
     done = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL
     [left] = folder.glob("*/state")
     return left
 
 
-def test_what_a_killed_search_left_is_removed_by_the_next(tmp_path: Path) -> None:
-    left = left_by_a_killed_search(tmp_path)
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    left = left_by_a_killed_process(tmp_path)
     with scratch_folder() as first:
         assert not left.parent.exists()
         with scratch_folder() as second:
@@ -43,8 +43,8 @@ def test_what_a_killed_search_left_is_removed_by_the_next(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["nas-of-somebody-else"]
 
 
-def test_what_a_search_left_that_was_killed_meanwhile_is_removed_in_the_end(tmp_path: Path) -> None:
+def test_what_was_left_by_one_killed_meanwhile_is_removed_in_the_end(tmp_path: Path) -> None:
     with scratch_folder():
-        left = left_by_a_killed_search(tmp_path)
+        left = left_by_a_killed_process(tmp_path)
         assert left.exists()
     assert [path.name for path in tmp_path.iterdir()] == ["nas-of-somebody-else"]
