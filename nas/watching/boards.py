@@ -12,8 +12,9 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 
 from nas.errors import RunError
-from nas.study import Run, compat
+from nas.study import Run
 from nas.study.folder import ROOT
+from nas.watching import compat
 from nas.watching.artifacts import FolderArtifacts
 from nas.watching.identifiers import split
 from nas.watching.refusal import Rule, no_new_studies, only_reads, refusing

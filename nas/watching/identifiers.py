@@ -11,7 +11,7 @@ import re
 from collections.abc import Container
 from datetime import datetime
 
-from nas.study import compat
+from nas.watching import compat
 
 LOCAL_BITS = 32  # as many as the databases give to a key
 SLOTS = 2 ** (53 - LOCAL_BITS)

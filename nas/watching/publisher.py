@@ -21,11 +21,12 @@ from nas.analysis.draw_svg import arc_svg
 from nas.analysis.effects import effects_of
 from nas.errors import RunError, TopologyError
 from nas.files import write_whole
-from nas.study import compat
 from nas.study.attributes import CANDIDATE, KEY, TOPOLOGY, recorded
+from nas.study.compat import artifact_attribute, trial_id
 from nas.study.frame import frame_of
 from nas.study.shown import role_of
 from nas.topology import Topology
+from nas.watching import compat
 from nas.watching.notes import study_note, trial_note, wants_stop, without_stop
 from nas.watching.plots import POINTS, plots
 from nas.watching.storages import ARTIFACTS
@@ -57,7 +58,7 @@ def attach_best(run: Run, folder: Path) -> None:
                 uuid.uuid5(uuid.NAMESPACE_OID, f"{run.created} {run.study_name} {filename}")
             )  # of this run alone
             write_whole(store / name, (folder / filename).read_text(encoding="utf-8"))
-            for attribute, value in compat.artifact_attribute(name, filename, mimetype).items():
+            for attribute, value in artifact_attribute(name, filename, mimetype).items():
                 run.storage.set_study_system_attr(study, attribute, value)
     except (OptunaError, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
         reason = str(error.__cause__ or error).splitlines()[0]
@@ -117,7 +118,7 @@ class Publisher:
             some = changed[first : first + BATCH]
             written = self._attributes()
             for trial, row in zip(some, frame.iloc[[one.number for one in some]].to_dict("records"), strict=True):
-                identity = compat.trial_id(trial)
+                identity = trial_id(trial)
                 version, body = compat.note_of(written, identity)
                 note = trial_note(row, self.run.space.goals, self.run.name, role_of(recorded(trial)))
                 if version <= 1 and body != note:  # the dashboard counts the versions that a person writes
