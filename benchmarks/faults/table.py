@@ -17,7 +17,7 @@ from benchmarks.faults.victim import RUN, Victim
 
 KILLED = frozenset({-signal.SIGKILL})
 MISTAKE = frozenset({2})  # one line, and --resume goes on
-BY_RAY = frozenset({1})  # Ray may end the process of a search whose raylet ends
+BY_RAY = frozenset({1})  # Ray itself ends the process of a search whose raylet goes while it starts
 
 
 @dataclass(frozen=True)
@@ -182,8 +182,8 @@ TERM, INT, HUP = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
 FAULTS = {
     "driver": Fault("SIGKILL of the driver", kill_driver, KILLED),
     "worker": Fault("SIGKILL of a worker", kill_worker),
-    "raylet": Fault("SIGKILL of the raylet", kill_raylet, MISTAKE),
-    "gcs": Fault("SIGKILL of the GCS", kill_gcs, MISTAKE),
+    "raylet": Fault("SIGKILL of the raylet", kill_raylet, MISTAKE | BY_RAY),
+    "gcs": Fault("SIGKILL of the GCS", kill_gcs, MISTAKE | BY_RAY),
     "node": Fault("SIGKILL of a node", kill_node, around=nodes, most=5),
     "node-added": Fault("a node comes", add_node, around=nodes, times=3, most=3),
     "sigterm": Fault("SIGTERM", signalled(TERM), _ends_by(TERM), times=10),

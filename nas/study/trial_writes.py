@@ -112,8 +112,7 @@ class TrialWrites:
             trial.system_attrs = {**trial.system_attrs, OWNER: self.owner}
         handle = _same(trial, self._own(trial)) if again else None
         if handle is None:
-            identity = self.storage.create_new_trial(self.study, trial)
-            handle = TrialHandle(identity, compat.trial_number(self.storage, identity))
+            handle = TrialHandle(*compat.create_trial(self.storage, self.study, trial))
         if judge is not None and (lost := judge(handle)) is not None:
             self.finish(resolved(handle), TrialState.FAIL, {REASON: lost}, None)
             return TrialHandle(handle.id, handle.number, lost)
@@ -158,9 +157,11 @@ class TrialWrites:
 
         return _took_effect(write)
 
-    def report(self, handle: Future[TrialHandle], epoch: int, value: float) -> bool:
-        """Write the metric of an epoch."""
-        return _took_effect(lambda: self.storage.set_trial_intermediate_value(handle.result().id, epoch, value))
+    def report(self, reported: Mapping[Future[TrialHandle], tuple[int, float]]) -> None:
+        """Write the number and the metric of an epoch of each of these trials that is there and has not ended."""
+        there = {handle.result().id: at for handle, at in reported.items() if is_created(handle)}
+        if there:
+            compat.report_values(self.storage, there)
 
     def finish(
         self,
@@ -169,11 +170,9 @@ class TrialWrites:
         outcome: Mapping[str, Any],
         values: Sequence[float] | None,
     ) -> bool:
-        """Write what a training adds to the record of its trial, then how it ended."""
-        trial, noted = handle.result(), {OUTCOME: outcome} if outcome else {}
-        if not self.fill_in(trial, {}, {}, noted, user_attributes(outcome)):
-            return False
-        return _took_effect(lambda: self.storage.set_trial_state_values(trial.id, state, values))
+        """Write what a training adds to the record of its trial, and how it ended."""
+        noted, shown = {OUTCOME: outcome} if outcome else {}, user_attributes(outcome)
+        return compat.end_trial(self.storage, handle.result().id, state, values, as_json(noted), as_json(shown))
 
     def requeue(self, handle: Future[TrialHandle]) -> bool:
         """Set a trial that began here and did not end to WAITING again, if it was created."""

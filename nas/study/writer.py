@@ -1,8 +1,8 @@
 """Write a search into its Optuna study, on a background thread, so that no slot waits for a disk or a network.
 
-Writes happen in their order. A trial is created in one transaction. When it ends, its attributes are written before
-its state, so that no trial is ever COMPLETE without them. If the process dies, a trial that had just begun may be
-missing, and a trial that had just ended may still be RUNNING; a resumed search queues the latter again.
+Writes happen in their order. A trial is created in one transaction, and ends in one with all that its training adds to
+the record. If the process dies, a trial that had just begun may be missing, and a trial that had just ended may still
+be RUNNING; a resumed search queues the latter again.
 
 While the storage is locked or away, a write is tried again and again (nas.study.outage), and what comes after it waits
 in memory. A write may have arrived although its connection broke: every one may be done twice. If the outage takes too
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -61,7 +62,9 @@ class StudyWriter:
         self._error: RunError | None = None  # the first one
         self._journal = Journal()
         self._begun: dict[Future[TrialHandle] | TrialHandle, FrozenTrial] = {}  # what is being trained
-        self._reported: dict[Future[TrialHandle], float] = {}  # when the last epoch of a trial was written
+        self._reported: dict[Future[TrialHandle], float] = {}  # when the last epoch of a trial was reported
+        self._reports: dict[Future[TrialHandle], tuple[int, float]] = {}  # the epochs that are to be written
+        self._reports_lock = threading.Lock()
 
     @property
     def is_away(self) -> bool:
@@ -110,7 +113,18 @@ class StudyWriter:
         due = not self.is_away and now >= self._reported.get(handle, -math.inf) + REPORT_S
         if due and math.isfinite(epoch) and math.isfinite(value):
             self._reported[handle] = now
-            self._write(lambda again: self._writes.report(handle, int(epoch), float(value)))
+            with self._reports_lock:
+                batch = self._reports
+                batch[handle] = int(epoch), float(value)
+            if len(batch) == 1:
+                self._write(partial(self._write_reports, batch))
+
+    def _write_reports(self, batch: dict[Future[TrialHandle], tuple[int, float]], again: bool) -> None:
+        """Write what was reported until now, of all trials in one transaction."""
+        with self._reports_lock:
+            if self._reports is batch:
+                self._reports = {}
+        self._writes.report(batch)
 
     def forget(self, handle: Future[TrialHandle]) -> None:
         """Forget a trial that somebody else has ended."""

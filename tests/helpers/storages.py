@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import optuna
 from optuna.storages import RDBStorage
@@ -15,15 +16,8 @@ from optuna.storages import RDBStorage
 from nas.study import compat
 from nas.study.outage import StorageAway
 
-WRITES = (
-    "create_new_trial",
-    "get_trial_number_from_id",
-    "set_trial_param",
-    "set_trial_state_values",
-    "set_trial_intermediate_value",
-    "set_trial_user_attr",
-    "set_trial_system_attr",
-)
+WRITES = ("set_trial_param", "set_trial_state_values", "set_trial_user_attr", "set_trial_system_attr")
+OURS = ("create_trial", "end_trial", "report_values", "take_trial")  # of nas.study.compat
 
 
 @dataclass
@@ -74,16 +68,11 @@ def failing(storage: RDBStorage, at: int, *, arrives: bool = False, error: Excep
 
         return call
 
-    for name in WRITES:
-        setattr(storage, name, guarded(storage, name))
-    take = compat.take_trial
-    compat.take_trial = guarded(compat, "take_trial")
-    try:
+    with contextlib.ExitStack() as stack:
+        for owner, names in ((storage, WRITES), (compat, OURS)):
+            for name in names:
+                stack.enter_context(mock.patch.object(owner, name, guarded(owner, name)))
         yield called
-    finally:
-        compat.take_trial = take
-        for name in WRITES:
-            delattr(storage, name)
 
 
 @contextlib.contextmanager

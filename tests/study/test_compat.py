@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
 import optuna
 import pytest
-from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from nas.study import compat
@@ -24,17 +24,6 @@ def test_trial_id_is_what_a_storage_takes(tmp_path: Path) -> None:
     trial = study.get_trials()[0]
     assert storage.get_trial(compat.trial_id(trial)).number == trial.number == 0
     assert compat.trial_id(trial) != trial.number
-
-
-def test_the_number_of_a_trial_is_read_alone(tmp_path: Path) -> None:
-    """The table of trials."""
-    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'study.db'}")
-    for name in ("first", "second"):
-        study = storage.create_new_study([StudyDirection.MINIMIZE], name)
-        for number in range(3):
-            identifier = storage.create_new_trial(study)
-            assert compat.trial_number(storage, identifier) == number
-            assert storage.get_trial_number_from_id(identifier) == number
 
 
 def test_study_key_tells_studies_apart() -> None:
@@ -193,3 +182,90 @@ def test_only_trials_that_have_changed_are_read(storage: optuna.storages.RDBStor
     assert changed({first: running, second: running}, second) == [(first, TrialState.FAIL), (third, running)]
     assert changed({second: running, third: running}, third) == []
     assert [one.number for one in compat.trials_of(storage, study, [third, first])] == [0, 2]
+
+
+CHOICES = optuna.distributions.CategoricalDistribution(["none", "add", 3, True, None])
+PARTS = {
+    "params": {"b": "add", "a": 0.25, "c": None, "n": 3},
+    "distributions": {
+        "b": CHOICES,
+        "a": optuna.distributions.FloatDistribution(0.0, 1.0),
+        "c": CHOICES,
+        "n": optuna.distributions.IntDistribution(1, 9),
+    },
+    "user_attrs": {"é": [1, {"x": None}], "text": "y" * 5000},
+    "system_attrs": {"nas:candidate": {"key": "k", "list": [1.5]}},
+}
+
+
+@pytest.mark.parametrize(
+    "trial",
+    [
+        optuna.trial.create_trial(state=TrialState.RUNNING, **PARTS),
+        optuna.trial.create_trial(state=TrialState.WAITING),
+        optuna.trial.create_trial(state=TrialState.FAIL, system_attrs={"reason": "\ud800"}),
+        optuna.trial.create_trial(values=[1.0, float("inf")], **PARTS),
+    ],
+    ids=["running", "waiting", "failed", "complete"],
+)
+def test_a_trial_is_created_as_optuna_creates_it(
+    storage: optuna.storages.RDBStorage, trial: optuna.trial.FrozenTrial
+) -> None:
+    """The tables trials, trial_params, trial_values and trial_*_attributes."""
+    study = storage.create_new_study([optuna.study.StudyDirection.MINIMIZE] * 2)
+    theirs = storage.get_trial(storage.create_new_trial(study, trial))
+    identity, number = compat.create_trial(storage, study, trial)
+    ours = storage.get_trial(identity)
+    assert (compat.trial_id(ours), ours.number, number) == (identity, 1, 1)
+    ours.number = theirs.number
+    assert ours == compat.renumbered_trial(theirs, identity)
+    assert list(ours.params) == list(theirs.params)
+    after = storage.create_new_trial(study)  # and Optuna counts on
+    assert storage.get_trial(after).number == 2
+    with pytest.raises(KeyError):
+        compat.create_trial(storage, 99, trial)
+
+
+def test_trials_that_many_create_at_once_have_different_numbers(storage: optuna.storages.RDBStorage) -> None:
+    study = storage.create_new_study([optuna.study.StudyDirection.MINIMIZE])
+    other = storage.create_new_study([optuna.study.StudyDirection.MINIMIZE])
+    trial = optuna.trial.create_trial(state=TrialState.RUNNING)
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda at: compat.create_trial(storage, (study, other)[at % 2], trial), range(40)))
+    assert sorted(number for _, number in made) == sorted([*range(20), *range(20)])
+    assert sorted(one.number for one in storage.get_all_trials(study)) == list(range(20))
+
+
+@pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.FAIL])
+def test_a_trial_ends_once_and_as_optuna_ends_it(storage: optuna.storages.RDBStorage, state: TrialState) -> None:
+    """The tables trials, trial_values and trial_*_attributes."""
+    study = storage.create_new_study([optuna.study.StudyDirection.MINIMIZE] * 2)
+    begun = optuna.trial.create_trial(state=TrialState.RUNNING, **PARTS)
+    values = [2.5, float("-inf")] if state == TrialState.COMPLETE else None
+    noted, shown = {"nas:outcome": {"curve": [1]}, "nas:candidate": 2}, {"text": "new"}
+    theirs, (identity, _) = storage.create_new_trial(study, begun), compat.create_trial(storage, study, begun)
+    for name, value in noted.items():
+        storage.set_trial_system_attr(theirs, name, value)
+    storage.set_trial_user_attr(theirs, "text", "new")
+    storage.set_trial_state_values(theirs, state, values)
+    with ThreadPoolExecutor(4) as pool:
+        end = functools.partial(compat.end_trial, storage, identity, state, values, noted, shown)
+        assert sum(pool.map(lambda _: end(), range(8))) == 1
+    ours, expected = storage.get_trial(identity), compat.renumbered_trial(storage.get_trial(theirs), identity)
+    assert ours.datetime_complete is not None and expected.datetime_complete is not None
+    assert abs((ours.datetime_complete - expected.datetime_complete).total_seconds()) < 60
+    ours.number, ours.datetime_complete = expected.number, expected.datetime_complete
+    assert ours == expected
+    assert not compat.end_trial(storage, 99, state, values, {}, {})
+
+
+def test_values_are_reported_as_optuna_reports_them(storage: optuna.storages.RDBStorage) -> None:
+    """The table trial_intermediate_values."""
+    study = storage.create_new_study([optuna.study.StudyDirection.MINIMIZE])
+    first, second, ended = (storage.create_new_trial(study) for _ in range(3))
+    storage.set_trial_state_values(ended, TrialState.FAIL)
+    compat.report_values(storage, {first: (1, 0.5), second: (3, float("nan")), ended: (1, 0.5), 99: (1, 0.5)})
+    compat.report_values(storage, {first: (1, 0.25), second: (4, float("inf"))})
+    reported = [storage.get_trial(one).intermediate_values for one in (first, second, ended)]
+    assert reported[0] == {1: 0.25} and reported[2] == {}
+    assert str(reported[1]) == str({3: float("nan"), 4: float("inf")})

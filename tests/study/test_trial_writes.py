@@ -75,7 +75,7 @@ def test_a_write_that_breaks_is_done_once(records: Iterator[SomeRecord], arrives
         search(right)
     expected, count = seen(right), len(calls)
     assert [one.state.name for one in right.trials] == ["COMPLETE", "WAITING", "PRUNED", "FAIL"]
-    assert count > 12
+    assert count >= 12
     for at in range(1, count + 1):
         record = next(records)
         with failing(record.storage, at, arrives=arrives) as called:
