@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -153,10 +154,10 @@ def test_ctrl_c_during_an_outage_leaves_a_journal_at_once(away: Away, monkeypatc
 
 
 def test_a_search_of_which_a_write_breaks_is_recorded_truly(tmp_path: Path) -> None:
-    for at in range(1, 9, 2):
-        run = Run.create(scripted.space(), f"run{at}", tmp_path)
+    for at, arrives in itertools.product(range(1, 7), (False, True)):  # three trials begin and end
+        run = Run.create(scripted.space(), f"run{at}{arrives}", tmp_path)
         session = Session(run, scripted.price, 3)
-        with failing(run.storage, at, arrives=at % 4 == 1) as called:
+        with failing(run.storage, at, arrives=arrives) as called:
             drive(session)
             session.close()
         assert len(called) > at
