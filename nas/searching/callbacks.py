@@ -70,10 +70,11 @@ class SessionCallback(NotPickled, Callback):
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Report that Tune has handled an event."""
-        self._pass_on(self.searcher.check)
+        self._pass_on(self.searcher.check, although_failed=True)
 
-    def _pass_on(self, handle: Callable[..., None], *arguments: Any) -> None:
-        if self.searcher.left:
+    def _pass_on(self, handle: Callable[..., None], *arguments: Any, although_failed: bool = False) -> None:
+        """Call handle(*arguments), but not once the searcher has failed: what it knows of a trial may be incomplete."""
+        if self.searcher.left or (self.searcher.error is not None and not although_failed):
             return
         try:
             handle(*arguments)
