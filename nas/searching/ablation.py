@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nas.errors import RunError
 from nas.searching import environment
 from nas.searching.retraining import new_seeds, retrain, retraining_space
+from nas.searching.shared_data import shared
 from nas.searching.slots import ResourceRequest
 from nas.study import Run
 from nas.study.ablation import LESION, Ablation, Plan, Variant
@@ -62,7 +63,7 @@ def ablate(
         space = retraining_space(run.space, recipe or {}, time)
         networks = _variants(run, topology, name, replace)
         plan = Plan(networks=networks, seeds=new_seeds(run.space, seeds), recipe=space.recipe)
-        make = functools.partial(_make_lesioned, space.task, space.recipe, plan.whole.key, _changes(plan))
+        make = functools.partial(_make_lesioned, shared(space.task), space.recipe, plan.whole.key, _changes(plan))
         train = functools.partial(
             retrain, Ablation(run), space, train=make, evaluate=evaluate, request=request, address=address, quiet=quiet
         )

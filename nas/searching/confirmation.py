@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nas.errors import RunError
 from nas.searching import environment
 from nas.searching.retraining import new_seeds, retrain, retraining_space
+from nas.searching.shared_data import shared
 from nas.searching.slots import ResourceRequest
 from nas.study import Run
 from nas.study.attributes import KEY, recorded
@@ -70,7 +71,7 @@ def confirm(
             recipe=space.recipe,
             train_on=train_on,
         )
-        train = functools.partial(_make_tested, space.task, space.recipe, train_on == "train+validation")
+        train = functools.partial(_make_tested, shared(space.task), space.recipe, train_on == "train+validation")
         retrain(
             Confirmation(run),
             space,

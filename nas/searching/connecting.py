@@ -18,13 +18,16 @@ from typing import Any
 from nas.errors import RunError, message_of
 from nas.searching.detached import detached
 from nas.searching.environment import token_file
+from nas.searching.shared_data import SHARE
+from nas.tasks.data_files import memory
 
 CONNECT_S = 10  # seconds for the head of a cluster to accept a connection
 ANSWER_S = 60  # seconds for a cluster to accept a driver
 HEED_S = 0.02  # seconds between two calls of `heed`
 SHUTDOWN_S = 5  # seconds to wait for the end of Ray, which never comes where its head node is gone
 QUIET: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False}
-LOCAL: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 128 * 2**20}  # results are small
+STORE = 128 * 2**20  # bytes of the object store of a local Ray besides data: results are small
+SHARED = 0.3  # of the memory of a machine, which the object store may take; it is Ray's own default
 REFUSED = "InvalidAuthToken"  # in what Ray writes where the token is missing or wrong
 TOKEN = (
     "it asks for a token, and this process has none or another one: "
@@ -47,11 +50,12 @@ except Exception as error:
 
 
 @contextlib.contextmanager
-def started_ray(address: str | None, heed: Callable[[], None]) -> Iterator[None]:
+def started_ray(address: str | None, heed: Callable[[], None], sent: int = 0) -> Iterator[None]:
     """Start Ray or connect to a cluster, without its log output, and shut it down in the end. A Ray that runs in this
     process already is used and left running.
 
     address  of a Ray cluster; None starts Ray on this machine
+    sent     the bytes that all processes of a local Ray will share
     heed     handles the signals; called again and again, since Ray takes SIGTERM for itself in the middle of its start
 
     Ray starts on a thread of its own: on the main thread it would replace the handler of SIGTERM, and a signal could
@@ -67,7 +71,7 @@ def started_ray(address: str | None, heed: Callable[[], None]) -> Iterator[None]
             yield
             return
         started, leave = Future[None](), threading.Event()
-        left = detached(functools.partial(_live, address, started, leave))
+        left = detached(functools.partial(_live, address, sent, started, leave))
         try:
             while not started.done():
                 wait([started], HEED_S)
@@ -79,12 +83,12 @@ def started_ray(address: str | None, heed: Callable[[], None]) -> Iterator[None]
             wait([left], SHUTDOWN_S)
 
 
-def _live(address: str | None, started: Future[None], leave: threading.Event) -> None:
+def _live(address: str | None, sent: int, started: Future[None], leave: threading.Event) -> None:
     """Start Ray or connect to a cluster, and shut it down when it is to leave."""
     import ray
 
     try:
-        start_ray() if address is None else connect(address)
+        start_ray(sent) if address is None else connect(address)
         started.set_result(None)
         leave.wait()
     except BaseException as error:  # noqa: BLE001  # raised on the thread that asked for Ray
@@ -107,13 +111,18 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def start_ray() -> None:
-    """Start Ray on this machine, listening on its loopback interface alone. Raises RunError."""
+def start_ray(sent: int = 0) -> None:
+    """Start Ray on this machine, listening on its loopback interface alone. Raises RunError.
+
+    sent  the bytes that all its processes will share; more than SHARED of the memory of this machine are not expected
+    """
+    room = int(sent / SHARE) if sent / SHARE < SHARED * memory() else 0
+    options = {"include_dashboard": False, "object_store_memory": STORE + room}
     from nas.searching.compat import loopback_only
 
     _make_private_token()
     with loopback_only():
-        _init("Ray cannot be started on this machine", address="local", **LOCAL)
+        _init("Ray cannot be started on this machine", address="local", **options)
 
 
 def _make_private_token() -> None:

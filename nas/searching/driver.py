@@ -14,6 +14,7 @@ from nas.errors import RunError, SpaceError
 from nas.searching import environment
 from nas.searching.joining import check_joining, member_of_search
 from nas.searching.machine import ray_cluster
+from nas.searching.shared_data import data_of, shared
 from nas.searching.slots import ResourceRequest
 from nas.searching.stop_reasons import INTERRUPTED, interrupts, stop_reason
 from nas.space import SearchSpace
@@ -247,9 +248,8 @@ def _run_session(
             membership.ending = "all trials are finished"
             return
         preparation.enter_context(starting(run.name, address, stream))
-        ours = getattr(evaluate, "func", None) is _make_evaluator  # what another one keeps on a GPU is unknown
-        load = space.task.load if ours else None
-        cluster = stack.enter_context(ray_cluster(address, request, settings.trials, load, interrupted.heed))
+        data = data_of(evaluate)  # what another evaluator keeps on a GPU is unknown
+        cluster = stack.enter_context(ray_cluster(address, request, settings.trials, data, interrupted.heed))
         progress = Progress(space, settings.trials, session.finished, cluster.machine.slots)
         progress.recall(session.past)
         display = make_display(progress, run.name, stream)
@@ -296,7 +296,8 @@ def _evaluation(space: SearchSpace) -> MakeEvaluator:
     Raises TaskError.
     """
     if space.task.results is None:
-        return functools.partial(_make_evaluator, space.task, space.recipe, with_latency=space.search.times_latency)
+        task, with_latency = shared(space.task), space.search.times_latency
+        return functools.partial(_make_evaluator, task, space.recipe, with_latency=with_latency)
     from nas import results
 
     return results.evaluator(space.task, space.recipe)

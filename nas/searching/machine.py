@@ -10,8 +10,8 @@ from nas.searching import gpu
 from nas.searching.cluster import Cluster
 from nas.searching.connecting import started_ray
 from nas.searching.nodes import Node, NodeWatch
+from nas.searching.shared_data import SharedData
 from nas.searching.slots import AUTO, ResourceRequest, divide_into_slots
-from nas.tasks import Splits
 
 ANSWER_S = 600  # seconds for a node to report the memory of its GPUs and to read the data
 
@@ -21,13 +21,13 @@ def ray_cluster(
     address: str | None,
     request: ResourceRequest,
     trials: int,
-    load: Callable[[], Splits] | None = None,
+    data: SharedData | None = None,
     heed: Callable[[], None] = lambda: None,
 ) -> Iterator[Cluster]:
     """Yield the devices that Ray offers to a search of so many trials.
 
     address  of a Ray cluster; None starts Ray on this machine
-    load     reads the data that stays on a GPU beside every candidate; None if there is none
+    data     is read by every process, and stays on a GPU beside every candidate; None if there is none
     heed     handles the signals (see nas.searching.connecting)
 
     A Ray that runs in this process already is used and left running. Raises RunError if Ray cannot be reached, or if
@@ -36,28 +36,31 @@ def ray_cluster(
     import ray
 
     elastic = ray.is_initialized() or address is not None
-    with started_ray(address, heed), NodeWatch(elastic=elastic) as watch:
+    sent = 0 if elastic or data is None else data.nbytes
+    with started_ray(address, heed, sent), NodeWatch(elastic=elastic) as watch:
         nodes = watch.nodes
         packed = request.gpus_per_trial == AUTO
-        gpu_bytes, data_bytes = _inspect_gpus(nodes, request, load) if packed else (None, 0)
+        gpu_bytes, data_bytes = _inspect_gpus(nodes, request, data) if packed else (None, 0)
         resources = {name: node.resources for name, node in nodes.items()}
         yield Cluster(divide_into_slots(resources, request, trials, gpu_bytes, data_bytes), watch)
 
 
 def _inspect_gpus(
-    nodes: Mapping[str, Node], request: ResourceRequest, load: Callable[[], Splits] | None
+    nodes: Mapping[str, Node], request: ResourceRequest, data: SharedData | None
 ) -> tuple[int | None, int]:
     """Return the bytes of the smallest GPU, and the bytes that the data takes there.
 
-    One process on each node looks at one GPU, since the GPUs of a node are alike.
+    One process on each node looks at one GPU, since the GPUs of a node are alike; it reads the data, if only nodes can.
     """
     import ray
     from ray.exceptions import GetTimeoutError, RayTaskError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     given = None if request.gpu_memory is None else int(request.gpu_memory)
+    known = 0 if data is None or data.splits is None else gpu.resident_bytes(data.splits)
+    load = None if data is None or known else data.load
     if given is not None and load is None:
-        return given, 0
+        return given, known
     inspect = ray.remote(num_cpus=0, num_gpus=0.001, max_calls=1)(gpu.inspect)
     on_node = [
         inspect.options(scheduling_strategy=NodeAffinitySchedulingStrategy(name, soft=False))
@@ -77,4 +80,4 @@ def _inspect_gpus(
         raise RunError(
             f"gpus_per_trial={AUTO}: torch finds no GPU where Ray has one; give its memory: gpu_memory=24GiB"
         )
-    return min(held, default=None), max((data for _, data in answers), default=0)
+    return min(held, default=None), max((size for _, size in answers), default=0) + known

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nas.searching.machine import ray_cluster
+from nas.searching.shared_data import data_of
 from nas.searching.slots import ResourceRequest
 from nas.searching.stop_reasons import INTERRUPTED, interrupts, stop_reason
 from nas.space import SearchSpace
@@ -61,12 +62,11 @@ def retrain(
     try:
         if not session.left:
             return
-        own = evaluate is None and space.task.results is None
-        evaluate = evaluate or (train if own else results.evaluator(space.task, space.recipe))
-        data = space.task.load if own else None
+        if evaluate is None:
+            evaluate = train if space.task.results is None else results.evaluator(space.task, space.recipe)
         with (
             interrupts() as interrupted,
-            ray_cluster(address, request, len(session.left), data, interrupted.heed) as cluster,
+            ray_cluster(address, request, len(session.left), data_of(evaluate), interrupted.heed) as cluster,
         ):
             stream = None if quiet else sys.stderr
             bar = TrainingBar(retraining.study_name, space.task.metric, session.total, session.ended, stream)

@@ -18,17 +18,20 @@ QUICK = os.environ | {"RAY_prestart_worker_first_driver": "0"}  # Ray would star
 
 ASKING = """
 import ray
-from nas.errors import RunError
+from nas.errors import RunError, TaskError
 from nas.searching.machine import ray_cluster
+from nas.searching.shared_data import SharedData
 from nas.searching.slots import ResourceRequest
 from nas.space import SearchSpace
 
 quiet = dict(include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
 ray.init(address="local", num_cpus=8, num_gpus=2, **quiet)
 load = SearchSpace.load("digits").task.load
-for memory, load in ((None, None), ("24GiB", load), ("24GiB", lambda: 1 / 0)):
+def nowhere():
+    raise TaskError("there is no file")
+for memory, data in ((None, None), ("24GiB", SharedData(load)), ("24GiB", SharedData(nowhere))):
     try:
-        with ray_cluster(None, ResourceRequest(None, "auto", memory), 60, load) as cluster:
+        with ray_cluster(None, ResourceRequest(None, "auto", memory), 60, data) as cluster:
             machine = cluster.machine
             print(tuple(machine.devices.values()), machine.device.memory, machine.device.resident)
     except RunError as error:
@@ -44,5 +47,5 @@ def test_a_node_reports_the_memory_of_its_gpus() -> None:
     assert done.stdout.splitlines() == [
         "gpus_per_trial=auto: torch finds no GPU where Ray has one; give its memory: gpu_memory=24GiB",
         f"(4, 4) {24 * GIB} {CONTEXT_BYTES + gpu.resident_bytes(splits)}",
-        "the memory of a GPU or of its data is unknown: division by zero",
+        "the memory of a GPU or of its data is unknown: there is no file",
     ], done.stderr
