@@ -109,7 +109,7 @@ class Cluster:
         if self.machine.devices:
             return None
         reasons = {node: refusal.reason for node, refusal in self._refused.items() if node in self._nodes}
-        if self._nodes and reasons.keys() >= {node_of(device) for device in self._all.devices}:
+        if reasons and reasons.keys() >= {node_of(device) for device in self._all.devices}:
             where = ", ".join(sorted(self.host(node) for node in reasons))
             said = next(iter(reasons.values()))
             return f"no candidate can be trained: {said}" + (f" (on {where})" if len(reasons) > 1 else "")

@@ -115,3 +115,12 @@ def test_without_nodes_a_search_waits_for_some_where_they_may_come(clock: Clock)
         watch.nodes = alive(d=GPUS)
         cluster.follow()
         assert cluster.dead_end is None
+
+
+def test_a_head_without_cores_is_no_node_that_cannot_train(clock: Clock) -> None:
+    cluster, watch = watched(head={"CPU": 0.0}, a=GPUS)
+    watch.nodes = alive(head={"CPU": 0.0})
+    cluster.follow()
+    assert cluster.machine.devices == {} and cluster.dead_end is None
+    clock.now += 2000
+    assert cluster.dead_end == "no node is left on which candidates could be trained"
