@@ -18,6 +18,7 @@ from nas.searching.callbacks import SessionCallback, SessionStopper
 from nas.searching.detached import detached
 from nas.searching.nodes import RayLost
 from nas.searching.searcher import SessionSearcher
+from nas.searching.slots import Machine
 from nas.searching.stopping import scheduler
 from nas.searching.trainable import CandidateTrainable, MakeEvaluator
 
@@ -56,10 +57,7 @@ def _tune(searcher: SessionSearcher, evaluate: MakeEvaluator, scratch: Path) -> 
     trainable = tune.with_parameters(CandidateTrainable, evaluate=evaluate, machine=machine)
     with contextlib.suppress(RayLost):
         tune.Tuner(
-            tune.with_resources(
-                trainable,
-                lambda config: ProcessRequest(machine.resources(config["slots"]), config["node"], config["process"]),
-            ),
+            tune.with_resources(trainable, Requests(machine)),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 scheduler=scheduler(session.space, searcher.candidate, searcher.trial_added, session.past),
@@ -96,6 +94,19 @@ class ProcessRequest(tune.PlacementGroupFactory):
 
     def __hash__(self) -> int:
         return hash(self.process)
+
+
+class Requests:
+    """Returns what a trial asks of Ray: one object for all trials of a process, because Tune keeps it with each."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine, self._made = machine, dict[int, ProcessRequest]()
+
+    def __call__(self, config: dict[str, Any]) -> ProcessRequest:
+        process = config["process"]
+        if process not in self._made:
+            self._made[process] = ProcessRequest(self._machine.resources(config["slots"]), config["node"], process)
+        return self._made[process]
 
 
 def _trial_id(trial: Any) -> str:
