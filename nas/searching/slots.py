@@ -12,6 +12,8 @@ from nas.space import quantities
 
 AUTO = "auto"
 
+MISSING = 0.2  # of the memory of a slot may be missing on a node: Ray reports what was free when it was started
+
 Resources = Mapping[str, float]  # of a node: CPU, GPU, memory (bytes)
 
 
@@ -95,7 +97,7 @@ class Machine:
         room = int(node.get("CPU", 0.0) / self.cores + 1e-6)
         if not self.gpu:
             memory = math.inf if self.device.memory is None else self.device.memory / self.device.slots
-            slots = min(room, int(node.get("memory", math.inf) / memory + 1e-6) if memory < math.inf else room)
+            slots = min(room, int(node.get("memory", math.inf) / memory + MISSING) if memory < math.inf else room)
             return {name: slots} if slots else {}
         devices: dict[str, int] = {}
         for number in range(int(node.get("GPU", 0))):

@@ -70,6 +70,15 @@ def test_slots_of_cores_follow_the_nodes() -> None:
     assert cluster.machine.max_candidates == 10
 
 
+@pytest.mark.parametrize(("memory", "slots"), [(3.9, 4), (3.85, 4), (3.7, 3), (0.9, 1), (0.5, 0)])
+def test_a_little_memory_may_be_missing(memory: float, slots: int) -> None:
+    """Nodes of one kind report what was free when Ray was started, which is never quite the same."""
+    cluster, watch = watched(a={"CPU": 4.0, "memory": 4 * 2.0**30})
+    watch.nodes = alive(b={"CPU": 4.0, "memory": memory * 2**30})
+    cluster.follow()
+    assert sum(cluster.machine.devices.values()) == slots
+
+
 def test_a_node_that_cannot_train_is_left_out_and_asked_again(clock: Clock) -> None:
     cluster, _ = watched(a=GPUS, b=GPUS)
     assert cluster.refuse("a", "no data") == "host-a cannot train, it is asked again in 60 s: no data"
