@@ -70,6 +70,7 @@ class History:
         self._signs = np.array([-1.0 if way == StudyDirection.MINIMIZE else 1.0 for way in study.directions])
         self._observations: dict[int, Observation] = {}
         self._whole: dict[int, Observation] = {}  # the observations of COMPLETE trials
+        self._running: dict[int, Point] = {}  # as they were read last
         self._finished = 0  # all trials before this number have finished
         self._distributions: dict[str, BaseDistribution] = {}
         self._learns = space is None
@@ -96,10 +97,12 @@ class History:
         if self.domain is None:
             return []
         for trial in new:
-            if (point := self.domain.point(trial.params)) is not None:
+            if (point := self._point(self.domain, trial.number, trial.params)) is not None:
                 self._add(trial.number, self._observe(trial, point))
-        running = (proposed.get(t.number) or t.params for t in later if t.state == TrialState.RUNNING)
-        return [point for params in running if params and (point := self.domain.point(params)) is not None]
+        params = {t.number: proposed.get(t.number) or t.params for t in later if t.state == TrialState.RUNNING}
+        points = {number: self._point(self.domain, number, given) for number, given in params.items() if given}
+        self._running = {number: point for number, point in points.items() if point is not None}
+        return list(self._running.values())
 
     def __len__(self) -> int:
         return len(self._observations)
@@ -115,6 +118,11 @@ class History:
         with_curves = [one for one in self._whole.values() if one.curve]
         stopped = [_predicted(one, with_curves) for one in self if one.curve and not one.whole]
         return [*self._whole.values(), *(one for one in stopped if np.isfinite(one.values).any())]
+
+    def _point(self, domain: Domain, number: int, params: Mapping[str, Any]) -> Point | None:
+        """Return the point of a trial: the one that is known if it ran before with these parameters."""
+        known = self._running.get(number)
+        return known if known is not None and known.params == params else domain.point(params)
 
     def _add(self, number: int, observation: Observation) -> None:
         self._observations[number] = observation
@@ -148,6 +156,7 @@ class History:
         decided = [observation.point.params for observation in self] + [trial.params for trial in new]
         if decided:
             self.domain = domain = Parameters.of(self._distributions, decided)
+            self._running.clear()
             for number, observation in list(self._observations.items()):
                 self._add(
                     number, replace(observation, point=domain.point(observation.point.params) or observation.point)

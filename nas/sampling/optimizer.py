@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from nas.space import SearchSpace
 from nas.study.pareto import pareto_rank
 from nas.surrogate import replicates
 from nas.surrogate.points import Point
-from nas.surrogate.process import FloatArray, GaussianProcess, Posterior, normal_scores
+from nas.surrogate.process import Belief, FloatArray, GaussianProcess, Posterior, normal_scores
 from nas.surrogate.threads import one_thread
 
 STARTUP = 3  # trials before the first model, whose points are far from each other
@@ -28,6 +28,7 @@ MAX_PAIRS = 250_000  # for one proposal: points with an acquisition value × obs
 REFIT = 1.1  # kernel weights are fitted again when the number of observations has grown by this factor
 PREDICTED = 0.5  # additional noise variance of a value that was predicted from a part of the training
 BELOW = 0.1  # distance of the reference point of the hypervolume below the worst values, as a share of their range
+AHEAD = 8  # running trials for each proposal that is made ahead
 MAX_FRONT = 40  # the most points of a front, because the number of boxes grows with its power M − 1
 
 
@@ -49,6 +50,9 @@ class Optimizer:
     While fewer than two trials are COMPLETE, or fewer than STARTUP have values or are running, the proposal is a point
     far from all trials. Pool and kernel weights are kept from one proposal to the next.
 
+    Where many trials run, the models hardly change from one proposal to the next: for each AHEAD running trials, one
+    more is made from the same models, as if those before it ran.
+
     study     the study; every objective is to be maximised or minimised as its directions say
     space     the search space of its trials; None to infer the domain from their parameters
     features  topology → further features; used if there is a space
@@ -60,6 +64,7 @@ class Optimizer:
         self._history = History(study, space, features)
         self._pool: Pool | None = None
         self._models: dict[str, Model] = {}
+        self._ahead: list[Point] = []  # the next proposals
 
     def is_of(self, study: Study) -> bool:
         """Return whether the optimizer makes proposals for this study."""
@@ -79,19 +84,24 @@ class Optimizer:
         if domain is None:
             return {}
         if self._pool is None or self._pool.domain is not domain:
-            self._pool, self._models = Pool(domain, self._rng), {}
+            self._pool, self._models, self._ahead = Pool(domain, self._rng), {}, []
         complete = self._history.complete()
         best = _best_first([one for one in complete if one.feasible])
         tried = {one.point.key: one.point for one in self._history} | {point.key: point for point in running}
+        while self._ahead:
+            if (point := self._ahead.pop(0)).key not in tried:
+                return point.params
         self._pool.refill([one.point for one in best[:PARENTS]], tried)
         if not self._pool:
             return domain.mutant({}, self._rng).params  # every point was tried: propose a random one
         if sum(one.whole for one in complete) < 2 or len(complete) + len(running) < STARTUP:
             return self._pool.farthest(list(tried.values())).params
-        return self._most_promising(self._pool, _limited(complete, best), running).params
+        first, *self._ahead = self._most_promising(self._pool, _limited(complete, best), running)
+        return first.params
 
-    def _most_promising(self, pool: Pool, complete: Sequence[Observation], running: Sequence[Point]) -> Point:
-        """Return the point of the largest acquisition value, among as many points of the pool as MAX_PAIRS allows.
+    def _most_promising(self, pool: Pool, complete: Sequence[Observation], running: Sequence[Point]) -> list[Point]:
+        """Return the point of the largest acquisition value, among as many points of the pool as MAX_PAIRS allows, and
+        those that follow it if it runs.
 
         complete  observations with values
         running   the points of the running trials
@@ -105,15 +115,23 @@ class Optimizer:
             posteriors = [posterior.believing(pool.columns.rows(running)) for posterior in posteriors]
         chosen = pool.some(max(200, MAX_PAIRS // (len(complete) * len(posteriors))))
         x = pool.rows(chosen)
-        value = self._probability(pool, x)
         settled = np.array([one.feasible for one in complete]) & np.isfinite(scores).all(1)
-        if settled.any():
-            known = pool.columns.rows([one.point for one, ok in zip(complete, settled, strict=True) if ok])
-            reached = scores[settled]
-            for place in np.flatnonzero(noise.any(0)):  # the best of noisy values are lucky: what is expected counts
-                reached[:, place] = posteriors[place].mean(known)
-            value *= _improvement(posteriors, x, known, reached)
-        return pool.take(chosen, value)
+        known = pool.columns.rows([one.point for one, ok in zip(complete, settled, strict=True) if ok])
+        reached = scores[settled]
+        for place in np.flatnonzero(noise.any(0)):  # the best of noisy values are lucky: what is expected counts
+            reached[:, place] = posteriors[place].mean(known)
+        improvement, probability = _improvement(posteriors, known, reached), self._probability(pool, x)
+        beliefs = [posterior.at(x) for posterior in posteriors]
+        value = probability * improvement(beliefs)
+        pool.keep(chosen, value)
+        best = [int(value.argmax())]
+        for _ in range(min(len(running) // AHEAD, len(chosen) - 1)):
+            for belief in beliefs:
+                belief.believe(best[-1])
+            value = probability * improvement(beliefs)
+            value[best] = -np.inf
+            best.append(int(value.argmax()))
+        return [pool[int(place)] for place in chosen[best]]
 
     def _objective(
         self, pool: Pool, place: int, complete: Sequence[Observation], scores: FloatArray, noise: FloatArray
@@ -179,19 +197,30 @@ def _pooled(
     return [complete[same[0]] for same in members], means, noise
 
 
-def _improvement(posteriors: Sequence[Posterior], x: FloatArray, known: FloatArray, reached: FloatArray) -> FloatArray:
-    """Return the expected improvement at x (N, F): over the incumbent, or of the hypervolume of the front, (N,).
+def _improvement(
+    posteriors: Sequence[Posterior], known: FloatArray, reached: FloatArray
+) -> Callable[[Sequence[Belief]], FloatArray]:
+    """Return the function that returns the expected improvement of beliefs about each objective at N points, (N,).
+
+    It is that over the incumbent, or of the hypervolume of the front; 1 while nothing feasible is known.
 
     posteriors  of each objective
     known       the feature rows of the feasible observations, (n, F)
     reached     their scores, (n, M)
     """
+    if not len(known):
+        return lambda beliefs: np.ones(len(beliefs[0].mean))
     if len(posteriors) == 1:
-        mean, deviation = posteriors[0](x)
-        return expected_improvement(mean, deviation, posteriors[0].mean(known).max())
-    mean, deviation = (np.stack(part, axis=1) for part in zip(*(posterior(x) for posterior in posteriors), strict=True))
+        incumbent = posteriors[0].mean(known).max()
+        return lambda beliefs: expected_improvement(beliefs[0].mean, beliefs[0].deviation, incumbent)
     front = spread_out(reached[_on_front(reached)], MAX_FRONT)
-    return expected_hypervolume_improvement(mean, deviation, front, reached.min(0) - BELOW * np.ptp(reached, 0))
+    worst = reached.min(0) - BELOW * np.ptp(reached, 0)
+
+    def growth(beliefs: Sequence[Belief]) -> FloatArray:
+        mean, deviation = (np.stack([getattr(one, name) for one in beliefs], axis=1) for name in ("mean", "deviation"))
+        return expected_hypervolume_improvement(mean, deviation, front, worst)
+
+    return growth
 
 
 class Model:

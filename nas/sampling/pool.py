@@ -86,10 +86,13 @@ class Pool:
         others = count // 2 + self._draw.choice(len(left) - count // 2, count - count // 2, replace=False)
         return np.concatenate([left[: count // 2], left[others]])
 
-    def take(self, chosen: NDArray[np.intp], value: FloatArray) -> Point:
-        """Store the acquisition values of the points at the places `chosen` and return the best of these points."""
+    def __getitem__(self, place: int) -> Point:
+        """Return the point at a place of the pool."""
+        return self._points[place]
+
+    def keep(self, chosen: NDArray[np.intp], value: FloatArray) -> None:
+        """Store the acquisition values of the points at the places `chosen`."""
         self._values[chosen] = value
-        return self._points[int(chosen[value.argmax()])]
 
     def farthest(self, points: Sequence[Point]) -> Point:
         """Return, of DISTANT random points of the pool, the one that is the farthest from its nearest of `points`."""

@@ -11,7 +11,10 @@ data, with log-normal priors. (Rasmussen and Williams 2006, chapters 2 and 5; ad
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -145,15 +148,16 @@ class Posterior:
         self._lower = cholesky(covariance, lower=True, check_finite=False)
         self._alpha = cho_solve((self._lower, True), y, check_finite=False)
 
-    def kernel(self, x: FloatArray) -> FloatArray:
-        """Return k(x, X), (N, n)."""
-        scaled, observed = x * self._root_spread, self._x * self._root_spread
+    def kernel(self, x: FloatArray, other: FloatArray | None = None) -> FloatArray:
+        """Return k(x, other), (N, n); `other` is X unless it is given."""
+        other = self._x if other is None else other
+        scaled, observed = x * self._root_spread, other * self._root_spread
         joint = 2 * (scaled @ observed.T)
         joint -= (scaled**2).sum(1)[:, None]
         joint -= (observed**2).sum(1)
         np.exp(joint, out=joint)
         joint *= self._weights.scale
-        joint += (x * self._root_linear) @ (self._x * self._root_linear).T
+        joint += (x * self._root_linear) @ (other * self._root_linear).T
         return joint
 
     def mean(self, x: FloatArray) -> FloatArray:
@@ -162,10 +166,16 @@ class Posterior:
 
     def __call__(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return posterior mean and standard deviation of f at x (N, F), each (N,). They exclude the noise ε."""
+        belief = self.at(x)
+        return belief.mean, belief.deviation
+
+    def at(self, x: FloatArray) -> Belief:
+        """Return the posterior at x (N, F), some of which may then be taken for observed."""
         kernel = self.kernel(x)
         explained = solve_triangular(self._lower, kernel.T, lower=True, check_finite=False)
         variance = self._weights.scale + ((x * self._root_linear) ** 2).sum(1) - (explained**2).sum(0)
-        return kernel @ self._alpha, np.sqrt(np.maximum(variance, 1e-12))
+        covariance = functools.partial(self.kernel, x)
+        return Belief(kernel @ self._alpha, variance, explained, x, covariance, self._weights.noise)
 
     def believing(self, x: FloatArray) -> Posterior:
         """Return the posterior after y = mean(x) was also observed at x (N, F), so that the next acquisition avoids x.
@@ -176,6 +186,36 @@ class Posterior:
         weights = Weights(self._root_spread**2, self._root_linear**2, self._weights.scale, self._weights.noise)
         noise = np.concatenate([self._noise, np.full(len(x), weights.noise)]) - weights.noise
         return Posterior(weights, np.concatenate([self._x, x]), np.concatenate([self._y, self.mean(x)]), group, noise)
+
+
+@dataclass
+class Belief:
+    """The posterior of f at points x (N, F), which it shares with a `Posterior`, as some of them are observed as well.
+
+    mean        of f, (N,)
+    variance    of f, (N,)
+    explained   L⁻¹ k(X, x) for the Cholesky factor L of k(X, X) + Σ, (n, N)
+    covariance  other (m, F) → k(x, other), (N, m)
+    noise       the noise variance of an observation
+    """
+
+    mean: FloatArray
+    variance: FloatArray
+    explained: FloatArray
+    x: FloatArray
+    covariance: Callable[[FloatArray], FloatArray]
+    noise: float
+
+    @property
+    def deviation(self) -> FloatArray:
+        """The standard deviation of f, without the noise ε, (N,)."""
+        return np.sqrt(np.maximum(self.variance, 1e-12))
+
+    def believe(self, place: int) -> None:
+        """Take y = mean[place] for observed at x[place], as `Posterior.believing` does: one row more of L⁻¹ k(X, x)."""
+        shared = self.covariance(self.x[place : place + 1])[:, 0] - self.explained.T @ self.explained[:, place]
+        row = shared / math.sqrt(max(shared[place], 0.0) + self.noise)
+        self.explained, self.variance = np.vstack([self.explained, row]), self.variance - row**2
 
 
 def normal_scores(y: FloatArray) -> FloatArray:

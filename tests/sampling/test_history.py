@@ -4,10 +4,12 @@ import math
 
 import numpy as np
 import optuna
+import pytest
 from optuna.distributions import IntDistribution
 from optuna.trial import TrialState, create_trial
 
 from nas.sampling.history import CURVE, KNOWN, LARGE, UNTRIED, History, Observation
+from nas.space import SearchSpace
 from nas.topology.paths import describe
 
 X = {"x": IntDistribution(0, 99)}
@@ -107,3 +109,32 @@ def test_new_trials_are_added_to_those_before() -> None:
         assert [observation.point.params["x"] for observation in history] == list(range(1, count + 1))
     assert history.is_of(study)
     assert not history.is_of(optuna.create_study())
+
+
+def test_the_point_of_a_running_trial_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = SearchSpace.from_dict(SPACE)
+    study = optuna.create_study()
+    history, made = History(study, space, describe), []
+    assert history.domain is not None
+    point = history.domain.point
+    monkeypatch.setattr(history.domain, "point", lambda params: made.append(params) or point(params))
+    trials = [study.ask() for _ in range(3)]
+    proposed = {}
+    for trial in trials:
+        space.sample(trial)
+        proposed[trial.number] = dict(trial.params)
+    first = history.read(study, proposed)
+    assert len(first) == 3 and history.read(study, {}) == first and len(made) == 3
+    study.tell(trials[1].number, 1.0)
+    assert history.read(study, {}) == [first[0], first[2]] and len(made) == 3
+    [observed] = history
+    assert observed.point is first[1]
+    other = {**proposed, 0: proposed[2]}  # other parameters are another point
+    assert history.read(study, other)[0].key == first[2].key and len(made) == 4
+
+
+SPACE = {
+    "task": "digits",
+    "network": {"stem": {"op": "conv3x3", "width": 4}, "stages": [{"blocks": 8, "op": "basic"}], "head": "classify"},
+    "skips": {"kinds": ["none", "add", "gate"]},
+}

@@ -1,12 +1,14 @@
 """The optimizer with replicates: their mean is one observation, and what is expected of a front counts, not luck."""
 
 import random
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution
-from optuna.trial import create_trial
+from optuna.trial import TrialState, create_trial
 
 from nas.sampling import optimizer
 from nas.sampling.history import Observation
@@ -58,12 +60,39 @@ def test_the_incumbents_of_replicates_are_posterior_means(monkeypatch: pytest.Mo
     seen = []
     improvement = optimizer._improvement
 
-    def noted(posteriors: list, x: np.ndarray, known: np.ndarray, reached: np.ndarray) -> np.ndarray:
+    def noted(posteriors: list, known: np.ndarray, reached: np.ndarray) -> Callable[[Any], np.ndarray]:
         seen.append((np.stack([each.mean(known) for each in posteriors], axis=1), reached.copy()))
-        return improvement(posteriors, x, known, reached)
+        return improvement(posteriors, known, reached)
 
     monkeypatch.setattr(optimizer, "_improvement", noted)
     Optimizer(study, None, lambda topology: {}, random.Random(0)).propose(study, {})
     [(means, reached)] = seen
     assert len(reached) == len(different)
     assert np.allclose(means, reached) == (replicates > 0)
+
+
+@pytest.mark.parametrize("directions", [["maximize"], ["maximize", "minimize"]])
+@pytest.mark.parametrize(("running", "models"), [(2, 12), (2 * optimizer.AHEAD, 4)])
+def test_where_many_trials_run_some_proposals_are_made_ahead(
+    monkeypatch: pytest.MonkeyPatch, directions: list[str], running: int, models: int
+) -> None:
+    """Twelve proposals, each of which runs, are different points; three at a time come from the same models."""
+    layers = {f"layer{i}": CategoricalDistribution(list("abc")) for i in range(6)}
+    study, rng = optuna.create_study(directions=directions), random.Random(0)
+    for number in range(20 + running):
+        params = {name: rng.choice("abc") for name in layers}
+        values = [float(sum(map(ord, params.values())) % 7)] * len(directions)
+        ended = {"values": values} if number < 20 else {"state": TrialState.RUNNING}
+        study.add_trial(create_trial(params=params, distributions=layers, **ended))  # type: ignore[arg-type]
+    calls: list[int] = []
+    most_promising = Optimizer._most_promising
+    monkeypatch.setattr(Optimizer, "_most_promising", lambda *given: calls.append(1) or most_promising(*given))
+    proposer, proposed = Optimizer(study, None, lambda topology: {}, random.Random(0)), []
+    for _ in range(12):
+        proposed.append(dict(proposer.propose(study, {})))
+        trial = create_trial(params=proposed[-1], distributions=layers, state=TrialState.RUNNING)
+        study.add_trial(trial)
+        oldest = next(each for each in study.get_trials() if each.state == TrialState.RUNNING)
+        study.tell(oldest.number, [float(oldest.number % 5)] * len(directions))
+    assert len(calls) == models
+    assert len({tuple(sorted(params.items())) for params in proposed}) == 12

@@ -62,6 +62,21 @@ def test_believing_keeps_the_mean_and_lowers_the_deviation() -> None:
     assert (after[1] < 0.5 * before[1]).all()
 
 
+@pytest.mark.parametrize("noise", [None, np.full(5, 0.3)])
+def test_what_is_believed_one_by_one_is_what_is_believed_at_once(noise: np.ndarray | None) -> None:
+    """As long as the mean at a believed point is that of before: the believer's formulas use the means then."""
+    x, y, points = RNG.normal(size=(5, 6)), RNG.normal(size=5), RNG.normal(size=(8, 6))
+    posterior = Posterior(WEIGHTS, x, y, GROUP, noise)
+    belief, expected = posterior.at(points), posterior(points)
+    np.testing.assert_array_equal(belief.mean, expected[0])
+    np.testing.assert_array_equal(belief.deviation, expected[1])
+    for place in (3, 0, 3):
+        belief.believe(place)
+    at_once = posterior.believing(points[[3, 0, 3]])(points)
+    np.testing.assert_allclose(belief.deviation, at_once[1], atol=1e-9)
+    np.testing.assert_allclose(belief.mean, at_once[0], atol=0.1)
+
+
 def test_normal_scores_depend_on_ranks_alone() -> None:
     y = RNG.normal(size=50)
     np.testing.assert_allclose(normal_scores(y), normal_scores(np.exp(3 * y)))
