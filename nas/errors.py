@@ -23,7 +23,8 @@ from __future__ import annotations
 import difflib
 import math
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 class NasError(Exception):
@@ -136,4 +137,17 @@ def message_of(error: BaseException, most: int = 300) -> str:
         text = str.__str__(str(error))[: 20 * most]
     except Exception:  # noqa: BLE001  # the class of the error may be anybody's
         return ""
+    return _printable(text, most)
+
+
+def first_fault(faults: Sequence[Any], most: int = 200, depth: int | None = None) -> str:
+    """Return where the first of the faults is that pydantic has found (`ValidationError.errors`), and what, as a line.
+
+    depth  how many steps to the place are named; None for all
+    """
+    place = ".".join(str(step)[:most] for step in faults[0]["loc"][:depth])
+    return _printable(f"{place}: {faults[0]['msg']}" if place else faults[0]["msg"], most)
+
+
+def _printable(text: str, most: int) -> str:
     return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())[:most]

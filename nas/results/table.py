@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from nas.errors import CandidateError, TaskError, TopologyError, expected
+from nas.errors import CandidateError, TaskError, TopologyError, expected, first_fault
 from nas.tasks import Task
 from nas.tasks.data_files import checked_file
 from nas.topology import Topology, references
@@ -63,7 +63,7 @@ def read(path: Path, task: Task) -> ResultTable:
     except OSError as error:
         raise TaskError(f"{path}: the table cannot be read: {error.strerror or error}") from None
     except ValidationError as error:
-        raise TaskError(f"{path}: {_first_fault(error)}") from None
+        raise TaskError(f"{path}: {first_fault(error.errors(include_url=False), depth=2)}") from None
     except KeyError as error:
         raise TaskError(f"{path}: {reader.__name__} needs {error} of every network, but one has none") from None
     found = {metric for metrics in table.values() for metric in metrics}
@@ -75,13 +75,6 @@ def read(path: Path, task: Task) -> ResultTable:
 def has_seeds(table: ResultTable) -> bool:
     """Return whether a table holds several results of a topology, one for each seed."""
     return any(isinstance(value, list) and len(value) > 1 for metrics in table.values() for value in metrics.values())
-
-
-def _first_fault(error: ValidationError) -> str:
-    """Return the first fault as «entry.metric: what is wrong»."""
-    first = error.errors(include_url=False)[0]
-    place = ".".join(str(step) for step in first["loc"][:2])
-    return f"{place}: {first['msg']}" if place else first["msg"]
 
 
 def _by_key(table: ResultTable, path: Path, task: Task) -> ResultTable:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from typing import Any
 
-from nas.errors import RunError, message_of
+from nas.errors import RunError, message_of, quoted
 from nas.searching.detached import detached
 from nas.searching.environment import token_file
 from nas.searching.shared_data import SHARE
@@ -148,11 +148,11 @@ def connect(address: str) -> None:
 
 def _find(address: str) -> str:
     """Return how every error about a cluster begins. Raises RunError if nothing answers at the address."""
-    fault = f"the Ray cluster at {address} cannot be used"
+    fault = f"the Ray cluster at {quoted(address)[1:-1]} cannot be used"
     if "://" in address:
         raise RunError(
-            f"address must be HOST:PORT of a Ray cluster that this machine is a node of, or auto, but got {address!r}; "
-            "from other machines: nas submit --address http://HEAD:8265"
+            "address must be HOST:PORT of a Ray cluster that this machine is a node of, or auto, "
+            f"but got {quoted(address)}; from other machines: nas submit --address http://HEAD:8265"
         )
     if address != "auto":
         knock(*_host_and_port(address), fault)
@@ -171,7 +171,7 @@ def _init(fault: str, **options: Any) -> None:
 def _host_and_port(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
-        raise RunError(f"address must be HOST:PORT of a Ray cluster, or auto, but got {address!r}")
+        raise RunError(f"address must be HOST:PORT of a Ray cluster, or auto, but got {quoted(address)}")
     return host.strip("[]"), int(port)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from nas.errors import RunError, message_of
+from nas.errors import RunError, message_of, quoted
 from nas.scratch import scratch_folder
 from nas.searching import environment
 from nas.searching.connecting import TOKEN, knock
@@ -183,9 +183,10 @@ def _client(address: str) -> Any:
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
+    said = quoted(shown(address), 200)
     if parts.scheme not in ("http", "https") or not host:
-        raise RunError(f"address must be the job API of a cluster, http://HEAD:{PORT}, but got {shown(address)!r}")
-    knock(host, port or {"http": 80, "https": 443}[parts.scheme], f"the job API at {shown(address)} cannot be used")
+        raise RunError(f"address must be the job API of a cluster, http://HEAD:{PORT}, but got {said}")
+    knock(host, port or {"http": 80, "https": 443}[parts.scheme], f"the job API at {said[1:-1]} cannot be used")
     from ray.job_submission import JobSubmissionClient
 
     try:

@@ -22,7 +22,7 @@ from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from nas.errors import RunError
+from nas.errors import RunError, first_fault
 from nas.files import write_whole
 from nas.study.attributes import CANDIDATE
 
@@ -154,9 +154,7 @@ def read_journal(path: Path) -> list[tuple[Result, FrozenTrial]]:
             result = Result.model_validate_json(line)
             found.append((result, result.trial()))
         except ValidationError as error:
-            fault = error.errors()[0]
-            where = ".".join(map(str, fault["loc"]))
-            raise RunError(f"{path} is no journal: line {place}: {where[:80]}: {fault['msg'][:120]}") from None
+            raise RunError(f"{path} is no journal: line {place}: {first_fault(error.errors())}") from None
         except (ValueError, TypeError, KeyError, AttributeError) as error:  # of Optuna's checks
             raise RunError(f"{path} is no journal: line {place}: {' '.join(str(error).split())[:200]}") from None
     return found

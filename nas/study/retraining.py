@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from nas.errors import RunError
+from nas.errors import RunError, first_fault
 from nas.study import Run
 from nas.study.attributes import KEY, SEED, number_at, recorded
 from nas.study.description import metric_names
@@ -179,8 +179,7 @@ class Retraining:
         try:
             return of_plan.model_validate(self.reader.attribute(PLAN, table="user"))
         except ValidationError as error:
-            words = f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}"
-            raise RunError(f"the study {self.study_name!r} holds no plan: {words[:200]}") from None
+            raise RunError(f"the study {self.study_name!r} holds no plan: {first_fault(error.errors())}") from None
 
     def trials(self) -> dict[TrainingId, FrozenTrial]:
         """Return the trials that have ended, COMPLETE or FAIL."""

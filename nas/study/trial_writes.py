@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import UpdateFinishedTrialError
+from optuna.exceptions import OptunaError, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from nas.errors import RunError, message_of
 from nas.files import write_whole
@@ -22,8 +23,10 @@ from nas.study import compat
 from nas.study.attributes import CANDIDATE, OUTCOME, OWNER, REASON
 from nas.study.compat import Held
 from nas.study.journal import Result, is_created, same_candidate
+from nas.study.outage import StorageAway
 from nas.study.plain import as_json
 from nas.study.shown import user_attributes
+from nas.study.storage import driver_message
 from nas.study.tables import ERRORS
 
 if TYPE_CHECKING:
@@ -101,6 +104,10 @@ class TrialWrites:
         """Return the trials of these states; all without any. Raises RunError if one of the study is damaged."""
         try:
             trials = self.storage.get_all_trials(self.study, deepcopy=False, states=states or None)
+        except StorageAway:
+            raise
+        except (SQLAlchemyError, OptunaError) as error:
+            raise RunError(f"the study cannot be read: {driver_message(error)}") from error
         except ERRORS as error:
             reason = f"{type(error).__name__}: {message_of(error, 100)}"
             raise RunError(f"a trial of the study is damaged, which nas list names: {reason}") from error

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from nas.errors import TaskError
+from nas.errors import TaskError, first_fault
 from nas.tasks import function, registry
 from nas.tasks.here import here
 from nas.tasks.splits import Splits
@@ -45,8 +45,7 @@ def task_of(name: str, facts: object) -> Task:
     try:
         known = TaskFacts.model_validate(facts)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise TaskError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:200]) from None
+        raise TaskError(first_fault(error.errors())) from None
     return Task(name, load=functools.partial(_load, name, known, here()), **dict(known))
 
 
