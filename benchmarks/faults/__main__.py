@@ -37,7 +37,7 @@ def tried(fault: Fault, times: int, seed: int) -> tuple[int, Account]:
             if code == 0:
                 break
         count = len(victim.strikes) if fault.strike else sum(one.state == "FAIL" for one in victim.finished().values())
-        return count, audit(victim, fault.codes, RETRIES)
+        return count, audit(victim, fault.codes | fault.early, RETRIES)
 
 
 def measured(fault: Fault, times: int, seed: int, until: float) -> tuple[int, Account]:

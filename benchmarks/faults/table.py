@@ -27,6 +27,7 @@ class Fault:
     title   in the table
     strike  does it to a search; None where candidates are sick by themselves
     codes   the exit codes with which the session may end that was struck; empty if it must go on
+    early   the exit codes with which a session may end that was struck before it trained
     sick    what a quarter of the candidates have (benchmarks.faults.candidates)
     times   how often it is tried
     most    strikes for one search
@@ -36,6 +37,7 @@ class Fault:
     title: str
     strike: Callable[[Victim, Surroundings], object] | None = None
     codes: frozenset[int] = frozenset()
+    early: frozenset[int] = frozenset()
     sick: str = ""
     times: int = 20
     most: int = 10
@@ -193,11 +195,13 @@ FAULTS = {
     "sigint-twice": Fault("SIGINT twice", signalled(INT, INT), _ends_by(INT), times=5),
     "sigint-all": Fault("SIGINT to every process", to_all(INT), _ends_by(INT), times=5),
     "sighup": Fault("SIGHUP", signalled(HUP), _ends_by(HUP), times=5),
-    "locked": Fault("SQLite locked for 10 s", locked(10), times=3, most=1),
-    "locked-long": Fault("SQLite locked for 120 s", locked(120), times=1, most=1),
-    "postgresql": Fault("PostgreSQL restarts", away(0), around=postgresql, times=3, most=3),
-    "postgresql-long": Fault("PostgreSQL is away for 60 s", away(60), around=postgresql, times=1, most=1),
-    "full": Fault("the disk is full for 5 s", full(5), times=3, most=1),
+    "locked": Fault("SQLite locked for 10 s", locked(10), early=MISTAKE, times=3, most=1),
+    "locked-long": Fault("SQLite locked for 120 s", locked(120), early=MISTAKE, times=1, most=1),
+    "postgresql": Fault("PostgreSQL restarts", away(0), early=MISTAKE, around=postgresql, times=3, most=3),
+    "postgresql-long": Fault(
+        "PostgreSQL is away for 60 s", away(60), early=MISTAKE, around=postgresql, times=1, most=1
+    ),
+    "full": Fault("the disk is full for 5 s", full(5), early=MISTAKE, times=3, most=1),
     "copied": Fault("a copy of its folder is resumed", copy, times=3, most=3),
     "copied-server": Fault("the same, on PostgreSQL", copy, times=3, most=3, around=postgresql),
     "joined": Fault("SIGKILL of one of two that search together", join_and_kill, most=1, seconds=1.0),
