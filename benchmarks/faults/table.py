@@ -204,7 +204,7 @@ FAULTS = {
     "full": Fault("the disk is full for 5 s", full(5), early=MISTAKE, times=3, most=1),
     "copied": Fault("a copy of its folder is resumed", copy, times=3, most=3),
     "copied-server": Fault("the same, on PostgreSQL", copy, times=3, most=3, around=postgresql),
-    "joined": Fault("SIGKILL of one of two that search together", join_and_kill, most=1, seconds=1.0),
+    "joined": Fault("SIGKILL of one of two that search together", join_and_kill, times=10, most=1, seconds=1.0),
     "memory": Fault("a candidate out of memory", sick="memory", times=3),
     "nan": Fault("a candidate diverges to NaN", sick="nan", times=3),
     "hang": Fault("a candidate hangs", sick="hang", times=3),

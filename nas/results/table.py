@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from nas.errors import CandidateError, TaskError, TopologyError, expected, first_fault
+from nas.errors import CandidateError, TaskError, TopologyError, expected, first_fault, quoted
 from nas.tasks import Task
 from nas.tasks.data_files import checked_file
 from nas.topology import Topology, references
@@ -84,7 +84,7 @@ def _by_key(table: ResultTable, path: Path, task: Task) -> ResultTable:
         key = _key(name, path, task)
         first, same = found.setdefault(key, (name, metrics))
         if same != metrics:
-            raise TaskError(f"{path}: {first} and {name} are one topology, but have different results")
+            raise TaskError(f"{path}: {quoted(first)} and {quoted(name)} are one topology, but have different results")
     return {key: metrics for key, (_, metrics) in found.items()}
 
 
@@ -95,7 +95,7 @@ def _key(name: str, path: Path, task: Task) -> str:
     try:
         return references.get(name, input=task.input, outputs=task.outputs).key
     except TopologyError as error:
-        raise TaskError(f"{path}: {name[:80]} is neither a canonical key nor a reference: {error}") from None
+        raise TaskError(f"{path}: {quoted(name)} is neither a canonical key nor a reference: {error}") from None
 
 
 class TableEvaluator:

@@ -61,9 +61,9 @@ def test_a_list_has_a_number_for_each_seed(table: Callable[..., Path]) -> None:
         ('{"resnet8": {"accuracy": []}}', "resnet8.accuracy: "),
         ('{"resnet8": {"loss": 0.5}}', "the metric must be one of loss, but got 'accuracy'"),
         ("{}", "the metric must be one of"),
-        ('{"resnet9000": {"accuracy": 1}}', "resnet9000 is neither a canonical key nor a reference: "),
+        ('{"resnet9000": {"accuracy": 1}}', "'resnet9000' is neither a canonical key nor a reference: "),
         ('{"00000000": {"accuracy": 1}}', "nas_bench_macro needs 'mean_acc' of every network"),
-        ('{"resnet8": {"accuracy": 1}, "resnet(8)": {"accuracy": 2}}', "resnet8 and resnet(8) are one topology, but "),
+        ('{"resnet8": {"accuracy": 1}, "resnet(8)": {"accuracy": 2}}', "'resnet8' and 'resnet(8)' are one topology"),
     ],
 )
 def test_a_wrong_table_is_one_line(table: Callable[..., Path], text: str, said: str) -> None:
