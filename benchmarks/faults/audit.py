@@ -85,13 +85,16 @@ def _lost(victim: Victim, finished: dict[int, Finished]) -> Iterator[str]:
 
 
 def _twice(victim: Victim, finished: dict[int, Finished], deaths: int) -> Iterator[str]:
-    """Yield each training that no fault explains: a candidate may begin once more after each that struck it."""
+    """Yield each training that no fault explains: a candidate may begin once more after each that struck it.
+
+    One that was out of memory is tried once more, alone.
+    """
     began: dict[str, list[float]] = {}
     for note in victim.notes():
         if note["what"] == "began":
             began.setdefault(note["key"], []).append(note["time"])
     for key, times in began.items():
-        allowed = deaths if victim.sick == "exit" and candidates.is_sick(key) else 1
+        allowed = {"exit": deaths, "memory": 2}.get(victim.sick, 1) if candidates.is_sick(key) else 1
         for strike in victim.strikes:
             allowed += times[0] < strike.time and key not in strike.before
         if len(times) > allowed:

@@ -68,7 +68,7 @@ def _allocate() -> float:
     limits = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (used + BEYOND, limits[1]))
     try:
-        return float(len([bytearray(2**22) for _ in range(BEYOND // 2**22 + 1)]))
+        return float(len([bytearray(2**22) for _ in range(8 * BEYOND // 2**22)]))  # also what was freed is used up
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limits)
 
