@@ -134,8 +134,7 @@ def create_trial(storage: RDBStorage, study: int, trial: FrozenTrial) -> tuple[i
     """Create a trial in one transaction, and return its identifier and its number.
 
     RDBStorage.create_new_trial (Optuna 5.0) looks for each parameter and attribute before it writes it, which takes
-    12 ms for eight of them, and counts all earlier trials. Of an intermediate value it would be the same; none is
-    created with one.
+    12 ms for eight of them, and counts all earlier trials. The trial is created without intermediate values.
     """
     from optuna.storages._rdb import models
 
