@@ -2,7 +2,7 @@
 
 It is the record of a search: topologies drawn from a space, with their parameters, costs, curves of five epochs and
 attributes; baselines; trials that were stopped early, failed or refused; and leaders that were trained from three
-seeds. Its rows are inserted in bulk, because a storage takes 20 ms for each trial.
+seeds. Its rows are inserted in bulk, because one after the other they take minutes.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from nas import units
 from nas.analysis.ranking import ranked_rows, states, trained, unit_of
-from nas.errors import DamagedRecord, NasError
+from nas.errors import DamagedRecord, NasError, message_of
 from nas.study.states import ENDED, STATE_WORDS
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _row_or_trouble(run: Run) -> dict[str, Any]:
         except NasError as error:
             row = str(error)
         except Exception as error:  # noqa: BLE001  # whatever is wrong with one run, the others are shown
-            row = f"it is damaged: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            row = f"it is damaged: {type(error).__name__}: {message_of(error, 200)}"
     if isinstance(row, str):
         return dict.fromkeys(COLUMNS) | {"run": run.name, "trouble": row}
     return row | {"trouble": "; ".join(dict.fromkeys(str(one.message) for one in damages))}

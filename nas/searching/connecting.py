@@ -27,7 +27,7 @@ HEED_S = 0.02  # seconds between two calls of `heed`
 SHUTDOWN_S = 5  # seconds to wait for the end of Ray, which never comes where its head node is gone
 QUIET: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False}
 STORE = 128 * 2**20  # bytes of the object store of a local Ray besides data: results are small
-SHARED = 0.3  # of the memory of a machine, which the object store may take; it is Ray's own default
+STORE_SHARE = 0.3  # of the memory of a machine, which the object store may take; it is Ray's own default
 REFUSED = "InvalidAuthToken"  # in what Ray writes where the token is missing or wrong
 TOKEN = (
     "it asks for a token, and this process has none or another one: "
@@ -114,9 +114,9 @@ def _quiet() -> Iterator[None]:
 def start_ray(sent: int = 0) -> None:
     """Start Ray on this machine, listening on its loopback interface alone. Raises RunError.
 
-    sent  the bytes that all its processes will share; more than SHARED of the memory of this machine are not expected
+    sent  the bytes that all its processes will share; there is no room for more than STORE_SHARE of its memory
     """
-    room = int(sent / SHARE) if sent / SHARE < SHARED * memory() else 0
+    room = int(sent / SHARE) if sent / SHARE < STORE_SHARE * memory() else 0
     options = {"include_dashboard": False, "object_store_memory": STORE + room}
     from nas.searching.compat import loopback_only
 

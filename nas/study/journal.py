@@ -22,7 +22,7 @@ from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from nas.errors import RunError, first_fault
+from nas.errors import RunError, first_fault, message_of
 from nas.files import write_whole
 from nas.study.attributes import CANDIDATE
 
@@ -156,7 +156,7 @@ def read_journal(path: Path) -> list[tuple[Result, FrozenTrial]]:
         except ValidationError as error:
             raise RunError(f"{path} is no journal: line {place}: {first_fault(error.errors())}") from None
         except (ValueError, TypeError, KeyError, AttributeError) as error:  # of Optuna's checks
-            raise RunError(f"{path} is no journal: line {place}: {' '.join(str(error).split())[:200]}") from None
+            raise RunError(f"{path} is no journal: line {place}: {message_of(error, 200)}") from None
     return found
 
 
