@@ -76,6 +76,7 @@ def test_the_function_is_sent_where_the_data_cannot_be(monkeypatch: pytest.Monke
     assert sent(splits, monkeypatch, room=1000).load is splits
     assert sent(_streamed, monkeypatch).load is _streamed
     assert sent(_missing, monkeypatch).load is _missing
+    assert sent(_broken, monkeypatch).load is _broken
     assert SharedData(_missing).nbytes == 0
     with pytest.raises(TaskError, match="no file here"):
         SharedData(_missing)()
@@ -87,6 +88,10 @@ def _streamed() -> Splits:
 
 def _read(place: int) -> Any:
     raise AssertionError
+
+
+def _broken() -> Splits:
+    raise ZeroDivisionError
 
 
 def _missing() -> Splits:
