@@ -95,18 +95,18 @@ class Results:
 
 def _results(run: Run, number: int, rows: dict[int, Row]) -> Results:
     """Return the results of the topology of a trial; those of the trial alone if it was not trained to the end."""
-    metric, scores = run.space.task.metric, run.scores()
-    place = scores.place(number)
-    trials = [number] if place is None else [score.number for score in scores.groups[place]]
+    metric, standing = run.space.task.metric, run.standing()
+    place = standing.place(number)
+    trials = [number] if place is None else [score.number for score in standing.groups[place]]
     values = [rows[trial][metric] for trial in trials]
     seeds = [f"{rows[trial]['seed']:.0f}" if _is_number(rows[trial]["seed"]) else "unknown" for trial in trials]
-    beliefs = scores.expected
+    beliefs = standing.expected
     if place is None or beliefs.noise == 0:
         return Results(values, seeds)
     sign = 1 if run.space.task.direction == "maximize" else -1
     expected, half = sign * float(beliefs.mean[place]), float(beliefs.half_width[place])
     apart, width = beliefs.differences(place)
-    feasible = np.array([all(one.feasible for one in same) for same in scores.groups])
+    feasible = np.array([all(one.feasible for one in same) for same in standing.groups])
     feasible[place] = False
     tied = int((feasible & (abs(apart) <= width)).sum())
     return Results(values, seeds, expected, (expected - half, expected + half), tied)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from nas.errors import SpaceError, TopologyError
 from nas.searching.repeats import Repeats, Request
 from nas.space import SearchSpace
-from nas.study.leaders import TopologyScores, TrialScore
+from nas.study.leaders import Standing, TopologyScores, TrialScore
 from nas.topology import Topology
 
 OWN_CHAIN = {"add": "every skip add", "none": "no skips"}
@@ -39,16 +39,17 @@ class Controls:
 
     def choose(self, scores: TopologyScores) -> Request | None:
         """Return the next control, given the results so far; None if there is nothing to train at the moment."""
-        if not self._names or not scores.best:
+        standing = scores.settled
+        if not self._names or not standing.best:
             return None
-        winner = scores.best[0]
+        winner = standing.best[0]
         wanted = self.repeats.count(winner.key)
-        for name, topology in self._contestants(winner, scores):
+        for name, topology in self._contestants(winner, standing):
             if self.repeats.count(topology.key) < wanted:
                 return self.repeats.request(topology, name)
         return None
 
-    def _contestants(self, winner: TrialScore, scores: TopologyScores) -> Iterator[tuple[str, Topology]]:
+    def _contestants(self, winner: TrialScore, standing: Standing) -> Iterator[tuple[str, Topology]]:
         """Yield the names and topologies of what the winner is compared with."""
         if winner.key not in self._names:
             for kind, words in OWN_CHAIN.items():
@@ -58,7 +59,7 @@ class Controls:
                     break
                 if own.key != winner.key:
                     yield self._names.get(own.key, f"trial {winner.number}: {words}"), own
-        ranked = sorted(zip(scores.ranks, scores.groups, strict=True), key=lambda entry: (entry[0], entry[1][0].number))
-        best = next((self._names[same[0].key] for _, same in ranked if same[0].key in self._names), None)
+        ranked = (standing.groups[place][0].key for place in standing.order)
+        best = next((self._names[key] for key in ranked if key in self._names), None)
         if best is not None:
             yield best, self.baselines[best]

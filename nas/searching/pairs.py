@@ -72,18 +72,18 @@ class Pairs:
 
     def _changes(self, scores: TopologyScores) -> Iterator[Change]:
         """Yield a change of the skip, or op, of each block of each leader."""
-        order = sorted(zip(scores.ranks, scores.groups, strict=True), key=lambda entry: entry[0])
-        for _, same in order[:LEADERS]:
-            factors = factors_of(self.space, same[0].topology)
+        standing = scores.standing
+        for first in (standing.groups[place][0] for place in standing.order[:LEADERS]):
+            factors = factors_of(self.space, first.topology)
             if factors is None:  # a baseline may be no point of the space
                 continue
-            params = self.space.encode(Topology.from_dict(same[0].topology))
+            params = self.space.encode(Topology.from_dict(first.topology))
             for name, value in params.items():
                 if place_of(name) and name.rpartition(".")[2] in MAIN:
                     topology = self._changed(params, name, value)
                     after = factors_of(self.space, topology)
                     if after is not None and len(cells := _differences(factors, after)) == 1:
-                        yield Change(topology, cells[0], same[0].number)
+                        yield Change(topology, cells[0], first.number)
 
     def _changed(self, params: Mapping[str, Any], name: str, value: Any) -> Topology:
         """Return the topology with this parameter changed: to `none`, or from it to another value that is drawn."""

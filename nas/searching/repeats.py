@@ -67,7 +67,9 @@ class Repeats:
             leader = self._promising(finished, trials, scores)
         else:
             due = self.wanted > 1 and 2 * finished >= trials and not self._last_was_repeat
-            few = (one for one in scores.leading if self.count(one.key) < int(self.wanted)) if due else iter(())
+            few = (
+                (one for one in scores.standing.leading if self.count(one.key) < int(self.wanted)) if due else iter(())
+            )
             leader = next(few, None)
         self._last_was_repeat = leader is not None
         if leader is None:
@@ -101,18 +103,19 @@ class Repeats:
         """Return the first trial of the topology whose repeat promises most; None if none is due."""
         if not self.seeded or finished < max(FEWEST, trials // 10):
             return None
-        if scores.expected.degrees > 1 and scores.expected.noise == 0:
+        standing = scores.standing
+        if standing.has_repeats and standing.expected.degrees > 1 and standing.expected.noise == 0:
             return None  # the seed does not matter
         repeats = sum(len(seeds) - 1 for seeds in self._seeds.values())
         if repeats < FIRST:
-            best = sorted(zip(scores.ranks, scores.groups, strict=True), key=lambda entry: entry[0])
-            once = (same[0] for _, same in best if self.count(same[0].key) == 1)
+            firsts = (standing.groups[place][0] for place in standing.order)
+            once = (first for first in firsts if self.count(first.key) == 1)
             return None if self._last_was_repeat else next(once, None)
         last = finished >= (1 - LAST) * trials
-        if not scores.has_repeats or (not last and repeats >= SHARE * math.sqrt(finished / trials) * finished):
+        if not standing.has_repeats or (not last and repeats >= SHARE * math.sqrt(finished / trials) * finished):
             return None
-        groups = scores.groups
-        running = [self.count(same[0].key) - len(same) for same in groups]
-        pending = [place for place, count in enumerate(running) for _ in range(count)]
-        chosen = scores.expected.worth_repeating(scores.rivals, pending)
+        groups = standing.groups
+        unknown = [self.count(same[0].key) - len(same) for same in groups]
+        pending = [place for place, count in enumerate(unknown) for _ in range(count)]
+        chosen = standing.expected.worth_repeating(standing.rivals, pending)
         return None if chosen is None else groups[chosen][0]

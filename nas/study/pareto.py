@@ -35,11 +35,15 @@ class ParetoFront(Generic[Name]):
 
         Points that it dominates leave the front; points with equal losses share it.
         """
-        if any(dominates(other, losses) for other in self.members.values()):
+        if not self.accepts(losses):
             return False
         self.members = {n: other for n, other in self.members.items() if not dominates(losses, other)}
         self.members[name] = losses
         return True
+
+    def accepts(self, losses: Losses) -> bool:
+        """Return whether a point with these losses would be on the front."""
+        return not any(dominates(other, losses) for other in self.members.values())
 
 
 def pareto_rank(values: ArrayLike, directions: Sequence[str], fronts: int | None = None) -> NDArray[np.int64]:

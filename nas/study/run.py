@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from optuna.storages import RDBStorage
     from optuna.trial import FrozenTrial
 
-    from nas.study.leaders import TopologyScores
+    from nas.study.leaders import Standing
 
 
 class Run:
@@ -287,13 +287,13 @@ class Run:
         """The number of the recommended trial, the best in the order of `winner_rank`; None if no trial is COMPLETE.
 
         Where topologies were evaluated with several seeds, what is expected of the metric counts and not the luckiest
-        value (nas.study.leaders.TopologyScores); of the trials of a topology it is the first whose weights were kept.
+        value (nas.study.leaders.Standing); of the trials of a topology it is the first whose weights were kept.
         """
-        numbers = [score.number for score in self.scores().best]
+        numbers = [score.number for score in self.standing().best]
         return min(numbers, key=lambda number: (self.weights(number) is None, number), default=None)
 
-    def scores(self) -> TopologyScores:
-        """Return the scores of all COMPLETE trials that have the metric, topology by topology."""
+    def standing(self) -> Standing:
+        """Return how the topologies of all COMPLETE trials that have the metric compare."""
         from optuna.trial import TrialState
 
         from nas.study.leaders import TopologyScores, TrialScore
@@ -303,11 +303,12 @@ class Run:
         if any(len(trial.values) != len(goals.objectives) for trial in done):
             raise RunError(f"run {self.name!r}: its study has other objectives than its run.yaml")
         known = [(trial, recorded(trial)) for trial in done]
-        return TopologyScores(
+        scores = TopologyScores(
             TrialScore.of(self.space, trial.number, trial.values, record)
             for trial, record in known
             if math.isfinite(value_of(goals.target, record))
         )
+        return scores.standing
 
     @property
     def saved(self) -> int:

@@ -105,7 +105,7 @@ def test_a_search_goes_on_while_its_storage_is_away(away: Away) -> None:
     session.close()
     assert len(listener.said) == 2 and listener.said[1] == "again"
     is_true(run)
-    assert session.scores.best == session.run.scores().best  # those that came late are ranked
+    assert session.scores.settled.best == session.run.standing().best  # those that came late are ranked
 
 
 def test_what_was_finished_is_not_trained_again_after_an_outage_without_end(away: Away) -> None:
