@@ -85,12 +85,12 @@ class Optimizer:
             return {}
         if self._pool is None or self._pool.domain is not domain:
             self._pool, self._models, self._ahead = Pool(domain, self._rng), {}, []
-        complete = self._history.complete()
-        best = _best_first([one for one in complete if one.feasible])
         tried = {one.point.key: one.point for one in self._history} | {point.key: point for point in running}
         while self._ahead:
             if (point := self._ahead.pop(0)).key not in tried:
                 return point.params
+        complete = self._history.complete()
+        best = _best_first([one for one in complete if one.feasible])
         self._pool.refill([one.point for one in best[:PARENTS]], tried)
         if not self._pool:
             return domain.mutant({}, self._rng).params  # every point was tried: propose a random one
