@@ -15,9 +15,10 @@ from nas.errors import TopologyError, expected
 from nas.topology.block import MAX_BLOCKS, Block, Head, Skip, Stem, options_of
 from nas.topology.geometry import MAX_SIZE, MAX_WIDTH
 from nas.topology.shapes import Wiring, infer
-from nas.topology.vocabulary import JOINS, NONE
+from nas.topology.vocabulary import HEADS, JOINS, NONE, OPS, STEMS, HeadOp, Op, StemOp
 
 VERSION = 1
+TABLES: Mapping[type, Mapping[str, Op | StemOp | HeadOp]] = {Stem: STEMS, Block: OPS, Head: HEADS}
 OPEN = 2.0  # the sum of T over all gates of a deep network at the start
 
 
@@ -196,7 +197,11 @@ def _part(part: Stem | Block | Head) -> dict[str, Any]:
             data["stride"] = part.stride
         if part.skip is not None:
             data["skip"] = _skip(part.skip)
-    return data | options_of(part)
+    known = TABLES[type(part)][part.op].options
+    said = {
+        key: value for key, value in options_of(part).items() if not known[key].later or value != known[key].default
+    }
+    return data | said
 
 
 def _skip(skip: Skip) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class Option:
     words          words that may stand for a number
     odd            the value must be odd
     divides_width  the value must divide the width of F(x): heads, or a bottleneck's expansion
+    later          the option is younger than its op: at its default it is not written, so that keys stay what they were
     """
 
     default: Scalar
@@ -37,6 +38,7 @@ class Option:
     words: tuple[str, ...] = ()
     odd: bool = False
     divides_width: bool = False
+    later: bool = False
 
     def check(self, name: str, value: object) -> Scalar:
         """Return the value if it is allowed, a whole number as a float where the default is one.
