@@ -99,14 +99,14 @@ class Claim:
 
 def with_skip(topology: Topology, skip: Skip | None, op: str = "") -> Topology:
     """The same chain with this skip around every block that has one (of that op)."""
-    blocks = (replace(b, skip=skip) if b.skip and op in ("", b.op) else b for b in topology.blocks)
+    blocks = (replace(b, skips=(skip,) if skip else ()) if b.skips and op in ("", b.op) else b for b in topology.blocks)
     return replace(topology, blocks=tuple(blocks))
 
 
 def transformer(pairs: int, skip: Skip | None) -> Topology:
     """Pairs of attention and feed-forward over 64 bytes, 48 wide, pre-norm."""
-    attention = Block("attention", 48, skip=skip, options={"causal": True})
-    feed = Block("feed_forward", 48, skip=skip, options={"expansion": 2})
+    attention = Block("attention", 48, skips=skip, options={"causal": True})
+    feed = Block("feed_forward", 48, skips=skip, options={"expansion": 2})
     stem = Stem("token", 48, {"vocabulary": 256})
     return Topology((64,), stem, (attention, feed) * pairs, Head("language_model"), 256)
 
@@ -144,7 +144,7 @@ def deep() -> Claim:
 
 def long_skips() -> Claim:
     unet = references.unet(8, 3, **SCENES)  # type: ignore[arg-type]
-    blocks = (replace(b, skip=ADD) if b.op == "double_conv" else b for b in unet.blocks)
+    blocks = (replace(b, skips=(ADD,)) if b.op == "double_conv" else b for b in unet.blocks)
     residual = replace(unet, blocks=tuple(blocks))
     networks = {
         "no long skips": with_skip(unet, None, "upconv"),

@@ -97,7 +97,7 @@ def _end(candidate: Candidate, rng: random.Random, luck: float) -> Ended:
     if luck > REFUSED:
         candidate.refusal = "over the limits: 612,480 params, 500,000 allowed"
         return Ended(candidate, TrialState.FAIL, None)
-    skips = sum(block.skip is not None for block in candidate.topology.blocks) / len(candidate.topology.blocks)
+    skips = sum(bool(block.skips) for block in candidate.topology.blocks) / len(candidate.topology.blocks)
     final = 0.6 + 0.2 * skips + 0.04 * math.log10(candidate.predicted["params"] / 1e4) + rng.gauss(0, 0.02)
     curve = [
         {

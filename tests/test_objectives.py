@@ -37,6 +37,7 @@ from nas.topology import Topology
 from nas.topology.block import Head, Stem
 from nas.training.evaluate import Evaluator
 from tests.helpers import scripted
+from tests.helpers.topologies import kind_of
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 TINY = Topology((1, 8, 8), Stem("conv3x3", 2), (), Head("classify"), 10)
@@ -252,7 +253,7 @@ def test_what_a_candidate_does_not_report_is_its_failure(tmp_path: Path) -> None
     def outcome(topology: Topology) -> TrialOutcome:
         last = {"epoch": 1, "accuracy": scripted.accuracy(topology)}
         said = {"none": {}, "add": {"energy": math.nan}, "concat": {"energy": 3}}
-        kind = topology.blocks[0].skip.kind if topology.blocks[0].skip else "none"
+        kind = kind_of(topology.blocks[0])
         return TrialOutcome([last | said[kind]], True)
 
     run = searched(tmp_path, scripted.space(1, objectives=["accuracy", ENERGY]), outcome)

@@ -49,8 +49,8 @@ def list_arcs(topology: Topology) -> tuple[Arc, ...]:
     """Return every skip of the topology as an arc, in the order of the blocks."""
     found = []
     for number, (block, wire) in enumerate(zip(topology.blocks, topology.wiring.wires, strict=True), 1):
-        if block.skip is not None and wire.source is not None:
-            found.append(Arc(wire.source, number, block.skip.kind, str(wire.align)))
+        pairs = zip(block.skips, wire.bypasses, strict=True)
+        found += [Arc(bypass.source, number, skip.kind, str(bypass.align)) for skip, bypass in pairs]
     return tuple(found)
 
 

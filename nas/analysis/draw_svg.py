@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from html import escape
 
@@ -81,28 +81,31 @@ def arc_svg(topology: Topology, title: str = "") -> str:
         *_nodes(topology, drawn, grid, top),
         *legend,
     ]
-    return _frame(grid.width, depth + 44, title or topology.describe(), parts)
+    return _frame(grid.width, depth + 44, title or topology.describe(), parts, {arc.kind for arc in drawn})
 
 
-def _frame(width: float, height: float, label: str, parts: list[str]) -> str:
+def _frame(width: float, height: float, label: str, parts: list[str], kinds: Container[str]) -> str:
     opening = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="arcs" role="img" aria-label="{escape(label)}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}">'
     )
-    return "\n".join([opening, _style(), '<rect class="paper" width="100%" height="100%"/>', *parts, "</svg>", ""])
+    return "\n".join([opening, _style(kinds), '<rect class="paper" width="100%" height="100%"/>', *parts, "</svg>", ""])
 
 
-def _style() -> str:
-    """Return the style sheet, without CSS variables, which Inkscape and librsvg do not read."""
-    rules = [_SHAPE]
-    for kind, look in JOINS.items():
+def _style(kinds: Container[str]) -> str:
+    """Return the style sheet, without CSS variables, which Inkscape and librsvg do not read.
+
+    It has the usual kinds of skip, and others where they are among `kinds`.
+    """
+    rules, looks = [_SHAPE], {kind: look for kind, look in JOINS.items() if not look.together or kind in kinds}
+    for kind, look in looks.items():
         rules.append(f".arcs path.{kind}{{stroke-dasharray:{look.dash}}}")
         rules.append(f".arcs path.{kind}.fine{{stroke-dasharray:{_half(look.dash)}}}")
     rules.append(_colours("#ffffff", "#1b2330", "#6a7485", "#c3cad5", "#eef1f5"))
-    rules += [_kind(kind, look.light) for kind, look in JOINS.items()]
+    rules += [_kind(kind, look.light) for kind, look in looks.items()]
     rules.append("@media (prefers-color-scheme: dark){")
     rules.append(_colours("#14181f", "#e8ecf2", "#97a1b2", "#3c4553", "#212731"))
-    rules += [_kind(kind, look.dark) for kind, look in JOINS.items()]
+    rules += [_kind(kind, look.dark) for kind, look in looks.items()]
     return "\n".join(["<style>", *rules, "}", "</style>"])
 
 

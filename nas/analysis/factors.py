@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 NO_SKIP = "none"
 MAIN = ("skip", "op")  # the decisions about a block that are more than a detail of another
 BLOCK = re.compile(r"block\d+")
+SKIP = re.compile(r"skip\d*")  # the first skip of a block, and further ones
 
 
 class Factors(NamedTuple):
@@ -77,7 +78,7 @@ def number_of(decision: str) -> int:
 
 def is_skip(decision: str) -> bool:
     """Return whether the decision is about the skip of a block."""
-    return what_of(decision) == "skip"
+    return SKIP.fullmatch(what_of(decision)) is not None
 
 
 def factors_of(space: SearchSpace, record: object) -> Factors | None:
@@ -93,18 +94,28 @@ def factors_of(space: SearchSpace, record: object) -> Factors | None:
         place, detail = place_of(name), name.rpartition(".")[2]
         about = _whole(name, params)
         exact.setdefault(about, []).append(f"{name}={value}")
-        if place and detail == "skip":
-            join = params.get(f"{place}.join")
+        if place and SKIP.fullmatch(detail):
+            join = params.get(f"{place}.join" if about == f"{place}.skip" else f"{about}.join")
             values[about] = f"long {join}" if value == "long" and join is not None else str(value)
         elif not place or detail not in ("join", "source"):
             values[name] = str(value)
-    counts = Counter(f"{name.partition('.')[2]} {value}" for name, value in values.items() if place_of(name))
+    counts = Counter(f"{_counted(name)} {value}" for name, value in values.items() if place_of(name))
     return Factors(values, {name: " ".join(parts) for name, parts in exact.items()}, _with_spans(counts, topology))
+
+
+def _counted(decision: str) -> str:
+    """Return what a decision about a block is about, with `skip` for every skip."""
+    return re.sub(r"^skip\d+", "skip", what_of(decision))
 
 
 def _whole(name: str, params: Mapping[str, Scalar]) -> str:
     """Return the decision of which a parameter is a detail: the skip or op of its block, or the parameter itself."""
     place, what = place_of(name), what_of(name)
+    if place and what.rpartition(".")[2] in ("scale", "branch"):
+        return name
+    further = what.partition(".")[0]
+    if place and further != "skip" and SKIP.fullmatch(further):
+        return f"{place}.{further}"
     if place and (what.rpartition(".")[2] in ("skip", "join", "source") or what.partition(".")[0] in KINDS):
         return f"{place}.skip"
     return f"{place}.op" if place and f"{place}.op" in params else name
@@ -114,8 +125,9 @@ def _with_spans(counts: Counter[str], topology: Topology) -> dict[str, int]:
     """Return the counts with long skips counted by kind and span in the place of those by kind alone."""
     spans: Counter[str] = Counter()
     for number, block in enumerate(topology.blocks, 1):
-        if block.skip is not None and block.skip.source is not None:
-            spans[f"skip long {block.skip.kind} over {_span(number - block.skip.source)}"] += 1
+        for skip in block.skips:
+            if skip.source is not None:
+                spans[f"skip long {skip.kind} over {_span(number - skip.source)}"] += 1
     return {name: count for name, count in counts.items() if not name.startswith("skip long")} | dict(spans)
 
 

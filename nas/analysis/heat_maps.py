@@ -62,15 +62,18 @@ def block_bars(found: Effects) -> Figure:
 
 
 def _kinds(topology: object) -> Iterable[str]:
-    """Yield the kind of skip of each block; long ones have a word of their own. Nothing for damaged topologies."""
+    """Yield the kinds of each block's skips; long ones have a word of their own. Nothing for damaged topologies."""
     blocks = topology.get("blocks") if isinstance(topology, Mapping) else None
     for block in blocks if isinstance(blocks, list) else ():
-        skip = block.get("skip") if isinstance(block, Mapping) else None
-        if not isinstance(skip, Mapping):
-            yield "none"
-            continue
-        kind = str(skip.get("kind"))
-        yield kind if skip.get("source") is None else f"long {kind}"
+        known = block if isinstance(block, Mapping) else {}
+        skips = known.get("skips")
+        several = skips if isinstance(skips, list) else [known.get("skip")]
+        yield ", ".join(_kind(skip) for skip in several if isinstance(skip, Mapping)) or "none"
+
+
+def _kind(skip: Mapping[str, Any]) -> str:
+    kind = str(skip.get("kind"))
+    return kind if skip.get("source") is None else f"long {kind}"
 
 
 def _heat_map(values: Mapping[tuple[int, str], float], told: Mapping[tuple[int, str], str], more: Figure) -> Figure:

@@ -1,31 +1,48 @@
-"""Write the skips of a topology as short text: `++·&³ +~` has one mark per block."""
+"""Write the skips of a topology as short text: `++·&³ +~` has one mark per block, `(+&³)` several."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 from rich.text import Text
 
 from nas.topology import Topology
-from nas.topology.vocabulary import JOINS, NONE
+from nas.topology.block import Skip
+from nas.topology.shapes import Bypass
+from nas.topology.vocabulary import JOINS, NONE, SCALES
 from nas.units import RAISED
 
-LEGEND = f"{NONE} none, " + ", ".join(f"{join.symbol} {kind}" for kind, join in JOINS.items()) + ", &³ from node 3"
 _KINDS = {NONE: "none"} | {join.symbol: kind for kind, join in JOINS.items()}
 
 
 def marks(topology: Topology) -> str:
     """Return one mark per block, with a space where the resolution changes.
 
-    A raised number after a mark is the node from which a long skip starts.
+    A raised number after a mark is the node from which a long skip starts; the marks of a block with several skips are
+    in parentheses.
     """
     written = []
     for block, wire in zip(topology.blocks, topology.wiring.wires, strict=True):
-        mark = JOINS[block.skip.kind].symbol if block.skip else NONE
-        far = "" if wire.short or wire.source is None else str(wire.source).translate(RAISED)
-        written.append((wire.output.size, mark + far))
+        several = [_mark(skip, bypass) for skip, bypass in zip(block.skips, wire.bypasses, strict=True)] or [NONE]
+        written.append((wire.output.size, several[0] if len(several) == 1 else f"({''.join(several)})"))
     stages = itertools.groupby(written, key=lambda pair: pair[0])
     return " ".join("".join(mark for _, mark in stage) for _, stage in stages)
+
+
+def legend(written: Iterable[str] = ()) -> str:
+    """Return what the marks mean: the usual kinds, and of everything else what occurs in the written marks."""
+    seen = set("".join(written))
+    names = [f"{NONE} none"]
+    names += [f"{join.symbol} {kind}" for kind, join in JOINS.items() if not join.together or join.symbol in seen]
+    names += ["&³ from node 3"] + ["(+&³) several skips"] * ("(" in seen)
+    names += [f"+{rule.symbol} with a factor ({kind})" for kind, rule in SCALES.items() if rule.symbol in seen]
+    return ", ".join(names)
+
+
+def _mark(skip: Skip, bypass: Bypass) -> str:
+    scale = "" if skip.scale is None else SCALES[skip.scale.kind].symbol
+    return JOINS[skip.kind].symbol + scale + ("" if bypass.short else str(bypass.source).translate(RAISED))
 
 
 def fitted(written: str, width: int) -> str:

@@ -23,7 +23,7 @@ from nas.analysis.course import busy, progress
 from nas.analysis.draw_svg import arc_svg
 from nas.analysis.effects import Effects, effects_of
 from nas.analysis.figures import CURVES, against, curves, leads
-from nas.analysis.marks import LEGEND, kinds
+from nas.analysis.marks import kinds, legend
 from nas.analysis.page_sections import ablated_section, confirmed_section, effects_section
 from nas.analysis.proxy_worth import proxy_correlations
 from nas.analysis.ranking import best, failures, formats, leaderboard, shown, states, trained, unit_of
@@ -152,7 +152,7 @@ def page(frame: pd.DataFrame, facts: Facts) -> str:
         plots=plots,
         words={"states": STATE_WORDS, "objectives": listed(goals.titles())},
         joins=JOINS,
-        legend=LEGEND,
+        legend=legend(board["skips"]),
         large=units.large,
     )
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas import units
-from nas.analysis.marks import LEGEND, coloured, fitted
+from nas.analysis.marks import coloured, fitted, legend
 from nas.analysis.ranking import best, formats
 from nas.space import Goals
 from nas.study.states import STATE_WORDS
@@ -151,4 +151,4 @@ def _caption(board: pd.DataFrame, goals: Goals, whole: bool) -> Text:
         front += f"\n{goals.target.title}: mean ± standard deviation over {SEEDS} seeds"
     if board["half_width"].notna().any():
         front += f"\n{EXPECTED}: from all results, ± half of the 95 % interval; {TIED} not separated from the best"
-    return Text(front if whole else f"{front}\n{LEGEND}", "dim")
+    return Text(front if whole else f"{front}\n{legend(board['skips'])}", "dim")

@@ -12,10 +12,10 @@ from rich.text import Text
 
 from nas import units
 from nas.topology import Topology
-from nas.topology.block import Block, Head, Stem, options_of
+from nas.topology.block import Block, Head, Scale, Skip, Stem, options_of
 from nas.topology.geometry import Scalar, Shape
-from nas.topology.shapes import Wire
-from nas.topology.vocabulary import HEADS, JOINS, OPS, STEMS
+from nas.topology.shapes import Align, Bypass, Wire
+from nas.topology.vocabulary import HEADS, JOINS, OPS, SCALES, STEMS
 
 Costs = Sequence[tuple[int, int]]  # parameters and FLOPs of the stem, of every block, of the head
 
@@ -127,16 +127,32 @@ def _shape(shape: Shape, brief: bool) -> str:
 
 
 def _skip(block: Block, wire: Wire) -> Text:
-    if block.skip is None or wire.source is None:
-        return Text("·", "dim")
-    row = JOINS[block.skip.kind]
-    own = {name: value for name, value in options_of(block.skip).items() if value != row.options[name].default}
-    text = Text(block.skip.kind, row.terminal).append("" if wire.short else f" ← {wire.source}")
+    """Return the skips of a block, one on each line, with the factor on F(x) before them."""
+    lines = [_one_skip(skip, bypass) for skip, bypass in zip(block.skips, wire.bypasses, strict=True)]
+    if block.branch is not None:
+        lines.insert(0, Text(f"{_scale(block.branch)}·F(x)", "dim"))
+    return Text("\n").join(lines) if lines else Text("·", "dim")
+
+
+def _one_skip(skip: Skip, bypass: Bypass) -> Text:
+    row = JOINS[skip.kind]
+    own = {name: value for name, value in options_of(skip).items() if value != row.options[name].default}
+    text = Text(skip.kind, row.terminal).append("" if bypass.short else f" ← {bypass.source}")
+    if skip.scale is not None:
+        text.append(f" {_scale(skip.scale)}", "dim")
     return text.append(" " + _written(own), "dim") if own else text
 
 
+def _scale(scale: Scale) -> str:
+    known = SCALES[scale.kind].options
+    own = {name: value for name, value in options_of(scale).items() if value != known[name].default}
+    return " ".join(filter(None, [scale.kind, _written(own)]))
+
+
 def _align(wire: Wire) -> Text:
-    if wire.align is None:
-        return Text("")
-    plain = wire.align.resize is None and wire.align.project is None
-    return Text(str(wire.align), "dim" if plain else "")
+    return Text("\n").join(_one_align(bypass.align) for bypass in wire.bypasses)
+
+
+def _one_align(align: Align) -> Text:
+    plain = align.resize is None and align.project is None
+    return Text(str(align), "dim" if plain else "")

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas import units
-from nas.analysis.marks import LEGEND, coloured, fitted, marks
+from nas.analysis.marks import coloured, fitted, legend, marks
 from nas.space import OBJECTIVES, Objective
 from nas.topology.vocabulary import JOINS
 
@@ -109,7 +109,7 @@ def _facts(space: SearchSpace, width: int) -> Table:
             "baselines" if not number else "", line.append_text(coloured(fitted(written, max(20, width - 30))))
         )
     if baselines:
-        grid.add_row("", Text(LEGEND, "dim"))
+        grid.add_row("", Text(legend(baselines.values()), "dim"))
     return grid
 
 

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from nas.cost.probe import ModuleCost, TensorSpec, probe
-from nas.network.blueprint import Call, blueprint
+from nas.network.blueprint import BlockPlan, BypassPlan, Call, blueprint
 from nas.space.objectives import predicted_objectives
 from nas.topology import Topology
 from nas.topology.vocabulary import HEADS, STEMS
@@ -53,7 +54,7 @@ class PlacedModule:
     """A module's cost, and the numbers of the tensors that it reads and makes (0 is the batch, 1 the stem's output)."""
 
     cost: ModuleCost
-    tensors: dict[str, int]  # "x", "y" and, for a long skip, "s"
+    tensors: dict[str, int]  # "x", "y" and, for the sources of long skips, "s1", "s2", …
 
 
 def measure(topology: Topology, recipe: Recipe | None = None) -> Cost:
@@ -110,10 +111,9 @@ def _placed_modules(topology: Topology, batch: TensorSpec, recipe: Recipe) -> li
     tied = ("token.weight",) if HEADS[topology.head.op].tied else ()  # the head's decoder is the same tensor
     outputs, places = [batch], [0]  # places: identity passes its input on, under the same number
 
-    def add(cost: ModuleCost, source: int | None = None) -> PlacedModule:
+    def add(cost: ModuleCost, sources: Sequence[int] = ()) -> PlacedModule:
         tensors = {"x": places[-1], "y": len(outputs) if cost.output_bytes else places[-1]}
-        if source is not None:
-            tensors["s"] = places[source + 1]
+        tensors |= {f"s{place}": places[source + 1] for place, source in enumerate(sources, 1)}
         outputs.append(cost.output)
         places.append(tensors["y"])
         return PlacedModule(cost, tensors)
@@ -121,13 +121,22 @@ def _placed_modules(topology: Topology, batch: TensorSpec, recipe: Recipe) -> li
     price = functools.partial(probe, precision=recipe.precision, memory=recipe.memory)
     modules = [add(price(plan.stem, batch, without=tied))]
     for block in plan.blocks:
-        source = None if block.short else block.source
-        s = None if source is None else outputs[source + 1]
-        cost = price(replace(block, source=None), outputs[-1], s)
-        modules.append(add(cost, source))
+        sources = list(dict.fromkeys(bypass.source for bypass in block.bypasses if not bypass.short))
+        cost = price(_anywhere(block, sources), outputs[-1], tuple(outputs[source + 1] for source in sources))
+        modules.append(add(cost, sources))
     modules.append(add(price(plan.head, outputs[-1])))
     modules.append(add(probe(LOGITS, outputs[-1], smoothing=recipe.label_smoothing)))
     return modules
+
+
+def _anywhere(block: BlockPlan, sources: Sequence[int]) -> BlockPlan:
+    """Return the plan with the number of each source, from 1, in the place of its node: its cost is the same."""
+
+    def renamed(bypass: BypassPlan) -> BypassPlan:
+        return replace(bypass, source=0 if bypass.short else 1 + sources.index(bypass.source))
+
+    joins = (replace(join, bypasses=tuple(map(renamed, join.bypasses))) for join in block.joins)
+    return replace(block, joins=tuple(joins))
 
 
 def _sizes(modules: list[PlacedModule]) -> dict[int, int]:
@@ -173,10 +182,11 @@ def _training(modules: list[PlacedModule]) -> int:
             live -= waiting.pop(tensors["y"], 0)
         own = {tensors[name] for name in cost.saves}
         holders.subtract(own)
-        others = holders[tensors["x"]] > 0, "s" in tensors and holders[tensors["s"]] > 0
-        peak = max(peak, live + cost.backward_peaks[others])
+        others = frozenset(name for name, tensor in tensors.items() if name != "y" and holders[tensor] > 0)
+        peak = max(peak, live + cost.backward_peak(others))
         live += cost.gradients - cost.saved_bytes - sum(sizes[tensor] for tensor in own if not holders[tensor])
-        if "s" in tensors and tensors["s"] not in waiting:
-            waiting[tensors["s"]] = cost.source_gradient
-            live += cost.source_gradient
+        for name, nbytes in cost.source_gradients.items():
+            if tensors[name] not in waiting:
+                waiting[tensors[name]] = nbytes
+                live += nbytes
     return peak

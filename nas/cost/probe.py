@@ -7,9 +7,8 @@ they follow autocast and choose the attention kernel of a real device.
 from __future__ import annotations
 
 import functools
-import itertools
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +53,8 @@ class TensorSpec:
 class ModuleCost:
     """The cost of a stem, a block or a head for one batch; all but the first three figures are bytes.
 
-    Neighbours share tensors: the input x, the source s of a long skip, the output y. `saves` names those that the
-    part saves for its backward pass; `saved_bytes` counts all others. Peaks are above the memory in use when a pass
+    Neighbours share tensors: the input x, the sources s1, s2, … of long skips, the output y. `saves` names those that
+    the part saves for its backward pass; `saved_bytes` counts all others. Peaks are above the memory in use when a pass
     begins, and include temporaries and results of the pass.
 
     params      the number of parameters
@@ -67,8 +66,9 @@ class ModuleCost:
     output_bytes     the storage of y; 0 where it is that of x
     forward_peak     peak of the forward pass
     inference_peak   the same in evaluation, without gradients
-    backward_peaks   peak of the backward pass, the gradient of y included, if (x, s) are held by others too
-    source_gradient  the storage of the gradient of s, which lives until the backward pass arrives at s
+    backward_peaks    peak of the backward pass, the gradient of y included, while these shared tensors were released
+    shared_bytes      the storages of the shared tensors
+    source_gradients  those of the gradients of s1, s2, …, which live until the backward pass arrives at their source
     """
 
     params: int
@@ -82,8 +82,15 @@ class ModuleCost:
     saved_bytes: int
     forward_peak: int
     inference_peak: int
-    backward_peaks: dict[tuple[bool, bool], int]
-    source_gradient: int
+    backward_peaks: dict[frozenset[str], int]
+    shared_bytes: dict[str, int]
+    source_gradients: dict[str, int]
+
+    def backward_peak(self, held: frozenset[str]) -> int:
+        """Return the peak of the backward pass if others hold these shared tensors, too."""
+        return max(
+            peak + sum(self.shared_bytes[name] for name in held & gone) for gone, peak in self.backward_peaks.items()
+        )
 
 
 class _InputGradient(torch.autograd.Function):
@@ -181,7 +188,7 @@ def _in_place(results: list[Tensor], args: Any, kwargs: Any) -> bool:
 def probe(
     part: BlockPlan | Call,
     x: TensorSpec,
-    s: TensorSpec | None = None,
+    sources: tuple[TensorSpec, ...] = (),
     *,
     precision: str = "float32",
     memory: str = "plain",
@@ -190,7 +197,7 @@ def probe(
 ) -> ModuleCost:
     """Return the cost of a block, stem or head for one batch.
 
-    x, s               its input, and the source of its skip if that is a long one
+    x, sources         its input, and the sources of its long skips: the plan says their numbers, from 1
     precision, memory  settings of the recipe
     smoothing          if given, the part is followed by the cross-entropy with this label smoothing
     without            names of parameters that belong to another part
@@ -199,8 +206,10 @@ def probe(
         module = channels_last(JoinedBlock(part) if isinstance(part, BlockPlan) else construct(part))
         if memory == "lean":
             make_lean(module)
-        run = functools.partial(_forward, module, precision, smoothing)
-        given = {name: spec.empty() for name, spec in (("x", x), ("s", s)) if spec is not None}
+        bypasses = part.bypasses if isinstance(part, BlockPlan) else ()
+        read = ["x" if bypass.short else f"s{bypass.source}" for bypass in bypasses]
+        run = functools.partial(_forward, module, read, precision, smoothing)
+        given = {"x": x.empty()} | {f"s{place}": spec.empty() for place, spec in enumerate(sources, 1)}
         state = [*module.parameters(), *module.buffers(), *given.values()]
         training = _training(run, given, CostTracker(state))
         module.eval()
@@ -226,9 +235,12 @@ def channels_last(module: nn.Module) -> nn.Module:
     return module
 
 
-def _forward(module: nn.Module, precision: str, smoothing: float | None, x: Tensor, s: Tensor | None = None) -> Tensor:
+def _forward(
+    module: nn.Module, read: Sequence[str], precision: str, smoothing: float | None, **given: Tensor
+) -> Tensor:
+    """Return the output, or the loss, for x and the tensors that the skips read, by their names in `given`."""
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16", cache_enabled=False):
-        y = module(x, x if s is None else s) if isinstance(module, JoinedBlock) else module(x)
+        y = module(given["x"], *[given[name] for name in read])
     return y if smoothing is None else _loss(y.float(), smoothing)
 
 
@@ -264,30 +276,25 @@ def _training(run: Forward, given: dict[str, Tensor], tracker: CostTracker) -> d
         saves = frozenset(name for name, key in keys.items() if key in tracker)
         saved = tracker.live - after.nbytes - sum(sizes[name] for name in saves)
         keys.pop("y")
-        backward = _backward(tracker, after, keys, sizes)
-    source_gradient = gradients["s"].untyped_storage().nbytes() if "s" in gradients else 0
+        backward = _backward(tracker, after, keys)
+    arrived = {name: gradient.untyped_storage().nbytes() for name, gradient in gradients.items() if name != "x"}
     return found | {
         "saves": saves,
         "saved_bytes": saved,
         "backward_peaks": backward,
-        "source_gradient": source_gradient,
+        "shared_bytes": sizes,
+        "source_gradients": arrived,
     }
 
 
-def _backward(
-    tracker: CostTracker, after: Tensor, keys: dict[str, int], sizes: dict[str, int]
-) -> dict[tuple[bool, bool], int]:
-    """Return the peaks of the backward pass from `after`, by whether x and s stay because others hold them."""
+def _backward(tracker: CostTracker, after: Tensor, keys: dict[str, int]) -> dict[frozenset[str], int]:
+    """Return the peaks of the backward pass from `after`, by which of the tensors with these keys were released."""
     gradient = torch.empty_like(after)
     before = tracker.live
     tracker.restart(keys)
     if after.requires_grad:
         after.backward(gradient)
-    peaks = {}
-    for x, s in itertools.product((False, True), repeat=2):
-        held = {name for name, others in (("x", x), ("s", s)) if others}
-        peaks[x, s] = max(peak + sum(sizes[n] for n in held & gone) for gone, peak in tracker.peaks.items()) - before
-    return peaks
+    return {gone: peak - before for gone, peak in tracker.peaks.items()}
 
 
 def _inference(run: Forward, given: dict[str, Tensor], tracker: CostTracker) -> int:

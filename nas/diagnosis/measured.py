@@ -167,14 +167,14 @@ def _batch(data: Batches, size: int = SAMPLES) -> tuple[Tensor, Tensor]:
 def path_lengths(topology: Topology) -> list[float]:
     """Return the share of the paths from the stem to the head that pass k transformations, for k from 0 on.
 
-    A path goes through F or through the bypass of every block (Veit et al. 2016).
+    A path goes through F or through a bypass of every block (Veit et al. 2016).
     """
     counts: list[Counter[int]] = [Counter({0: 1})]
-    for block, wire in zip(topology.blocks, topology.wiring.wires, strict=True):
+    for wire in topology.wiring.wires:
         step = 0 if wire.vanishes else 1
         here = Counter({length + step: paths for length, paths in counts[-1].items()})
-        if block.skip is not None and wire.source is not None:
-            here.update(counts[wire.source])
+        for bypass in wire.bypasses:
+            here.update(counts[bypass.source])
         counts.append(here)
     last = counts[-1]
     total = last.total()

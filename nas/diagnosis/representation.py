@@ -124,9 +124,9 @@ def _made_of(topology: Topology) -> list[list[tuple[int, int]]]:
     made_of = [[(0, topology.wiring.stem.width)]]
     for number, (block, wire) in enumerate(zip(topology.blocks, topology.wiring.wires, strict=True), 1):
         own = (number, wire.transformed.width)
-        joined = block.skip is not None and block.skip.kind == "concat" and wire.source is not None
-        if joined and wire.source is not None and (wire.align is None or wire.align.project is None):
-            made_of.append([*made_of[wire.source], own])
+        if block.skips and all(skip.kind == "concat" for skip in block.skips):  # each s stands before what was there
+            sources = reversed(wire.bypasses)
+            made_of.append([*(part for bypass in sources for part in made_of[bypass.source]), own])
         else:
             made_of.append([(number, wire.output.width)])
     return made_of

@@ -2,21 +2,29 @@
 
 A group is one block, or several consecutive blocks with the same line, which is written as a loop. Its modules are
 attributes named after the blocks: `block3`, `project3`, `gate3`, `norm3` of one block, and `blocks4_9`, `gates4_9`,
-`norms4_9` of several.
+`norms4_9` of several; `project3_2` is that of the second skip of block 3. `alpha` and `beta` are the factors on F(x)
+and on a bypass.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from nas.network.blueprint import BlockPlan, Blueprint, Call
-from nas.topology.vocabulary import JOINS
+from nas.network.blueprint import BlockPlan, Blueprint, Call, numbered
+from nas.topology.vocabulary import JOINS, SCALES
 
-WITH_PARAMETERS = tuple(kind for kind, join in JOINS.items() if join.expression is None)
-SLOTS = ("block", "project", *WITH_PARAMETERS, "norm")
-PLACES = {"block": "transform", "project": "project", "norm": "after"}  # slot → attribute of a built block
+SLOTS = {  # attribute of a built block → slot
+    "transform": "block",
+    "norm": "subnorm",
+    "branch": "alpha",
+    "project": "project",
+    "scale": "beta",
+    "after": "norm",
+}
+NUMBERED = re.compile(r"([a-z]+)(\d*)")
 PERIODS = (1, 2, 3, 4)
 SHORTEST = 3  # the smallest number of blocks that are written as a loop
 
@@ -43,27 +51,48 @@ class BlockGroup:
     def modules(self) -> dict[str, tuple[Call, ...]]:
         """The constructor calls of every slot, one call per block."""
         every = [dict(exported_modules(plan)) for plan in self.plans]
-        return {slot: tuple(calls[slot] for calls in every) for slot in SLOTS if slot in every[0]}
+        return {slot: tuple(calls[slot] for calls in every) for slot in every[0]}
 
     def attribute(self, slot: str) -> str:
         """Return the name of the attribute that holds the modules of the slot."""
-        return f"{slot}{self.first}" if len(self.plans) == 1 else f"{slot}s{self.first}_{self.last}"
+        if len(self.plans) > 1:
+            return f"{slot}{'es' if slot.endswith('x') else 's'}{self.first}_{self.last}"
+        kind, mark, number = slot.partition("_")
+        return f"{kind}{self.first}{mark}{number}"
 
     @property
     def is_sequence(self) -> bool:
         """Whether the group is a loop of x = block(x), which is written as an nn.Sequential."""
-        return len(self.plans) > 1 and self.plans[0].join is None and self.plans[0].after is None
+        return len(self.plans) > 1 and self.plans[0].calls.keys() == {"transform"}
 
 
 def exported_modules(plan: BlockPlan) -> Modules:
     """Return the modules of a block in the exported file; plain joins and activations are written as expressions."""
-    slots = {
-        "block": plan.transform if plan.transform.name != "nn.Identity" else None,
-        "project": plan.project,
-        **{kind: plan.join if plan.kind == kind else None for kind in WITH_PARAMETERS},
-        "norm": plan.after if plan.after and plan.after.name == "nn.LayerNorm" else None,
-    }
-    return tuple((slot, call) for slot, call in slots.items() if call is not None)
+    return tuple((slot, plan.calls[name]) for name, slot in slots_of(plan).items())
+
+
+def slots_of(plan: BlockPlan) -> dict[str, str]:
+    """Return the attribute of every exported module in a built block → its slot: `project2` → `project_2`."""
+    kinds = {"join": ""}
+    number = 1
+    for join in plan.joins:
+        kinds[numbered("join", number)] = join.kind
+        number += len(join.bypasses)
+    slots = {}
+    for name, call in plan.calls.items():
+        found = NUMBERED.fullmatch(name)
+        assert found is not None
+        slot = kinds[name] if found[1] == "join" else SLOTS.get(found[1], "")
+        if slot and not _is_expression(slot, call):
+            slots[name] = slot + (f"_{found[2]}" if found[2] else "")
+    return slots
+
+
+def _is_expression(slot: str, call: Call) -> bool:
+    """Return whether a module is written as an expression, and not as a module."""
+    if slot in JOINS:
+        return JOINS[slot].expression is not None
+    return call.name in {"nn.Identity", "nn.ReLU", *(scale.module for scale in SCALES.values() if scale.expression)}
 
 
 def group_blocks(plan: Blueprint) -> tuple[BlockGroup, ...]:
@@ -90,10 +119,14 @@ def _alike(plans: Sequence[BlockPlan], place: int, kept: Mapping[int, int]) -> S
 
 def _line(plan: BlockPlan) -> tuple[str, ...]:
     """Return a key that is equal for blocks with the same line; () for a block that cannot be in a loop."""
-    long = plan.source is not None and not plan.short
-    if long or plan.resize or plan.project or plan.shared or plan.transform.name == "nn.Identity":
+    far = any(not one.short or one.resize or one.project or one.shared for one in plan.bypasses)
+    if far or len(plan.bypasses) > 1 or plan.transform.name == "nn.Identity":
         return ()
-    return ("line", *(str(Call(call.name)) if call else "" for call in (plan.join, plan.after)))
+    calls = {name: call for name, call in plan.calls.items() if name != "transform"}
+    fixed = {
+        name: call if name in ("scale", "branch") and not call.args else Call(call.name) for name, call in calls.items()
+    }
+    return ("line", *(f"{name} {call}" for name, call in fixed.items()))
 
 
 def _repeated(blocks: Sequence[Modules]) -> tuple[int, int]:
@@ -126,11 +159,10 @@ def _growing(blocks: Sequence[Modules]) -> int:
 
 def exported_names(plan: Blueprint) -> dict[str, str]:
     """Return the name of a module in the built network → its name in the exported one: blocks.4.join → gates4_9.1."""
-    places = dict.fromkeys(WITH_PARAMETERS, "join") | PLACES
     names = {}
     for group in group_blocks(plan):
-        for slot in group.modules:
+        for name, slot in slots_of(group.plans[0]).items():
             for place in range(len(group.plans)):
                 inner = f".{place}" if len(group.plans) > 1 else ""
-                names[f"blocks.{group.first - 1 + place}.{places[slot]}"] = group.attribute(slot) + inner
+                names[f"blocks.{group.first - 1 + place}.{name}"] = group.attribute(slot) + inner
     return names

@@ -1,17 +1,20 @@
-"""Write the lines of `forward`: y = after(join(F(x), project(resize(s)))) in plain Python, one line per block."""
+"""Write the lines of `forward`: y = after(join(scale(F(x)), scale(project(resize(s))))) in plain Python.
+
+A block is one line, with a line before it for every bypass that is resized and for every join but the last.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nas.export.block_groups import BlockGroup
 from nas.export.stem_and_head import BARE_STEMS
-from nas.network.blueprint import BlockPlan, Blueprint
+from nas.network.blueprint import BlockPlan, Blueprint, Call, JoinPlan
 from nas.topology import Topology
 from nas.topology.geometry import Shape
-from nas.topology.shapes import Wire
-from nas.topology.vocabulary import JOINS
+from nas.topology.shapes import Bypass, Wire
+from nas.topology.vocabulary import JOINS, SCALES
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def _stem(topology: Topology, plan: Blueprint, keep: bool) -> list[Line]:
 def _line(group: BlockGroup, wires: tuple[Wire, ...]) -> list[Line]:
     """Return the lines of one block, or of an nn.Sequential of several blocks."""
     plan, wire = group.plans[0], wires[-1]
-    if not group.modules and plan.join is None:
+    if not group.modules and not plan.joins and plan.scale is None:
         return []  # the identity
     names = {slot: f"self.{group.attribute(slot)}" for slot in group.modules}
     before, value = _value(plan, wire, names)
@@ -87,39 +90,74 @@ def _loop(group: BlockGroup, wires: tuple[Wire, ...]) -> list[Line]:
 
 def _value(plan: BlockPlan, wire: Wire, names: Mapping[str, str]) -> tuple[list[Line], str]:
     """Return the lines that must come before the output of a block is computed, and the expression of this output."""
-    s = "x" if plan.short else f"y{plan.source}"
     f = f"{names['block']}(x)" if "block" in names else "x"
     before = []
     if plan.shared:  # F and the projection read the same activated input
         before.append(Line(f"{names['block']}.preactivate(x)", "a"))
-        s, f = "a", f"{names['block']}.body(a)"
-    if plan.resize:
-        before += [] if f == "x" else [Line(f, "f")]
-        f = before[-1].target if before else "x"
-        before.append(Line(_resized(s, f, wire), "s"))
-        s = "s"
-    if plan.project:
-        s = f"{names['project']}({s})"
-    return before, _after(plan, names, _joined(plan, names, f, s, wire))
+        f = f"{names['block']}.body(a)"
+    f = f"{names['subnorm']}({f})" if plan.norm else f
+    f = _scaled(plan.scale, names.get("alpha"), f)
+    number = 1
+    for join in plan.joins:
+        if number > 1:
+            before.append(Line(f, "f"))
+            f = "f"
+        lines, f, read = _bypasses(join, number, wire, names, f)
+        before += lines
+        f = _joined(join, names.get(_slot(join.kind, number)), f, read, wire)
+        number += len(join.bypasses)
+    return before, _after(plan, names, f)
 
 
-def _resized(s: str, f: str, wire: Wire) -> str:
+def _bypasses(
+    join: JoinPlan, first: int, wire: Wire, names: Mapping[str, str], f: str
+) -> tuple[list[Line], str, list[str]]:
+    """Return the lines that resize the bypasses of a join, the name of f after them, and the bypasses as code."""
+    before, read = list[Line](), list[str]()
+    for number, bypass in enumerate(join.bypasses, first):
+        s = "a" if bypass.shared else "x" if bypass.short else f"y{bypass.source}"
+        if bypass.resize:
+            if f not in ("x", "f"):
+                before.append(Line(f, "f"))
+                f = "f"
+            name = "s" if len(join.bypasses) == 1 else f"s{number}"
+            before.append(Line(_resized(s, f, wire.bypasses[number - 1]), name))
+            s = name
+        if bypass.project:
+            s = f"{names[_slot('project', number)]}({s})"
+        read.append(_scaled(bypass.scale, names.get(_slot("beta", number)), s))
+    return before, f, read
+
+
+def _slot(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}_{number}"
+
+
+def _scaled(scale: Call | None, name: str | None, value: str) -> str:
+    """Return the code of a value with its factor: a product, or a call of its module."""
+    if scale is None:
+        return value
+    if name is not None:
+        return f"{name}({value})"
+    (rule,) = {rule.expression for rule in SCALES.values() if rule.module == scale.name}
+    assert rule is not None  # else it has a module
+    return rule.format(t=value, **dict(scale.kwargs))
+
+
+def _resized(s: str, f: str, bypass: Bypass) -> str:
     """Return the code that resizes s to the resolution of f, as nas.network.ops.skips.Resize does."""
-    assert wire.bypass is not None
-    if all(n >= m for n, m in zip(wire.bypass.size, wire.transformed.size, strict=True)):
+    if all(n >= m for n, m in zip(bypass.shape.size, bypass.target.size, strict=True)):
         return f"F.adaptive_avg_pool2d({s}, ({f}.shape[2], {f}.shape[3]))"
     return f"F.interpolate({s}, size={f}.shape[2:])"
 
 
-def _joined(plan: BlockPlan, names: Mapping[str, str], f: str, s: str, wire: Wire) -> str:
+def _joined(join: JoinPlan, name: str | None, f: str, read: Sequence[str], wire: Wire) -> str:
     """Return the code of the join: the expression of its row in JOINS, or a call of its module."""
-    if plan.kind is None:
-        return f
-    if plan.kind in names:
-        return f"{names[plan.kind]}({f}, {s}, x)"
-    expression = JOINS[plan.kind].expression
-    assert expression is not None  # else it has a module
-    return expression.format(f=f, s=s, dim=1 if wire.output.layout == "image" else -1)
+    row = JOINS[join.kind]
+    if name is not None:
+        return f"{name}({', '.join([f, *read, *([] if row.together else ['x'])])})"
+    assert row.expression is not None  # else it has a module
+    return row.expression.format(f=f, s=read[0], dim=1 if wire.output.layout == "image" else -1)
 
 
 def _after(plan: BlockPlan, names: Mapping[str, str], value: str) -> str:
@@ -129,9 +167,12 @@ def _after(plan: BlockPlan, names: Mapping[str, str], value: str) -> str:
 
 
 def _comment(plan: BlockPlan, wires: tuple[Wire, ...]) -> str:
-    """Return `concat y3: (B, 64, 8, 8)`: the kind of the skip, its source if it is long, and the output's shape."""
-    source = f" y{plan.source}" if plan.kind and not plan.short else ""
-    return f"{plan.kind}{source}: " * bool(plan.kind) + _shape(wires[0].output, wires[-1].output)
+    """Return `concat y3: (B, 64, 8, 8)`: the kind of each join, its long sources, and the output's shape."""
+    kinds = [
+        " ".join([join.kind, *(f"y{bypass.source}" for bypass in join.bypasses if not bypass.short)])
+        for join in plan.joins
+    ]
+    return f"{', '.join(kinds)}: " * bool(kinds) + _shape(wires[0].output, wires[-1].output)
 
 
 def _shape(first: Shape, last: Shape | None = None) -> str:

@@ -25,6 +25,8 @@ from nas.export.stem_and_head import (
 )
 from nas.network.blueprint import Blueprint, blueprint
 from nas.topology import Topology
+from nas.topology.block import Block
+from nas.topology.shapes import Wire
 from nas.topology.vocabulary import HEADS
 
 HEADER = '''\
@@ -138,12 +140,19 @@ def _notes(topology: Topology, plan: Blueprint) -> str:
 def summarize_skips(topology: Topology) -> str:
     """Return `12 blocks: 7 add, 2 long concat, 3 without a skip`."""
     kinds = Counter(
-        ("" if wire.short else "long ") + block.skip.kind if block.skip else "without a skip"
+        kind
         for block, wire in zip(topology.blocks, topology.wiring.wires, strict=True)
+        for kind in _kinds(block, wire) or ["without a skip"]
     )
     order = sorted(kinds, key=lambda kind: (kind == "without a skip", -kinds[kind], kind))
     counts = ", ".join(f"{kinds[kind]} {kind}" for kind in order)
     return f"{len(topology)} block{'s' * (len(topology) != 1)}" + f": {counts}" * bool(counts)
+
+
+def _kinds(block: Block, wire: Wire) -> list[str]:
+    """Return the kind of each skip of a block, with `long` before it where it is long."""
+    pairs = zip(block.skips, wire.bypasses, strict=True)
+    return [("" if bypass.short else "long ") + skip.kind for skip, bypass in pairs]
 
 
 def _classes(plan: Blueprint, parts: tuple[BlockGroup, ...], head: ExportedHead) -> list[str]:

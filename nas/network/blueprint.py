@@ -2,20 +2,21 @@
 
 This is the one place that decides which class computes which part, and with which arguments: `network.build` makes
 the calls, `export` prints them, `cost` prices each distinct one once. The rows of the vocabulary name the rules: the
-tables TRANSFORMS, STEM_ARGUMENTS and JOINS_CALLED below hold them.
+tables TRANSFORMS, JOINS_CALLED, SCALES_CALLED and STEM_ARGUMENTS below hold them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from nas.topology import Topology
-from nas.topology.block import Block, Skip, options_of
+from nas.topology.block import Block, Scale, Skip, options_of
 from nas.topology.geometry import Scalar, Shape
-from nas.topology.shapes import Wire
-from nas.topology.vocabulary import HEADS, JOINS, OPS, STEMS, Join, Option
+from nas.topology.shapes import Bypass, Wire
+from nas.topology.vocabulary import HEADS, JOINS, OPS, SCALES, STEMS, Option
 
 Kwargs = tuple[tuple[str, Scalar | tuple[int, ...]], ...]
 
@@ -34,24 +35,72 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class BlockPlan:
-    """The calls of one block, y = after(join(F(x), project(resize(s)))).
+class BypassPlan:
+    """The calls that turn a source into s = scale(project(resize(source))).
 
-    kind    the kind of its skip; None without one
-    source  the node that s comes from; None without a skip
-    short   whether s is the block's own input
+    source  the node at which the bypass starts
+    short   whether that is the block's own input
     shared  whether F and the projection read the same activated input (pre-activation units)
     """
 
-    transform: Call
-    kind: str | None = None
-    source: int | None = None
+    source: int
     short: bool = False
     resize: Call | None = None
     project: Call | None = None
-    join: Call | None = None
-    after: Call | None = None
+    scale: Call | None = None
     shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JoinPlan:
+    """The call of one join, f = join(f, s₁, …), and the bypasses that it reads: several for a kind that mixes them."""
+
+    kind: str
+    call: Call
+    bypasses: tuple[BypassPlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockPlan:
+    """The calls of one block, y = after(join(… join(scale(norm(F(x))), s₁) …, sₙ)).
+
+    norm   the norm of F(x) before the first join: of peri-norm Transformers
+    scale  the factor on F(x)
+    """
+
+    transform: Call
+    norm: Call | None = None
+    scale: Call | None = None
+    joins: tuple[JoinPlan, ...] = ()
+    after: Call | None = None
+
+    @property
+    def bypasses(self) -> tuple[BypassPlan, ...]:
+        """All bypasses, in the order of their skips."""
+        return tuple(bypass for join in self.joins for bypass in join.bypasses)
+
+    @property
+    def shared(self) -> bool:
+        """Whether F and a projection read the same activated input."""
+        return any(bypass.shared for bypass in self.bypasses)
+
+    @property
+    def calls(self) -> dict[str, Call]:
+        """The calls of all modules, by their names in a built block.
+
+        Those of the first skip are `resize`, `project`, `scale` and `join`, those of the second `resize2` and so on.
+        """
+        calls = {"transform": self.transform, "norm": self.norm, "branch": self.scale}
+        number = 1
+        for join in self.joins:
+            first = number
+            for bypass in join.bypasses:
+                own = {"resize": bypass.resize, "project": bypass.project, "scale": bypass.scale}
+                calls |= {numbered(name, number): call for name, call in own.items()}
+                number += 1
+            calls[numbered("join", first)] = join.call
+        calls["after"] = self.after
+        return {name: call for name, call in calls.items() if call is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +114,13 @@ class Blueprint:
     @property
     def last_use(self) -> dict[int, int]:
         """Node → the last block that takes it as the source of a long skip; the node must be kept until then."""
-        uses = ((plan.source, number) for number, plan in enumerate(self.blocks, 1) if not plan.short)
-        return {source: number for source, number in uses if source is not None}
+        plans = enumerate(self.blocks, 1)
+        return {bypass.source: number for number, plan in plans for bypass in plan.bypasses if not bypass.short}
+
+
+def numbered(name: str, number: int) -> str:
+    """Return the name of a module of the skip with this number around a block: `project`, `project2`."""
+    return name if number == 1 else f"{name}{number}"
 
 
 def blueprint(topology: Topology) -> Blueprint:
@@ -85,20 +139,35 @@ def _block(block: Block, wire: Wire) -> BlockPlan:
         after = Call("nn.ReLU", kwargs=(("inplace", True),))
     elif follows == "norm":
         after = Call("nn.LayerNorm", (wire.output.width,), (("eps", options_of(block)["eps"]),))
-    if block.skip is None or wire.align is None or wire.bypass is None:
-        return BlockPlan(transform, after=after)
-    stride = block.stride if wire.align.resize == "stride" else 1
-    project = _project(wire.bypass, wire.transformed, wire.align.project, stride, norm=not op.preactivated)
-    return BlockPlan(
-        transform,
-        block.skip.kind,
-        wire.source,
-        wire.short,
-        Call("Resize") if wire.align.resize == "resize" else None,
-        project,
-        _joined(block.skip, JOINS_CALLED[JOINS[block.skip.kind].arguments](block, wire)),
-        after,
-        shared=op.preactivated and wire.short and wire.align.project == "conv",
+    norm = None
+    if options_of(block).get("norm") == "peri":
+        norm = Call("nn.LayerNorm", (wire.transformed.width,), (("eps", options_of(block)["eps"]),))
+    return BlockPlan(transform, norm, _scale(block.branch, wire.transformed), tuple(_joins(block, wire)), after)
+
+
+def _joins(block: Block, wire: Wire) -> Iterator[JoinPlan]:
+    place = 0
+    for skips in block.joins:
+        bypasses = wire.bypasses[place : place + len(skips)]
+        join = JoinRead(skips[0], len(skips), block, wire, bypasses[0].target)
+        call = JOINS_CALLED[JOINS[join.skip.kind].arguments](join)
+        given = _given(options_of(join.skip), JOINS[join.skip.kind].options)
+        call = replace(call, kwargs=call.kwargs + given)
+        yield JoinPlan(join.skip.kind, call, tuple(map(partial(_bypass, block), skips, bypasses)))
+        place += len(skips)
+
+
+def _bypass(block: Block, skip: Skip, bypass: Bypass) -> BypassPlan:
+    preactivated, align = OPS[block.op].preactivated, bypass.align
+    stride = block.stride if align.resize == "stride" else 1
+    aligned = bypass.shape if JOINS[skip.kind].widens else bypass.target
+    return BypassPlan(
+        bypass.source,
+        bypass.short,
+        Call("Resize") if align.resize == "resize" else None,
+        _project(bypass.shape, bypass.target, align.project, stride, norm=not preactivated),
+        _scale(skip.scale, aligned),
+        shared=preactivated and bypass.short and align.project == "conv",
     )
 
 
@@ -127,8 +196,11 @@ def _as_projection(block: Block, wire: Wire) -> Call:
     return _project(wire.input, wire.transformed, changes, block.stride) or Call(OPS[block.op].module)
 
 
-Rule = Callable[[Block, Wire], Call]
-TRANSFORMS: dict[str, Rule] = {"widths": _by_widths, "window": _as_window, "projection": _as_projection}
+TRANSFORMS: dict[str, Callable[[Block, Wire], Call]] = {
+    "widths": _by_widths,
+    "window": _as_window,
+    "projection": _as_projection,
+}
 
 
 def _given(options: Mapping[str, Scalar], known: Mapping[str, Option]) -> Kwargs:
@@ -152,19 +224,54 @@ def _project(source: Shape, target: Shape, how: str | None, stride: int, norm: b
 # ------------------------------------------------------------------------------------ a join: Join.arguments → its call
 
 
-def _join(block: Block, wire: Wire) -> Call:
+@dataclass(frozen=True, slots=True)
+class JoinRead:
+    """What a join reads.
+
+    skip     the skip, the first one of several
+    sources  how many bypasses it joins
+    block    the block, whose input a gate reads as well
+    wire     the shapes around the block
+    target   the shape of what the bypasses are joined to
+    """
+
+    skip: Skip
+    sources: int
+    block: Block
+    wire: Wire
+    target: Shape
+
+    @property
+    def module(self) -> str:
+        """The class that joins features of this layout."""
+        join = JOINS[self.skip.kind]
+        flat = self.target.layout != "image"
+        return join.flat_module if flat and join.flat_module is not None else join.module
+
+
+def _join(join: JoinRead) -> Call:
     """Join()."""
-    return Call(_module(_row(block), wire))
+    return Call(join.module)
 
 
-def _join_along_dim(block: Block, wire: Wire) -> Call:
-    """Join(dim=…), the dimension of the channels; 1, that of images, is the default."""
-    return Call(_module(_row(block), wire), kwargs=(("dim", -1),) if wire.transformed.layout != "image" else ())
+def _join_along_dim(join: JoinRead) -> Call:
+    """Join(dim=…)."""
+    return Call(join.module, kwargs=_dim(join.target))
 
 
-def _gate(block: Block, wire: Wire) -> Call:
+def _mix(join: JoinRead) -> Call:
+    """Join(sources)."""
+    return Call(join.module, (join.sources,))
+
+
+def _attend(join: JoinRead) -> Call:
+    """Join(width, dim=…)."""
+    return Call(join.module, (join.target.width,), _dim(join.target))
+
+
+def _gate(join: JoinRead) -> Call:
     """Join(input width, width), of images with the kernel and the stride through which F sees its input."""
-    target, name = wire.transformed, _module(_row(block), wire)
+    block, wire, target, name = join.block, join.wire, join.target, join.module
     if target.layout != "image":
         return Call(name, (wire.input.width, target.width))
     kernel = int(options_of(block)["kernel"]) if OPS[block.op].gate_kernel else 1
@@ -175,22 +282,39 @@ def _gate(block: Block, wire: Wire) -> Call:
     return Call(name, (wire.input.width, target.width), kwargs)
 
 
-JOINS_CALLED: dict[str, Rule] = {"none": _join, "dim": _join_along_dim, "gate": _gate}
+JOINS_CALLED: dict[str, Callable[[JoinRead], Call]] = {
+    "none": _join,
+    "dim": _join_along_dim,
+    "mix": _mix,
+    "attend": _attend,
+    "gate": _gate,
+}
 
 
-def _joined(skip: Skip, call: Call) -> Call:
-    """The call with the options of the skip that differ from their defaults."""
-    return replace(call, kwargs=call.kwargs + _given(options_of(skip), JOINS[skip.kind].options))
+def _dim(shape: Shape) -> Kwargs:
+    """The dimension of the channels as an argument; 1, that of images, is the default."""
+    return (("dim", -1),) if shape.layout != "image" else ()
 
 
-def _row(block: Block) -> Join:
-    assert block.skip is not None
-    return JOINS[block.skip.kind]
+# ----------------------------------------------------------------------------- a factor: ScaleRule.arguments → its call
 
 
-def _module(join: Join, wire: Wire) -> str:
-    flat = wire.transformed.layout != "image"
-    return join.flat_module if flat and join.flat_module is not None else join.module
+def _scale(scale: Scale | None, shape: Shape) -> Call | None:
+    """Return the call of the factor on features of this shape; None without one."""
+    if scale is None:
+        return None
+    rule = SCALES[scale.kind]
+    return SCALES_CALLED[rule.arguments](rule.module, options_of(scale), shape)
+
+
+SCALES_CALLED: dict[str, Callable[[str, dict[str, Scalar], Shape], Call]] = {
+    "none": lambda module, options, shape: Call(module),
+    "start": lambda module, options, shape: Call(module, kwargs=(("start", options["start"]),)),
+    "channels": lambda module, options, shape: Call(
+        module, (shape.width,), (("start", options["start"]), *_dim(shape))
+    ),
+    "constant": lambda module, options, shape: Call(module, kwargs=(("value", options["value"]),)),
+}
 
 
 # ------------------------------------------------------------------------------------------------------ stem and head

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 
 from nas.errors import TopologyError, expected
 from nas.topology import Topology
-from nas.topology.vocabulary import JOINS, OPS, STEMS
+from nas.topology.vocabulary import OPS, STEMS
 
 INITS = ("he", "torch", "zero_residual")
 GPT2_STD = 0.02
@@ -65,7 +65,7 @@ def layer_starts(topology: Topology, init: str = "he") -> tuple[tuple[LayerStart
     if init not in INITS:
         raise TopologyError(expected("init", init, INITS))
     reads_tokens = STEMS[topology.stem.op].reads_tokens
-    residual = [block.skip is not None and JOINS[block.skip.kind].residual for block in topology.blocks]
+    residual = [any(skip.residual for skip in block.skips) for block in topology.blocks]
     starts = []
     for block, adds in zip(topology.blocks, residual, strict=True):
         op, found = OPS[block.op], list[LayerStart]()

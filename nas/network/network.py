@@ -2,39 +2,76 @@
 
 from __future__ import annotations
 
+from itertools import islice
+from typing import Any, NamedTuple
+
 import torch
 from torch import Tensor, nn
 
-from nas.network.blueprint import BlockPlan, blueprint
+from nas.network.blueprint import BlockPlan, BypassPlan, blueprint, numbered
 from nas.network.initialisation import layer_starts
 from nas.network.modules import construct
 from nas.topology import Topology
-from nas.topology.vocabulary import HEADS
+from nas.topology.vocabulary import HEADS, JOINS
 
 
 class JoinedBlock(nn.Module):
-    """One block with its skip: y = after(join(F(x), project(resize(s))))."""
+    """One block with its skips: y = after(join(… join(scale(norm(F(x))), s₁) …, sₙ)).
+
+    A bypass is s = scale(project(resize(source))). BlockPlan.calls says how the modules are named.
+    """
 
     def __init__(self, plan: BlockPlan) -> None:
         super().__init__()
-        self.shared = plan.shared
-        self.transform = construct(plan.transform)
-        self.resize = construct(plan.resize) if plan.resize else None
-        self.project = construct(plan.project) if plan.project else None
-        self.join = construct(plan.join) if plan.join else None
-        self.after = construct(plan.after) if plan.after else None
+        self.norm = self.branch = self.resize = self.project = self.scale = self.join = self.after = None
+        self.transform: Any  # pre-activation units have `preactivate` and `body`
+        for name, call in plan.calls.items():
+            setattr(self, name, construct(call))
+        self._shared, self._plain = plan.shared, plan.norm is None and plan.scale is None
+        ways = iter(Way.of(bypass, number) for number, bypass in enumerate(plan.bypasses, 1))
+        self._joins = [(JOINS[join.kind].together, [*islice(ways, len(join.bypasses))]) for join in plan.joins]
 
-    def forward(self, x: Tensor, s: Tensor) -> Tensor:
-        if self.shared:
-            s = self.transform.preactivate(x)  # type: ignore[operator]  # pre-activation units have it
-            y = self.transform.body(s)  # type: ignore[operator]
+    def forward(self, x: Tensor, *sources: Tensor) -> Tensor:
+        """Return y, given x and the source of every skip."""
+        activated = x
+        if self._shared:
+            activated = self.transform.preactivate(x)
+            y = self.transform.body(activated)
         else:
             y = self.transform(x)
-        if self.join is not None:
-            s = s if self.resize is None else self.resize(s, y)
-            s = s if self.project is None else self.project(s)
-            y = self.join(y, s, x)
+        if not self._plain:
+            y = y if self.norm is None else self.norm(y)
+            y = y if self.branch is None else self.branch(y)
+        for together, ways in self._joins:
+            read = [self._bypass(way, activated if way.shared else sources[way.place], y) for way in ways]
+            join = getattr(self, ways[0].join)
+            y = join(y, *read) if together else join(y, read[0], x)
         return y if self.after is None else self.after(y)
+
+    def _bypass(self, way: Way, s: Tensor, y: Tensor) -> Tensor:
+        if way.resize:
+            s = getattr(self, way.resize)(s, y)
+        if way.project:
+            s = getattr(self, way.project)(s)
+        return getattr(self, way.scale)(s) if way.scale else s
+
+
+class Way(NamedTuple):
+    """The names of the modules of a bypass, empty for those that it has not; `place` is that of its source."""
+
+    place: int
+    shared: bool
+    resize: str
+    project: str
+    scale: str
+    join: str
+
+    @classmethod
+    def of(cls, bypass: BypassPlan, number: int) -> Way:
+        """Return the names for the bypass of the skip with this number."""
+        calls = {"resize": bypass.resize, "project": bypass.project, "scale": bypass.scale}
+        names = {name: numbered(name, number) if call else "" for name, call in calls.items()}
+        return cls(number - 1, bypass.shared, **names, join=numbered("join", number))
 
 
 class Network(nn.Module):
@@ -50,7 +87,7 @@ class Network(nn.Module):
         self.stem = construct(plan.stem)
         self.blocks = nn.ModuleList(map(JoinedBlock, plan.blocks))
         self.head = construct(plan.head)
-        self._sources = [None if block.short else block.source for block in plan.blocks]
+        self._sources = [[None if one.short else one.source for one in block.bypasses] for block in plan.blocks]
         self._last_use = plan.last_use
         if HEADS[topology.head.op].tied:
             self.head.tie(self.stem.token.weight)  # type: ignore[operator,union-attr]
@@ -64,10 +101,11 @@ class Network(nn.Module):
         """Return the last features, which the head reads."""
         x = self.stem(x)
         kept = {0: x} if 0 in self._last_use else {}
-        for number, (block, source) in enumerate(zip(self.blocks, self._sources, strict=True), 1):
-            x = block(x, x if source is None else kept[source])
-            if source is not None and self._last_use[source] == number:
-                del kept[source]
+        for number, (block, sources) in enumerate(zip(self.blocks, self._sources, strict=True), 1):
+            x = block(x, *[x if source is None else kept[source] for source in sources])
+            for source in sources:
+                if source is not None and self._last_use[source] == number:
+                    kept.pop(source, None)
             if number in self._last_use:
                 kept[number] = x
         return x

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from nas.errors import SpaceError
+from nas.space.skips import scale_word
 from nas.space.space import SearchSpace
 from nas.topology import Topology
 from nas.topology.block import Block, options_of
@@ -40,11 +42,14 @@ def _stage(number: int, block: Block, kinds: Sequence[str]) -> dict[str, Any]:
 
 
 def _skips(number: int, block: Block, kinds: Sequence[str]) -> dict[str, Any]:
-    skip = block.skip
-    if skip is None:
+    if not block.skips:
         return {"kinds": ["none"]}
+    if len(block.skips) > 1:
+        raise SpaceError(f"block {number} has several skips, around which there is no space yet")
+    (skip,) = block.skips
     own = "long" if skip.source is not None else skip.kind
     found: dict[str, Any] = {"kinds": list(dict.fromkeys([own, *kinds]))}
+    found |= {name: scale_word(scale) for name, scale in (("scale", skip.scale), ("branch", block.branch)) if scale}
     for kind, join in JOINS.items():
         if join.widens and block.width is not None:
             found[kind] = {"growth": block.width}

@@ -1,7 +1,8 @@
 """The walk through a space: stem, stages, blocks with their skips, head. Every decision is named here.
 
     stem.op  stem.width  stage1.blocks  stage1.op  stage1.width  stage1.stride  stage1.kernel (an option)
-    block03.skip  block03.source  block03.join  block03.concat.growth  block03.add.shortcut  head.op
+    block03.skip  block03.source  block03.join  block03.concat.growth  block03.add.shortcut  block03.scale
+    block03.skip2  block03.skip2.source  block03.skip2.join  block03.skip2.scale  block03.branch  head.op
 
 With `choose: block` the op, width and options of a stage are decided for each block: `block03.op`. A choice in the
 entry of one op carries its name: `stage1.mbconv.kernel`, `block03.identity.skip`.
@@ -19,8 +20,8 @@ from dataclasses import dataclass, replace
 from nas.errors import TopologyError
 from nas.space.decisions import Decision, Trail, Walk, drive, explore, first, pick, pick_number
 from nas.space.parts import BlockEntry, Network, OpChoice, Stage
-from nas.space.skips import Skips
-from nas.topology.block import Block, Head, Pairs, Skip, Stem, options_of
+from nas.space.skips import ONE, Skips, scale_of
+from nas.topology.block import Block, Head, Pairs, Scale, Skip, Stem, options_of
 from nas.topology.geometry import Scalar, Shape
 from nas.topology.shapes import transformed
 from nas.topology.vocabulary import JOINS, STEMS
@@ -82,10 +83,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class SkipChoice:
-    """A decided skip, and the growth of F beside it: a share of its width, a number of channels, or None."""
+    """Decided skips, and beside them the growth of F (a share of its width, channels, or None) and its factor."""
 
-    skip: Skip | None = None
+    skips: tuple[Skip, ...] = ()
     growth: float | None = None
+    branch: Scale | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Plain:
         width = self.setting.width
         if bypass.growth is not None:
             width = narrowed(width, bypass.growth)
-        return Block(self.setting.op, width, self.stride, bypass.skip, self.setting.options)
+        return Block(self.setting.op, width, self.stride, bypass.skips, self.setting.options, bypass.branch)
 
 
 def narrowed(width: int | None, growth: float) -> int:
@@ -180,7 +182,7 @@ class Chain:
         return Plain(setting, plan.stride if place.first else 1)
 
     def joined(self, placed: PlacedStage, place: BlockPlace, plain: Plain, number: int, x: Shape | None) -> Walk[Block]:
-        """Decide the skip of a block."""
+        """Decide the skips of a block."""
         if not self.skippable(placed, plain, x):
             return plain.block()
         bypass = yield from self.bypass(placed, place, plain.setting.label, number)
@@ -191,21 +193,29 @@ class Chain:
         return x is None or placed.skips.where == "any" or self.after(plain.block(), x) == x
 
     def bypass(self, placed: PlacedStage, place: BlockPlace, label: str, number: int) -> Walk[SkipChoice]:
-        """Decide the skip around a block of the op with this label."""
+        """Decide the skips around a block of the op with this label."""
         entry, skips = placed.entry(label), placed.skips
         name = f"{place.name}.skip" if entry.skip is None else f"{place.name}.{label}.skip"
         kind = yield from pick(name, placed.kinds(place, entry))
         if kind == "none":
             return SkipChoice()
         if kind == "long":
-            return (yield from _long(skips, place, number, narrows=entry.sized))
-        growth, shortcut = None, "project"
-        if JOINS[kind].widens:
-            growth = yield from pick(f"{place.name}.{kind}.growth", skips.growths(kind) if entry.sized else (None,))
+            skip, growth = yield from _long(skips, place.name, number, narrows=entry.sized)
         else:
-            shortcut = yield from pick(f"{place.name}.{kind}.shortcut", skips.shortcuts(kind))
-        options = yield from _options(skips, place, kind)
-        return SkipChoice(Skip(kind, None, shortcut, options), growth)
+            skip, growth = yield from _short(skips, place.name, kind, narrows=entry.sized)
+        found = [skip]
+        while len(found) < skips.at_most and place.long and "long" in skips.kinds:
+            name = f"{place.name}.skip{len(found) + 1}"
+            if (yield from pick(name, ("none", "long"))) == "none":
+                break
+            found.append((yield from self.further(placed, name, number)))
+        branch = scale_of((yield from pick(f"{place.name}.branch", skips.branch)))
+        return SkipChoice(tuple(found), growth, branch)
+
+    def further(self, placed: PlacedStage, name: str, number: int) -> Walk[Skip]:
+        """Decide a further skip around a block, the parameters of which begin with `name`."""
+        skip, _ = yield from _long(placed.skips, name, number, narrows=False)
+        return skip
 
     def plans(self, placed: PlacedStage) -> Iterator[tuple[Trail, Plan]]:
         """Yield every plan of a stage at its greatest depth, with the decisions that lead to it."""
@@ -260,7 +270,8 @@ def _only(placed: PlacedStage, kind: str) -> PlacedStage:
     )
     stage = placed.stage.model_copy(update={"op": entries})
     settled = placed.stage.skips is not None and len(placed.skips.kinds) == 1
-    skips = placed.skips if settled else placed.skips.model_copy(update={"kinds": (kind,)})
+    plain = {name: (ONE,) for name in ("scale", "branch") if ONE in getattr(placed.skips, name)}
+    skips = placed.skips if settled else placed.skips.model_copy(update={"kinds": (kind,), **plain})
     return replace(placed, stage=stage, skips=skips)
 
 
@@ -282,24 +293,48 @@ def _setting(name: str, part: OpChoice) -> Walk[Setting]:
     return Setting(label, entry.op, width, tuple(options.items()))
 
 
-def _options(skips: Skips, place: BlockPlace, kind: str) -> Walk[dict[str, Scalar]]:
+def _options(skips: Skips, name: str, kind: str) -> Walk[dict[str, Scalar]]:
     """Decide the options of a join."""
     options: dict[str, Scalar] = {}
-    for name, values in skips.options(kind).items():
-        options[name] = yield from pick(f"{place.name}.{kind}.{name}", values)
+    for option, values in skips.options(kind).items():
+        options[option] = yield from pick(f"{name}.{kind}.{option}", values)
     return options
 
 
-def _long(skips: Skips, place: BlockPlace, number: int, *, narrows: bool) -> Walk[SkipChoice]:
-    """Decide a skip from an earlier block or the stem; `narrows` says whether the op has a width of its own."""
+def _short(skips: Skips, name: str, kind: str, *, narrows: bool) -> Walk[tuple[Skip, float | None]]:
+    """Decide a skip from the block's own input, and the growth of F beside it.
+
+    name     what the names of the decisions begin with
+    narrows  whether the op has a width of its own
+    """
+    growth, shortcut = None, "project"
+    if JOINS[kind].widens:
+        growth = yield from pick(f"{name}.{kind}.growth", skips.growths(kind) if narrows else (None,))
+    else:
+        shortcut = yield from pick(f"{name}.{kind}.shortcut", skips.shortcuts(kind))
+    options = yield from _options(skips, name, kind)
+    scale = yield from _scale(skips, name, kind)
+    return Skip(kind, None, shortcut, options, scale), growth
+
+
+def _long(skips: Skips, name: str, number: int, *, narrows: bool) -> Walk[tuple[Skip, float | None]]:
+    """Decide a skip from an earlier block or the stem, and the growth of F beside it; see `_short`."""
     long, growth, shortcut = skips.long, None, "project"
-    join = yield from pick(f"{place.name}.join", long.join)
+    join = yield from pick(f"{name}.join", long.join)
     if not JOINS[join].widens:
-        shortcut = yield from pick(f"{place.name}.long.shortcut", long.shortcut)
+        shortcut = yield from pick(f"{name}.long.shortcut", long.shortcut)
     elif long.growth is not None and narrows:
-        growth = yield from pick(f"{place.name}.long.growth", long.growth)
+        growth = yield from pick(f"{name}.long.growth", long.growth)
     nearest, farthest = long.reach
     low = 0 if farthest is None else max(0, number - farthest)
-    options = yield from _options(skips, place, join)
-    source = yield from pick_number(f"{place.name}.source", low, number - nearest)
-    return SkipChoice(Skip(join, source, shortcut, options), growth)
+    options = yield from _options(skips, name, join)
+    source = yield from pick_number(f"{name}.source", low, number - nearest)
+    scale = yield from _scale(skips, name, join)
+    return Skip(join, source, shortcut, options, scale), growth
+
+
+def _scale(skips: Skips, name: str, kind: str) -> Walk[Scale | None]:
+    """Decide the factor on a bypass; a join with weights of its own has none."""
+    if JOINS[kind].together:
+        return None
+    return scale_of((yield from pick(f"{name}.scale", skips.scale)))

@@ -17,6 +17,7 @@ from nas.space.chain import Chain, PlacedStage, Plain, Plan, narrowed
 from nas.space.decisions import explore
 from nas.space.faults import Fault, Path
 from nas.space.parts import BlockEntry
+from nas.space.skips import Skips
 from nas.topology import Topology
 from nas.topology.block import options_of
 from nas.topology.geometry import MAX_WIDTH, Shape
@@ -140,10 +141,15 @@ def _widest(placed: PlacedStage, widest: int) -> int:
             for width in _widths(placed, entry):
                 full.append(width or 0)
                 gain += [(width or widest) if g is None else narrowed(width, g) for g in _growths(placed, entry)]
-        widest = max(*full, widest + max(gain))
+        widest = max(*full, widest * _sources(placed.skips) + max(gain))
         if widest > MAX_WIDTH:
             raise TopologyError(f"width <= {MAX_WIDTH} must hold, but with a concat in every block it is {widest}")
     return widest
+
+
+def _sources(skips: Skips) -> int:
+    """Return how many bypasses of a block may make it wider."""
+    return skips.at_most if "long" in skips.kinds and any(JOINS[join].widens for join in skips.long.join) else 1
 
 
 def _widths(placed: PlacedStage, entry: BlockEntry) -> tuple[int | None, ...]:

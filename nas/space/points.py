@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,11 +16,14 @@ from typing import TypeVar
 
 from nas.space.chain import BlockPlace, Chain, PlacedStage, Plain, Plan
 from nas.space.decisions import Decision, Range, Trail, Walk, explore
+from nas.space.skips import scale_of
 from nas.topology import Topology
-from nas.topology.block import Block
+from nas.topology.block import Block, Skip
 from nas.topology.geometry import Scalar, Shape
+from nas.topology.shapes import Bypass
 
 T = TypeVar("T")
+SKIP_DECISION = re.compile(r"\.skip(\d*)(\.\w+)*$")  # block03.skip, block03.skip2, block03.skip2.source
 Params = dict[str, Scalar]
 Shapes = Counter[Shape | None]  # shape of the next block's input → number of ways that lead to it
 
@@ -29,10 +33,16 @@ def size(chain: Chain) -> int:
 
     @functools.cache
     def skips(placed: PlacedStage, long: bool, label: str, number: int) -> int:
-        """Return the number of skips that a block may have."""
-        walk = functools.partial(chain.bypass, placed, BlockPlace("", False, long), label, number)
-        ranges = ([d for d, _ in trail if isinstance(d, Range)] for trail, _ in explore(walk, _one_of_a_range))
-        return sum(math.prod(len(decision.values) for decision in way) for way in ranges)
+        """Return in how many ways the skips of a block may be chosen."""
+        alone = replace(placed, skips=placed.skips.model_copy(update={"at_most": 1}))
+        none, one = 0, 0
+        for ways, made in _counted(functools.partial(chain.bypass, alone, BlockPlace("", False, long), label, number)):
+            none, one = (none, one + ways) if made.skips else (none + ways, one)
+        most, more = placed.skips.at_most, 0
+        if most > 1 and long and "long" in placed.skips.kinds:
+            more = sum(ways for ways, _ in _counted(functools.partial(chain.further, placed, "", number)))
+        total: int = none + one * sum(more**further for further in range(most))
+        return total
 
     @functools.cache
     def plains(placed: PlacedStage, first: bool, plan: Plan) -> list[Plain]:
@@ -121,16 +131,10 @@ class _Matching:
                     yield depth, params | dict.fromkeys(named, depth)
 
     def block(self, placed: PlacedStage, at: BlockPlace, plan: Plan, number: int) -> Params | None:
-        """Return the decisions about one block; everything but its skip is compared first."""
+        """Return the decisions about one block; everything but its skips is compared first."""
         wanted = self.topology.blocks[number - 1]
+        among = functools.partial(_leading_to_skips, wanted.skips)
         x = self.topology.wiring.wires[number - 1].input if self.chain.follows_shapes else None
-        source = wanted.skip.source if wanted.skip is not None else None
-
-        def among(decision: Decision) -> Sequence[Scalar]:
-            if isinstance(decision, Range) and source is not None and source in decision.values:
-                return (source,)
-            return _one_of_a_range(decision)
-
         for trail, plain in explore(functools.partial(self.chain.plain, placed, at, plan)):
             made = plain.block()
             if (made.op, made.stride, made.options) == (wanted.op, wanted.stride, wanted.options):
@@ -148,13 +152,47 @@ def _identical(topology: Topology, number: int, block: Block) -> bool:
 def _equal(topology: Topology, number: int, block: Block) -> bool:
     """Return whether a block with the op, stride and options of block `number` computes the same in its place."""
     block, wanted, wire = topology.settle(block), topology.settled[number - 1], topology.wiring.wires[number - 1]
-    if (block.width or wire.input.width) != wire.transformed.width:
+    if (block.width or wire.input.width) != wire.transformed.width or block.branch != wanted.branch:
         return False
-    if block.skip is None or wanted.skip is None or wire.align is None:
-        return block.skip is wanted.skip
-    if replace(block.skip, shortcut="project") != replace(wanted.skip, shortcut="project"):
+    if len(block.skips) != len(wanted.skips):
         return False
-    return wire.align.project is None or block.skip.shortcut == wanted.skip.shortcut
+    return all(map(_equal_skip, block.skips, wanted.skips, wire.bypasses))
+
+
+def _equal_skip(skip: Skip, wanted: Skip, bypass: Bypass) -> bool:
+    if replace(skip, shortcut="project") != replace(wanted, shortcut="project"):
+        return False
+    return bypass.align.project is None or skip.shortcut == wanted.shortcut
+
+
+def _leading_to_skips(wanted: Sequence[Skip], decision: Decision) -> Sequence[Scalar]:
+    """Return the values of a decision that may lead to these skips; of a range that tells nothing, one number."""
+    found = SKIP_DECISION.search(decision.name)
+    place = int(found[1] or 1) - 1 if found else 0
+    skip = wanted[place] if place < len(wanted) else None
+    if isinstance(decision, Range):
+        source = None if skip is None else skip.source
+        return (source,) if source is not None and source in decision.values else _one_of_a_range(decision)
+    detail = decision.name.rpartition(".")[2]
+    if found and not found[2]:  # the kind of a skip
+        kind = "none" if skip is None else skip.kind if skip.source is None else "long"
+        return _either(decision, kind)
+    if skip is not None and detail == "join":
+        return _either(decision, skip.kind)
+    if skip is not None and detail == "scale":
+        return [word for word in decision.values if scale_of(word) == skip.scale] or decision.values
+    return decision.values
+
+
+def _either(decision: Decision, value: str) -> Sequence[Scalar]:
+    """Return this value alone if it is one of the decision's; otherwise all of them."""
+    return (value,) if value in decision.values else decision.values
+
+
+def _counted(walk: Callable[[], Walk[T]]) -> Iterator[tuple[int, T]]:
+    """Yield the result of every way through a walk, with one number of each range, and the number of such ways."""
+    for trail, made in explore(walk, _one_of_a_range):
+        yield math.prod(len(decision.values) for decision, _ in trail if isinstance(decision, Range)), made
 
 
 def _one_of_a_range(decision: Decision) -> Sequence[Scalar]:

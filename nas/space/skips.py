@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
-from pydantic import WrapValidator, create_model
+from pydantic import Field, WrapValidator, create_model
 
 from nas.errors import TopologyError
 from nas.space.faults import Fault, must_be_one_of
 from nas.space.sections import Section
 from nas.space.values import Choices, Growth, Reach
 from nas.topology import vocabulary
+from nas.topology.block import MAX_SKIPS, Scale, options_of
 from nas.topology.geometry import Scalar
-from nas.topology.vocabulary import JOINS, SHORTCUTS, Join, Option
+from nas.topology.vocabulary import JOINS, SCALES, SHORTCUTS, Join, Option
 
 KINDS = (*vocabulary.KINDS, "long")
 
@@ -29,6 +30,46 @@ def _one_of(words: Collection[str]) -> WrapValidator:
     return WrapValidator(check)
 
 
+def _scale(value: object, _: object) -> object:
+    scale_of(value)
+    return value
+
+
+def scale_of(word: object) -> Scale | None:
+    """Return the scale that a word of a file stands for: `one` (None), `zero`, `channel`, `channel=1e-6`. Raises Fault.
+
+    The number is the option of the kind: where a learned factor starts, or the value of a constant one.
+    """
+    words = str(word).split("=", 1)
+    kind = words[0]
+    if not isinstance(word, str) or kind not in SCALE_WORDS:
+        raise Fault(must_be_one_of(word, SCALE_WORDS))
+    if kind == ONE:
+        return None
+    numbers, options = words[1:], [*SCALES[kind].options]
+    if numbers and not options:
+        raise Fault(f"is fixed: {kind} takes no number")
+    try:
+        return Scale(kind, dict(zip(options, map(_number, numbers), strict=False)))
+    except TopologyError as error:
+        raise Fault(str(error)) from None
+
+
+def scale_word(scale: Scale) -> str:
+    """Return the word of a file that stands for a scale."""
+    return "=".join([scale.kind, *map(str, options_of(scale).values())])
+
+
+def _number(text: str) -> Scalar:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+ONE = "one"  # no factor
+SCALE_WORDS = (ONE, *SCALES)
+ScaleWord = Annotated[str, WrapValidator(_scale)]
 Kind = Annotated[str, _one_of(KINDS)]
 JoinName = Annotated[str, _one_of(JOINS)]
 Shortcut = Annotated[str, _one_of(SHORTCUTS)]
@@ -93,11 +134,17 @@ def _of_every_join() -> type[Section]:
 class Skips(_of_every_join()):  # type: ignore[misc]  # a base that is made from the table of joins
     """Which skips a block may choose, and how each join is made: `add`, `concat` and so on are sections.
 
-    `where: same_shape` offers skips only where F(x) has the shape of x.
+    at_most  how many skips a block may have: after its first one, each further one is `long`
+    scale    the factor on each bypass: `one`, `zero`, `learned`, `channel`, `constant`, or with a number `channel=1e-6`
+    branch   the factor on F(x) beside a skip
+    where    `same_shape` offers skips only where F(x) has the shape of x
     """
 
     kinds: Choices[Kind] = ("none", "add", "concat", "gate", "long")
     long: Long = Long()
+    at_most: Annotated[int, Field(ge=1, le=MAX_SKIPS)] = 1
+    scale: Choices[ScaleWord] = (ONE,)
+    branch: Choices[ScaleWord] = (ONE,)
     where: Literal["any", "same_shape"] = "any"
 
     def growths(self, kind: str) -> tuple[float, ...]:

@@ -61,7 +61,7 @@ def stages_of(op: str, repeats: int, widths: Iterable[int], skip: Skip | None) -
     """Yield the blocks of stages of `repeats` blocks; all stages but the first begin with stride 2."""
     for stage, width in enumerate(widths):
         yield Block(op, width, 2 if stage else 1, skip)
-        yield from (Block(op, width, skip=skip) for _ in range(repeats - 1))
+        yield from (Block(op, width, skips=skip) for _ in range(repeats - 1))
 
 
 def cifar_resnet(op: str, repeats: int, skip: Skip | None, input: Image | None, outputs: int | None) -> Topology:
@@ -85,7 +85,7 @@ def dense_blocks(op: str, stages: Iterable[int], growth: int, width: int, keep: 
         if blocks:
             width = int(width * keep)
             blocks.append(Block("transition", width, 2))
-        blocks += [Block(op, growth, skip=CONCAT) for _ in range(layers)]
+        blocks += [Block(op, growth, skips=CONCAT) for _ in range(layers)]
         width += layers * growth
     return blocks
 

@@ -122,7 +122,7 @@ def highway(
     It has one plain layer to the width, gated layers, and a linear classifier.
     """
     check_count("depth of highway", depth, 3, 1000)
-    blocks = [Block("linear", width, skip=GATE) for _ in range(depth - 2)]
+    blocks = [Block("linear", width, skips=GATE) for _ in range(depth - 2)]
     return classifier(input or (1, 28, 28), Stem("linear", width), blocks, "classify", outputs or 10)
 
 
@@ -139,7 +139,7 @@ def highway_conv(
     for stage in range(3):
         if stage:
             blocks.append(Block("maxpool", stride=2))
-        blocks += [Block("conv", width << stage, skip=GATE) for _ in range(layers)]
+        blocks += [Block("conv", width << stage, skips=GATE) for _ in range(layers)]
     return classifier(input or CIFAR, Stem("conv3x3", width), blocks, "classify", outputs or 10)
 
 
@@ -171,7 +171,7 @@ def unet(
         width = widths[level] if learned or level == 0 else widths[level] // 2
         middle = width if learned else widths[level]
         blocks += [
-            Block("upconv", width if learned else None, skip=Skip("concat", ends[level]), options={"up": up}),
+            Block("upconv", width if learned else None, skips=Skip("concat", ends[level]), options={"up": up}),
             Block("double_conv", width, options={"middle": 0 if middle == width else middle}),
         ]
     return classifier(input or (3, 256, 256), Stem("identity"), blocks, "conv1x1", outputs or 1)
@@ -182,8 +182,8 @@ def vit(size: str = "b", patch: int = 16, *, input: Image | None = None, outputs
     if size not in VITS:
         raise TopologyError(expected("size of vit", size, VITS))
     layers, width, heads, expansion = VITS[size]
-    attention = Block("attention", width, skip=ADD, options={"heads": heads, "eps": 1e-6})
-    feed = Block("feed_forward", width, skip=ADD, options={"expansion": expansion, "eps": 1e-6})
+    attention = Block("attention", width, skips=ADD, options={"heads": heads, "eps": 1e-6})
+    feed = Block("feed_forward", width, skips=ADD, options={"expansion": expansion, "eps": 1e-6})
     stem = Stem("patch", width, {"patch": patch})
     head = Head("class_token", {"eps": 1e-6})
     return Topology(input or IMAGENET, stem, (attention, feed) * layers, head, outputs or 1000)
@@ -223,8 +223,8 @@ def gpt2(size: str = "small", *, input: tuple[int, ...] | None = None, outputs: 
         raise TopologyError(expected("size of gpt2", size, GPT2S))
     layers, width, heads = GPT2S[size]
     vocabulary = outputs or 50257
-    attention = Block("attention", width, skip=ADD, options={"heads": heads, "causal": True})
-    feed = Block("feed_forward", width, skip=ADD, options={"activation": "gelu_tanh"})
+    attention = Block("attention", width, skips=ADD, options={"heads": heads, "causal": True})
+    feed = Block("feed_forward", width, skips=ADD, options={"activation": "gelu_tanh"})
     stem = Stem("token", width, {"vocabulary": vocabulary})
     return Topology(input or (1024,), stem, (attention, feed) * layers, Head("language_model"), vocabulary)
 
@@ -236,7 +236,7 @@ def mobilenet_like(*, input: Image | None = None, outputs: int | None = None) ->
     for expansion, width, repeats, stride in table:
         options: Options = {"expansion": expansion, "activation": "relu6"}
         blocks.append(Block("mbconv", width, stride, options=options))
-        blocks += [Block("mbconv", width, skip=ADD, options=options) for _ in range(repeats - 1)]
+        blocks += [Block("mbconv", width, skips=ADD, options=options) for _ in range(repeats - 1)]
     blocks.append(Block("conv", 1280, options={"kernel": 1}))
     return classifier(input or IMAGENET, Stem("conv3x3", 32, {"stride": 2}), blocks, "classify", outputs or 1000)
 

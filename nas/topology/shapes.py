@@ -31,26 +31,38 @@ class Align:
 
 
 @dataclass(frozen=True, slots=True)
+class Bypass:
+    """The way of one skip: from where it starts to the join.
+
+    source  the node at which it starts
+    shape   the shape of s before its alignment
+    align   the alignment of s
+    target  the shape of what it is joined to
+    short   whether s is the block's own input
+    """
+
+    source: int
+    shape: Shape
+    align: Align
+    target: Shape
+    short: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Wire:
-    """The shapes around one block, and the alignment of its skip.
+    """The shapes around one block, and the ways of its skips.
 
     input        the shape of x
     transformed  the shape of F(x)
-    output       the shape of y, after the join
-    source       the node at which the bypass starts; None without a skip
-    bypass       the shape of s before its alignment; None without a skip
-    align        the alignment of s; None without a skip
-    short        whether s is the block's own input
+    output       the shape of y, after all joins
+    bypasses     the way of each skip, in their order
     vanishes     whether the block computes y = x
     """
 
     input: Shape
     transformed: Shape
     output: Shape
-    source: int | None = None
-    bypass: Shape | None = None
-    align: Align | None = None
-    short: bool = False
+    bypasses: tuple[Bypass, ...] = ()
     vanishes: bool = False
 
 
@@ -95,22 +107,24 @@ def infer(input: tuple[int, ...], stem: Stem, blocks: Sequence[Block], head: Hea
 def _wire(number: int, block: Block, nodes: Sequence[Shape], same: Sequence[int]) -> Wire:
     before = nodes[-1]
     after = transformed(block, before)
-    if block.skip is None:
-        vanishes = OPS[block.op].is_identity and after == before
-        return Wire(before, after, after, vanishes=vanishes)
-    source = number - 1 if block.skip.source is None else block.skip.source
-    if source >= number:
-        raise TopologyError(f"a skip must start before its block, but got source={source}")
-    short = same[source] == same[number - 1]
-    bypass = before if short else nodes[source]
-    if len(bypass.size) != len(after.size):
-        raise TopologyError(f"a skip cannot join {bypass.layout} features to {after.layout} features")
-    align = _align(block.skip, block.stride if short else 1, bypass, after)
-    joined = after
-    if JOINS[block.skip.kind].widens:
-        joined = Shape(bypass.width + after.width, after.size)
-        _possible(joined)
-    return Wire(before, after, joined, number - 1 if short else source, bypass, align, short)
+    if not block.skips:
+        plain = OPS[block.op].is_identity and block.branch is None
+        return Wire(before, after, after, vanishes=plain and after == before)
+    joined, bypasses = after, []
+    for skip in block.skips:
+        source = number - 1 if skip.source is None else skip.source
+        if source >= number:
+            raise TopologyError(f"a skip must start before its block, but got source={source}")
+        short = same[source] == same[number - 1]
+        shape = before if short else nodes[source]
+        if len(shape.size) != len(joined.size):
+            raise TopologyError(f"a skip cannot join {shape.layout} features to {joined.layout} features")
+        align = _align(skip, block.stride if short else 1, shape, joined)
+        bypasses.append(Bypass(number - 1 if short else source, shape, align, joined, short))
+        if JOINS[skip.kind].widens:
+            joined = Shape(shape.width + joined.width, joined.size)
+            _possible(joined)
+    return Wire(before, after, joined, tuple(bypasses))
 
 
 def transformed(block: Block, before: Shape) -> Shape:

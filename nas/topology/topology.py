@@ -7,17 +7,17 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nas.errors import TopologyError, expected
-from nas.topology.block import MAX_BLOCKS, Block, Head, Skip, Stem, options_of
+from nas.topology.block import MAX_BLOCKS, MAX_SKIPS, Block, Head, Scale, Skip, Stem, options_of
 from nas.topology.geometry import MAX_SIZE, MAX_WIDTH
 from nas.topology.shapes import Wiring, infer
-from nas.topology.vocabulary import HEADS, JOINS, NONE, OPS, STEMS, HeadOp, Op, StemOp
+from nas.topology.vocabulary import HEADS, JOINS, NONE, OPS, SCALES, STEMS, HeadOp, Op, StemOp
 
-VERSION = 1
+VERSION, NEWEST = 1, 2  # 2 where a block has several skips, or a scale
 TABLES: Mapping[type, Mapping[str, Op | StemOp | HeadOp]] = {Stem: STEMS, Block: OPS, Head: HEADS}
 OPEN = 2.0  # the sum of T over all gates of a deep network at the start
 
@@ -68,7 +68,8 @@ class Topology:
         """Return the representative of all topologies with the same function class and the same parameters.
 
         Identity blocks that change no shape vanish and sources move with them; a width that an op would keep
-        is written out; a shortcut that aligns nothing has no kind. Nothing else is merged: a wrong merge would
+        is written out; a shortcut that aligns nothing has no kind; consecutive skips whose order does not matter are
+        sorted. Nothing else is merged: a wrong merge would
         be a wrong result, a missed one costs a training. An `auto` becomes the number that it stands for.
         """
         return self._canonical
@@ -80,12 +81,16 @@ class Topology:
         for block, wire in zip(self.settled, self.wiring.wires, strict=True):
             if wire.vanishes:
                 continue
-            skip = block.skip
-            if skip is not None and wire.source is not None and wire.align is not None:
-                source = None if wire.short else place[wire.source]
-                skip = replace(skip, source=source, shortcut="pad" if wire.align.project == "pad" else "project")
-            plain = block.width == wire.transformed.width and block.skip == skip
-            blocks.append(block if plain else replace(block, width=wire.transformed.width, skip=skip))
+            skips = _sorted(
+                replace(
+                    skip,
+                    source=None if bypass.short else place[bypass.source],
+                    shortcut="pad" if bypass.align.project == "pad" else "project",
+                )
+                for skip, bypass in zip(block.skips, wire.bypasses, strict=True)
+            )
+            plain = block.width == wire.transformed.width and block.skips == skips
+            blocks.append(block if plain else replace(block, width=wire.transformed.width, skips=skips))
         return self if tuple(blocks) == self.blocks else replace(self, blocks=tuple(blocks))
 
     @functools.cached_property
@@ -94,29 +99,48 @@ class Topology:
         return tuple(map(self.settle, self.blocks))
 
     def settle(self, block: Block) -> Block:
-        """Return the block with the number that a gate's `bias: auto` stands for in this topology (`auto_bias`)."""
-        if block.skip is None or options_of(block.skip).get("bias") != "auto":
-            return block
-        return replace(block, skip=replace(block.skip, options=options_of(block.skip) | {"bias": self._auto_bias}))
+        """Return the block with the number that every `auto` stands for in this topology: `auto_bias`, `auto_scale`."""
+        skips = tuple(map(self._settled_skip, block.skips))
+        branch = self._settled_scale(block.branch)
+        return block if (skips, branch) == (block.skips, block.branch) else replace(block, skips=skips, branch=branch)
+
+    def _settled_skip(self, skip: Skip) -> Skip:
+        options = options_of(skip)
+        if options.get("bias") == "auto":
+            skip = replace(skip, options=options | {"bias": self._auto_bias})
+        scale = self._settled_scale(skip.scale)
+        return skip if scale is skip.scale else replace(skip, scale=scale)
+
+    def _settled_scale(self, scale: Scale | None) -> Scale | None:
+        if scale is None or options_of(scale).get("value") != "auto":
+            return scale
+        return replace(scale, options={"value": self._auto_scale})
 
     @functools.cached_property
     def _auto_bias(self) -> float:
-        return auto_bias(sum(block.skip is not None and "bias" in options_of(block.skip) for block in self.blocks))
+        return auto_bias(sum("bias" in options_of(skip) for block in self.blocks for skip in block.skips))
+
+    @functools.cached_property
+    def _auto_scale(self) -> float:
+        return auto_scale(sum(any(skip.residual for skip in block.skips) for block in self.blocks))
 
     def describe(self) -> str:
-        """Return one readable line: runs of blocks, with one mark for each block (`· + & ~ ×`, a long one `&@3`)."""
+        """Return one readable line: runs of blocks, with a mark for each block.
+
+        A mark is `·` without a skip, `+`, a long one `&@3`, several `+&@3`, with a scale `+α`.
+        """
         parts = [_label(self.stem.op, self.stem.width, 1)]
         for (op, stride), blocks in itertools.groupby(self.blocks, lambda block: (block.op, block.stride)):
             run = list(blocks)
             widths = [block.width for block in run if block.width is not None]
-            marks = " ".join(_mark(block.skip) for block in run)
+            marks = " ".join(_marks(block) for block in run)
             parts.append(f"{_label(op, max(widths, default=None), stride)}: {marks}")
         return " → ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data that JSON can hold; `from_dict` reads it back."""
         return {
-            "version": VERSION,
+            "version": NEWEST if any(map(_is_new, self.blocks)) else VERSION,
             "input": list(self.input),
             "stem": _part(self.stem),
             "blocks": [_part(block) for block in self.blocks],
@@ -128,8 +152,8 @@ class Topology:
     def from_dict(cls, data: object) -> Topology:
         """Return the topology that `to_dict` wrote. The data is not trusted: raises TopologyError where it is wrong."""
         data = _mapping("a topology", data, ("version", "input", "stem", "blocks", "head", "outputs"))
-        if data.get("version", VERSION) != VERSION:
-            raise TopologyError(f"version must be {VERSION}, but got {data['version']!r}"[:200])
+        if data.get("version", VERSION) not in (VERSION, NEWEST):
+            raise TopologyError(f"version must be {VERSION} or {NEWEST}, but got {data['version']!r}"[:200])
         for key in ("input", "blocks"):
             if not isinstance(data.get(key), list | tuple):
                 raise TopologyError(f"{key} must be a list, but got {data.get(key)!r}"[:200])
@@ -163,6 +187,15 @@ def auto_bias(gates: int) -> float:
     return min(-2.0, round(-math.log(gates / OPEN - 1), 1)) if gates > 2 * OPEN else -2.0
 
 
+def auto_scale(residual: int) -> float:
+    """Return the factor on the bypasses of a network where it says `auto`: ⁴√n for n residual branches.
+
+    It is the α of a decoder-only DeepNorm network with n/2 layers of two branches each (Wang et al. 2022,
+    arXiv:2203.00555, table 1).
+    """
+    return round(math.sqrt(math.sqrt(max(residual, 1))), 4)
+
+
 def _check_ends(input: object, outputs: object) -> None:
     if not isinstance(input, tuple | list) or not 1 <= len(input) <= 3 or len(input) == 2:
         raise TopologyError(f"input must be (C, H, W), (T,) or (D,), but got {input!r}"[:200])
@@ -173,19 +206,43 @@ def _check_ends(input: object, outputs: object) -> None:
 
 
 def _own_input_is_short(number: int, block: Block) -> Block:
-    if block.skip is None or block.skip.source != number - 1:
+    if all(skip.source != number - 1 for skip in block.skips):
         return block
-    return replace(block, skip=replace(block.skip, source=None))
+    skips = (replace(skip, source=None) if skip.source == number - 1 else skip for skip in block.skips)
+    return replace(block, skips=tuple(skips))
+
+
+def _sorted(skips: Iterable[Skip]) -> tuple[Skip, ...]:
+    """Return the skips with consecutive ones of a kind sorted if their order does not matter."""
+    found: list[Skip] = []
+    for kind, run in itertools.groupby(skips, key=lambda skip: skip.kind):
+        same = list(run)
+        found += sorted(same, key=_order) if JOINS[kind].commutes else same
+    return tuple(found)
+
+
+def _order(skip: Skip) -> tuple[int, str]:
+    """Return what skips whose order does not matter are sorted by: a short one comes first, as in a space."""
+    return -1 if skip.source is None else skip.source, json.dumps(_skip(skip), sort_keys=True)
+
+
+def _is_new(block: Block) -> bool:
+    """Return whether a dict of version 1 cannot hold the block."""
+    return len(block.skips) > 1 or block.branch is not None or any(skip.scale is not None for skip in block.skips)
 
 
 def _label(op: str, width: int | None, stride: int) -> str:
     return op + (f"/{stride}" if stride != 1 else "") + (f" {width}" if width is not None else "")
 
 
-def _mark(skip: Skip | None) -> str:
-    if skip is None:
-        return NONE
-    return JOINS[skip.kind].symbol + (f"@{skip.source}" if skip.source is not None else "")
+def _marks(block: Block) -> str:
+    branch = "" if block.branch is None else SCALES[block.branch.kind].symbol
+    return branch + ("".join(map(_mark, block.skips)) or NONE)
+
+
+def _mark(skip: Skip) -> str:
+    scale = "" if skip.scale is None else SCALES[skip.scale.kind].symbol
+    return JOINS[skip.kind].symbol + scale + (f"@{skip.source}" if skip.source is not None else "")
 
 
 def _part(part: Stem | Block | Head) -> dict[str, Any]:
@@ -195,8 +252,12 @@ def _part(part: Stem | Block | Head) -> dict[str, Any]:
     if isinstance(part, Block):
         if part.stride != 1:
             data["stride"] = part.stride
-        if part.skip is not None:
-            data["skip"] = _skip(part.skip)
+        if len(part.skips) == 1:
+            data["skip"] = _skip(part.skips[0])
+        elif part.skips:
+            data["skips"] = [_skip(skip) for skip in part.skips]
+        if part.branch is not None:
+            data["branch"] = _scale(part.branch)
     known = TABLES[type(part)][part.op].options
     said = {
         key: value for key, value in options_of(part).items() if not known[key].later or value != known[key].default
@@ -209,7 +270,15 @@ def _skip(skip: Skip) -> dict[str, Any]:
     known, default = JOINS[skip.kind].options, Skip(skip.kind)
     said = {"source": skip.source, "shortcut": skip.shortcut} | options_of(skip)
     usual = {"source": default.source, "shortcut": default.shortcut} | {key: row.default for key, row in known.items()}
-    return {"kind": skip.kind} | {key: value for key, value in said.items() if value != usual[key]}
+    data = {"kind": skip.kind} | {key: value for key, value in said.items() if value != usual[key]}
+    return data if skip.scale is None else data | {"scale": _scale(skip.scale)}
+
+
+def _scale(scale: Scale) -> str | dict[str, Any]:
+    """Return a scale as plain data: its kind alone, unless an option differs from its default."""
+    known = SCALES[scale.kind].options
+    said = {key: value for key, value in options_of(scale).items() if value != known[key].default}
+    return {"kind": scale.kind} | said if said else scale.kind
 
 
 def _mapping(what: str, data: object, allowed: tuple[str, ...] | None = None) -> dict[str, Any]:
@@ -224,10 +293,25 @@ def _mapping(what: str, data: object, allowed: tuple[str, ...] | None = None) ->
 
 def _read_block(data: object) -> Block:
     part = _mapping("a block", data)
-    skip = part.pop("skip", None)
-    if skip is not None:
-        kind = skip.get("kind") if isinstance(skip, Mapping) else None
-        join = JOINS.get(kind) if isinstance(kind, str) else None
-        said = _mapping("skip", skip, ("kind", "source", "shortcut", *(join.options if join else ())))
-        skip = Skip(said.pop("kind", None), said.pop("source", None), said.pop("shortcut", "project"), said)
-    return Block(part.pop("op", None), part.pop("width", None), part.pop("stride", 1), skip, part)
+    skip, skips = part.pop("skip", None), part.pop("skips", None)
+    if skips is None:
+        skips = [] if skip is None else [skip]
+    elif skip is not None or not isinstance(skips, list | tuple) or len(skips) > MAX_SKIPS:
+        raise TopologyError(f"skips must be a list of at most {MAX_SKIPS}, without a skip beside it"[:200])
+    made, branch = tuple(map(_read_skip, skips)), _read_scale("branch", part.pop("branch", None))
+    return Block(part.pop("op", None), part.pop("width", None), part.pop("stride", 1), made, part, branch)
+
+
+def _read_skip(data: object) -> Skip:
+    kind = data.get("kind") if isinstance(data, Mapping) else None
+    join = JOINS.get(kind) if isinstance(kind, str) else None
+    said = _mapping("skip", data, ("kind", "source", "shortcut", "scale", *(join.options if join else ())))
+    scale = _read_scale("skip.scale", said.pop("scale", None))
+    return Skip(said.pop("kind", None), said.pop("source", None), said.pop("shortcut", "project"), said, scale)
+
+
+def _read_scale(what: str, data: object) -> Scale | None:
+    if data is None or isinstance(data, str):
+        return None if data is None else Scale(data)
+    said = _mapping(what, data)
+    return Scale(said.pop("kind", None), said)

@@ -189,6 +189,8 @@ class Join:
                  None for a join with parameters, which stays a module called with (f, s, x)
     aligns       "shape": s gets the shape of f, by a shortcut where they differ; "size": s only gets the size of f,
                  and the widths add up
+    together     consecutive skips of this kind are one join, called with (f, s₁, …, sₙ) and with weights of its own
+    commutes     the order of consecutive skips of this kind does not matter
     residual     whether y is s and what F adds to it, so that F is a residual branch
     baseline     the name of the baseline that has this skip around every block
     symbol       one character that stands for the kind in a line of text
@@ -212,6 +214,8 @@ class Join:
     arguments: str = "none"
     options: Mapping[str, Option] = field(default_factory=dict)
     aligns: str = "shape"
+    together: bool = False
+    commutes: bool = False
     residual: bool = False
     baseline: str | None = None
 
@@ -224,7 +228,26 @@ class Join:
         return self.aligns == "size"
 
 
-Row = TypeVar("Row", Op, StemOp, HeadOp, Join)
+@dataclass(frozen=True, slots=True)
+class ScaleRule:
+    """The meaning of a kind of factor on a branch or a bypass.
+
+    module       the class that multiplies
+    arguments    how the class is called: a name of nas.network.blueprint.SCALES_CALLED
+    options      the options of the factor
+    expression   the product as Python code of t and of the options, for the exported file; None for a class with
+                 parameters
+    symbol       what stands for the kind before the symbol of a skip
+    """
+
+    module: str
+    symbol: str
+    arguments: str = "none"
+    options: Mapping[str, Option] = field(default_factory=dict)
+    expression: str | None = None
+
+
+Row = TypeVar("Row", Op, StemOp, HeadOp, Join, ScaleRule)
 
 
 def _check_names(what: str, names: Any, allowed: Any) -> None:
@@ -278,11 +301,14 @@ OPS = declared("OPS", Op)
 STEMS = declared("STEMS", StemOp)
 HEADS = declared("HEADS", HeadOp)
 JOINS = declared("JOINS", Join)
+SCALES = declared("SCALES", ScaleRule)
 NONE = "·"  # the symbol of a block without a skip
 KINDS = ("none", *JOINS)
 
 
-def complete(what: str, name: object, table: Mapping[str, Op | StemOp | HeadOp | Join], options: object) -> Options:
+def complete(
+    what: str, name: object, table: Mapping[str, Op | StemOp | HeadOp | Join | ScaleRule], options: object
+) -> Options:
     """Return the options of the row `name` of a table, with every default filled in.
 
     what: the name of the key that holds the row's name, for messages. Raises TopologyError.

@@ -23,6 +23,7 @@ from nas.study.ablation import LESION, Ablation, Plan
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology
 from tests.helpers import runs, scripted
+from tests.helpers.topologies import kind_of
 
 WORTH = {"block01": 0.10, "block02": 0.0, "block03": -0.05}
 SEEDS = tuple(range(1000, 1005))
@@ -38,7 +39,7 @@ def run(tmp_path: Path) -> Run:
 def accuracy(topology: Topology, seed: int, noise: float = 0.004) -> float:
     """Return a result in which skips are worth WORTH, and a concat around block 1 as much less than its add."""
     worth = sum(
-        value * (0.0 if block.skip is None else 0.5 if (place, block.skip.kind) == ("block01", "concat") else 1.0)
+        value * (0.0 if not block.skips else 0.5 if (place, kind_of(block)) == ("block01", "concat") else 1.0)
         for (place, value), block in zip(WORTH.items(), topology.blocks, strict=False)
     )
     rng = np.random.default_rng([seed, int(topology.key[:6], 16)])

@@ -23,6 +23,7 @@ from nas.errors import RunError
 from nas.space import OBJECTIVES, SearchSpace
 from nas.topology import Topology
 from tests.helpers.published import nas_bench_macro, needs_table
+from tests.helpers.topologies import kind_of
 from tests.surrogate.planted import Drawn
 
 DIGITS = SearchSpace.load("digits")
@@ -133,7 +134,7 @@ def test_importances_name_what_was_planted(runs: list[Run]) -> None:
 def test_how_many_explains_a_landscape_of_counts() -> None:
     trial, rng = Drawn(random.Random(1)), np.random.default_rng(1)
     topologies = [DIGITS.sample(trial) for _ in range(200)]
-    gates = [sum(block.skip is not None and block.skip.kind == "gate" for block in one.blocks) for one in topologies]
+    gates = [sum(kind_of(block) == "gate" for block in one.blocks) for one in topologies]
     found = effects(frame_of(topologies, 0.2 * np.array(gates) + rng.normal(0, 0.1, 200)), DIGITS, ACCURACY)
     steps = found.steps.set_index("step")
     assert steps.loc["how many", "adds"] > 0.7

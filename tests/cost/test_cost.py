@@ -78,7 +78,7 @@ def test_flops_of_a_convolution_are_the_closed_form() -> None:
     stem, pixels = 3 * 8 * 9, 64
     plain = chain(Block("conv", 16, options={"kernel": 5}))
     assert measure(plain).flops == pixels * (stem + 8 * 16 * 25) + 16 * 10
-    strided = chain(Block("conv", 16, stride=2, skip=Skip("add")))  # a quarter of the pixels, and a 1×1 projection
+    strided = chain(Block("conv", 16, stride=2, skips=Skip("add")))  # a quarter of the pixels, and a 1×1 projection
     assert measure(strided).flops == pixels * stem + pixels // 4 * (8 * 16 * 9 + 8 * 16) + 16 * 10
 
 
@@ -107,7 +107,12 @@ def test_flops_are_half_of_what_torch_counts(name: str) -> None:
 
 
 def test_what_is_not_counted_is_said() -> None:
-    assert measure(chain(Block("basic", 8, skip=Skip("add")))).uncounted == ("add", "mean", "native_batch_norm", "relu")
+    assert measure(chain(Block("basic", 8, skips=Skip("add")))).uncounted == (
+        "add",
+        "mean",
+        "native_batch_norm",
+        "relu",
+    )
     assert "gelu" in measure(NETWORKS["vit"]).uncounted
     assert not {"convolution", "addmm", "view", "t"} & set(measure(NETWORKS["vit"]).uncounted)
 

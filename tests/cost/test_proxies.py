@@ -19,7 +19,7 @@ PLAIN = Topology((1, 8, 8), Stem("conv3x3", 4), (Block("conv", 6), Block("conv",
 SKIPPED = Topology(
     (1, 8, 8),
     Stem("conv3x3", 4),
-    (Block("basic", skip=Skip("gate")), Block("mbconv", 6, skip=Skip("concat", 0))),
+    (Block("basic", skips=Skip("gate")), Block("mbconv", 6, skips=Skip("concat", 0))),
     Head("classify"),
     10,
 )
@@ -27,14 +27,14 @@ UNET = (
     Block("double_conv", 4),
     Block("maxpool", stride=2),
     Block("double_conv", 8),
-    Block("upconv", 4, skip=Skip("concat", 1)),
+    Block("upconv", 4, skips=Skip("concat", 1)),
 )
-ATTENTION = (Block("attention", skip=Skip("add"), options={"heads": 2}), Block("feed_forward", skip=Skip("add")))
+ATTENTION = (Block("attention", skips=Skip("add"), options={"heads": 2}), Block("feed_forward", skips=Skip("add")))
 KINDS = {
     "segmentation": Topology((1, 8, 8), Stem("conv3x3", 4), UNET, Head("conv1x1"), 2),
     "images in patches": Topology((1, 8, 8), Stem("patch", 8, {"patch": 4}), ATTENTION, Head("class_token"), 10),
     "tokens": Topology((8,), Stem("token", 8, {"vocabulary": 50}), ATTENTION, Head("language_model"), 50),
-    "regression": Topology((6,), Stem("linear", 64), (Block("linear", skip=Skip("mul")),), Head("classify"), 1),
+    "regression": Topology((6,), Stem("linear", 64), (Block("linear", skips=Skip("mul")),), Head("classify"), 1),
     "convnext": Topology((1, 8, 8), Stem("conv3x3", 4), (Block("convnext", 8),), Head("norm_classify"), 10),
 }
 

@@ -28,7 +28,7 @@ TASK = tasks.get("digits")
 
 
 def topology(*kinds: str | None) -> Topology:
-    blocks = tuple(Block("basic", 4, skip=kind and Skip(kind)) for kind in kinds)
+    blocks = tuple(Block("basic", 4, skips=kind and Skip(kind)) for kind in kinds)
     return Topology(TASK.input, Stem("conv3x3", 4), blocks, Head("classify"), TASK.outputs)
 
 
@@ -103,7 +103,7 @@ def test_paths_of_a_residual_network_are_binomial() -> None:
     long = Topology(
         TASK.input,
         Stem("conv3x3", 4),
-        (Block("basic", 4), Block("basic", 4, skip=Skip("add", 0))),
+        (Block("basic", 4), Block("basic", 4, skips=Skip("add", 0))),
         Head("classify"),
         TASK.outputs,
     )
@@ -130,7 +130,7 @@ def test_attention_has_a_second_derivative() -> None:
     text = Topology(
         (8,),
         Stem("token", 8, {"vocabulary": 16}),
-        (Block("attention", 8, skip=Skip("add"), options={"heads": 2, "causal": True}),),
+        (Block("attention", 8, skips=Skip("add"), options={"heads": 2, "causal": True}),),
         Head("language_model"),
         16,
     )

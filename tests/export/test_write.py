@@ -44,7 +44,7 @@ def every_word() -> Iterator[Topology]:
         yield Topology(
             TASK,
             Stem("conv3x3", 4),
-            (Block("maxpool", stride=2), Block("upconv", 4, skip=Skip("add", 0), options={"up": up})),
+            (Block("maxpool", stride=2), Block("upconv", 4, skips=Skip("add", 0), options={"up": up})),
             Head("conv1x1"),
             3,
         )
@@ -96,7 +96,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
 def test_every_word_is_exported(cases: list[Case]) -> None:
     """The sample is what it claims to be."""
     blocks = [block for case in cases for block in case.topology.blocks]
-    long = {block.skip.kind for block in blocks if block.skip is not None and block.skip.source is not None}
+    long = {skip.kind for block in blocks for skip in block.skips if skip.source is not None}
     assert {block.op for block in blocks} == set(OPS)
     assert long == set(JOINS)
     assert {case.topology.stem.op for case in cases} == set(STEMS)
@@ -153,24 +153,24 @@ def test_golden_references(name: str, golden: Callable[[str, str], None]) -> Non
 
 WINNERS = {
     "mixed": (
-        Block("basic", 16, skip=Skip("concat")),
-        Block("basic", 16, skip=Skip("add")),
+        Block("basic", 16, skips=Skip("concat")),
+        Block("basic", 16, skips=Skip("add")),
         Block("preact", 32, 2, Skip("add")),
         Block("conv", 32),
         Block("conv", 32),
         Block("conv", 32),
-        Block("conv", 32, skip=Skip("gate", 2)),
-        Block("mbconv", 32, skip=Skip("mul"), options={"kernel": 5, "activation": "relu6", "expansion": 3}),
-        Block("basic", 64, 2, skip=Skip("add", shortcut="pad")),
-        Block("basic", 64, skip=Skip("add", 3)),
+        Block("conv", 32, skips=Skip("gate", 2)),
+        Block("mbconv", 32, skips=Skip("mul"), options={"kernel": 5, "activation": "relu6", "expansion": 3}),
+        Block("basic", 64, 2, skips=Skip("add", shortcut="pad")),
+        Block("basic", 64, skips=Skip("add", 3)),
     ),
     "loops": (
-        *[Block("dense_layer_plain", 8, skip=Skip("concat"))] * 4,
+        *[Block("dense_layer_plain", 8, skips=Skip("concat"))] * 4,
         Block("transition", 24, 2),
         *[Block("conv", 24)] * 3,
-        *[Block("conv", 24, skip=Skip("gate"))] * 3,
-        *[Block("basic", 24, skip=Skip("add"))] * 5,
-        Block("conv", 24, skip=Skip("concat", 4)),
+        *[Block("conv", 24, skips=Skip("gate"))] * 3,
+        *[Block("basic", 24, skips=Skip("add"))] * 5,
+        Block("conv", 24, skips=Skip("concat", 4)),
     ),
 }
 
@@ -296,7 +296,7 @@ def test_a_file_that_differs_is_not_written(
     topology = Topology(
         (1, 8, 8),
         Stem("conv3x3", 4),
-        (*[Block("basic", 4, skip=Skip("add"))] * 2, Block("conv", 4), Block("conv", 4, skip=Skip("concat"))),
+        (*[Block("basic", 4, skips=Skip("add"))] * 2, Block("conv", 4), Block("conv", 4, skips=Skip("concat"))),
         Head("classify"),
         3,
     )
@@ -310,7 +310,7 @@ def test_a_file_that_differs_is_not_written(
 
 def test_a_gradient_that_differs_is_found(tmp_path: Path) -> None:
     """Equal logits do not hide a detached branch."""
-    topology = Topology((5,), Stem("linear", 4), (Block("linear", 4, skip=Skip("add")),), Head("classify"), 3)
+    topology = Topology((5,), Stem("linear", 4), (Block("linear", 4, skips=Skip("add")),), Head("classify"), 3)
     path = tmp_path / "network.py"
     path.write_text(
         write_source(topology, "x", 0).replace("self.block1(x) + x", "self.block1(x) + x.detach()"), "utf-8"
@@ -324,7 +324,7 @@ def test_a_parameter_of_any_shape_that_is_used_wrongly_is_found(
     shape: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A learned scale that begins at 0: exp(α) − 1 has the value and the derivative of α there, and nowhere else."""
-    topology = Topology((5,), Stem("linear", 4), (Block("linear", 4, skip=Skip("add")),), Head("classify"), 3)
+    topology = Topology((5,), Stem("linear", 4), (Block("linear", 4, skips=Skip("add")),), Head("classify"), 3)
 
     def scaled(topology: Topology) -> torch.nn.Module:
         network = build(topology)
@@ -375,7 +375,7 @@ def test_no_parameter_is_proven_at_its_initial_value() -> None:
 
 def test_a_join_is_written_as_its_row_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No kind of join has a spelling of its own in the exporter."""
-    topology = Topology((5,), Stem("linear", 4), (Block("linear", 4, skip=Skip("mul")),), Head("classify"), 3)
+    topology = Topology((5,), Stem("linear", 4), (Block("linear", 4, skips=Skip("mul")),), Head("classify"), 3)
     monkeypatch.setitem(JOINS, "mul", dataclasses.replace(JOINS["mul"], expression="torch.maximum({f}, {s}, out=None)"))
     text = write_source(topology, "x", 0)
     assert "return torch.maximum(self.block1(x), x, out=None)  # mul: (B, 4)" in text

@@ -61,7 +61,7 @@ def a_skip(source: random.Random, number: int) -> Skip | None:
 def trial(number: int, topology: Topology, name: str | None = None, **changes: Any) -> dict[str, Any]:
     """One row of a frame: a finished training whose figures follow from the topology and the number."""
     source = random.Random(number)
-    skips = [block.skip.kind for block in topology.blocks if block.skip]
+    skips = [skip.kind for block in topology.blocks for skip in block.skips]
     params = sum(9 * wire.input.width * wire.transformed.width for wire in topology.wiring.wires)
     learned = 0.3 * len(skips) - 0.2 * skips.count("mul") + 0.4 * math.log10(params) + source.gauss(0, 0.4)
     accuracy = round(1 - 0.14 * math.exp(-learned / 1.9), 4)

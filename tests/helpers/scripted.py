@@ -38,7 +38,7 @@ def space(blocks: int = 4, **search: Any) -> SearchSpace:
 
 def price(topology: Topology) -> dict[str, int]:
     """A price that costs nothing: memory is 100 times the parameters, which follow from the skips."""
-    params = 1000 + sum(100 for block in topology.blocks if block.skip is not None)
+    params = 1000 + sum(100 for block in topology.blocks if block.skips)
     return {"params": params, "flops": 10 * params, "memory": 100 * params}
 
 

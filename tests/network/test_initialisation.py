@@ -118,13 +118,13 @@ def test_gpt2_starts_as_that_of_transformers() -> None:
 
 
 def chain(*skips: Skip | None, op: str = "basic", **options: object) -> Topology:
-    blocks = tuple(Block(op, 8, skip=skip, options=options) for skip in skips)
+    blocks = tuple(Block(op, 8, skips=skip, options=options) for skip in skips)
     return Topology((3, 8, 8), Stem("conv3x3", 8), blocks, Head("classify"), 4)
 
 
 def language_model(*skips: Skip | None) -> Topology:
     blocks = tuple(
-        Block("attention" if place % 2 == 0 else "feed_forward", 64, skip=skip) for place, skip in enumerate(skips)
+        Block("attention" if place % 2 == 0 else "feed_forward", 64, skips=skip) for place, skip in enumerate(skips)
     )
     return Topology((16,), Stem("token", 64, {"vocabulary": 50}), blocks, Head("language_model"), 50)
 
@@ -176,7 +176,7 @@ def test_a_depthwise_convolution_counts_its_own_outputs() -> None:
 def test_a_gate_starts_at_its_bias_for_every_input(op: str, bias: float) -> None:
     skip = Skip("gate", options={"bias": bias})
     stem, input = (Stem("conv3x3", 8), (3, 8, 8)) if op == "conv" else (Stem("linear", 8), (20,))
-    block = build(Topology(input, stem, (Block(op, 8, skip=skip),), Head("classify"), 4)).blocks[0].eval()
+    block = build(Topology(input, stem, (Block(op, 8, skips=skip),), Head("classify"), 4)).blocks[0].eval()
     x = torch.randn(4, 8, 8, 8) if op == "conv" else torch.randn(4, 8)
     open = torch.sigmoid(torch.tensor(bias))
     torch.testing.assert_close(block(x, x), open * block.transform(x) + (1 - open) * x)

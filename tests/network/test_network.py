@@ -1,5 +1,6 @@
 """Every topology that validates builds, and torch sees the shapes that were inferred."""
 
+import itertools
 import random
 from dataclasses import replace
 
@@ -8,13 +9,15 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nas.errors import TopologyError
 from nas.network import Network, build
 from nas.network.blueprint import blueprint
 from nas.network.onednn import safe_onednn
+from nas.network.ops.skips import Attend, Mix
 from nas.network.samples import sample_inputs
 from nas.topology import Topology
-from nas.topology.block import Block, Head, Skip, Stem
-from nas.topology.vocabulary import JOINS, OPS
+from nas.topology.block import Block, Head, Scale, Skip, Stem
+from nas.topology.vocabulary import JOINS, OPS, SCALES
 from tests.helpers.topologies import random_topology
 
 torch.set_num_threads(1)
@@ -81,14 +84,14 @@ def disguised(topology: Topology, rng: random.Random) -> Topology:
     for block, wire in zip(rng.choice((topology.blocks, topology.settled)), topology.wiring.wires, strict=True):
         while rng.random() < 0.3:
             blocks.append(Block("identity"))
-        skip = block.skip
-        if skip is not None and wire.source is not None and wire.align is not None:
-            source = place[wire.source] if not wire.short else rng.randrange(place[-1], len(blocks) + 1)
-            free = wire.align.project is None
+        skips = []
+        for skip, bypass in zip(block.skips, wire.bypasses, strict=True):
+            source = place[bypass.source] if not bypass.short else rng.randrange(place[-1], len(blocks) + 1)
+            free = bypass.align.project is None
             shortcut = rng.choice(("project", "pad")) if free else skip.shortcut
-            skip = replace(skip, source=source, shortcut=shortcut)
+            skips.append(replace(skip, source=source, shortcut=shortcut))
         width = None if block.width == wire.input.width else block.width
-        blocks.append(Block(block.op, width, block.stride, skip, block.options))
+        blocks.append(replace(block, width=width, skips=tuple(skips)))
         place.append(len(blocks))
     return Topology(topology.input, topology.stem, tuple(blocks), topology.head, topology.outputs)
 
@@ -121,7 +124,7 @@ def test_random_keys_that_meet_are_equal_functions() -> None:
 def test_formulas() -> None:
     """y = join(F(x), s) of every kind, by hand."""
     for kind in JOINS:
-        topology = Topology((1, 4, 4), Stem("conv3x3", 4), (Block("conv", 4, skip=Skip(kind)),), Head("classify"), 3)
+        topology = Topology((1, 4, 4), Stem("conv3x3", 4), (Block("conv", 4, skips=Skip(kind)),), Head("classify"), 3)
         network = build(topology).eval()
         block = network.blocks[0]
         x = torch.randn(2, 4, 4, 4)
@@ -132,13 +135,82 @@ def test_formulas() -> None:
             "concat": torch.cat((x, f), 1),
             "mul": f * x,
             "gate": f if gate is None else gate * f + (1 - gate) * x,
+            "mix": f,  # at its start
+            "attend": (f + x) / 2,  # at its start
         }
         assert kind in wanted, f"write the formula of {kind} here, by hand"
         torch.testing.assert_close(block(x, x), wanted[kind])
 
 
+@torch.no_grad()
+def test_formulas_of_joins_with_weights() -> None:
+    """Mixed and attended sources, with weights that are not those of their start, by hand."""
+    x, y, f = (torch.randn(2, 3, 4, 4, dtype=torch.float64) for _ in range(3))
+    mix = Mix(2).double()
+    mix.weight.copy_(torch.tensor([0.5, -1.0, 2.0]))
+    torch.testing.assert_close(mix(f, x, y), 0.5 * f - x + 2 * y)
+    normalised = Mix(2, normalise=True).double()
+    shares = torch.tensor([4.0, 0.0, 0.0], dtype=torch.float64).softmax(0)
+    torch.testing.assert_close(normalised(f, x, y), shares[0] * f + shares[1] * x + shares[2] * y)
+    attend = Attend(3).double()
+    attend.weight.copy_(torch.randn(3, 1, 1))
+    every = torch.stack((f, x, y))
+    normed = every / (every.square().mean(2, keepdim=True) + 1e-6).sqrt()
+    shares = (attend.weight * normed).sum(2, keepdim=True).softmax(0)
+    torch.testing.assert_close(attend(f, x, y), (shares * every).sum(0))
+
+
+SHAPES = {"image": (4, 4, 4), "sequence": (6, 4), "vector": (4,)}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("layout", SHAPES)
+def test_scales_multiply_the_branch_and_each_bypass(layout: str) -> None:
+    """y = α·F(x) + β₁·s₁ + β₂·s₂ for every kind of factor."""
+    input, stem, plain = {
+        "image": ((3, 4, 4), Stem("conv3x3", 4), Block("conv", 4)),
+        "sequence": ((6,), Stem("token", 4, {"vocabulary": 5}), Block("feed_forward", 4)),
+        "vector": ((5,), Stem("linear", 4), Block("linear", 4)),
+    }[layout]
+    starts = {None: 1.0, "zero": 0.0, "learned": 1.0, "channel": 1e-5, "constant": 1.0}
+    assert starts.keys() == {None, *SCALES}, "write what every kind of factor is at its start here"
+    for (one, alpha), (other, beta) in itertools.product(starts.items(), repeat=2):
+        scales = [None if kind is None else Scale(kind) for kind in (one, other)]
+        skips = (Skip("add", scale=scales[1]), Skip("add", 0))
+        blocks = (plain, replace(plain, skips=skips, branch=scales[0]))
+        block = build(Topology(input, stem, blocks, Head("classify"), 3)).blocks[1]
+        x, y0 = torch.randn(2, 2, *SHAPES[layout])
+        torch.testing.assert_close(block(x, x, y0), alpha * block.transform(x) + beta * x + y0)
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@torch.no_grad()
+def test_a_skip_that_is_added_with_the_factor_zero_changes_nothing(rng: random.Random) -> None:
+    topology = random_topology(rng)
+    if not topology.blocks:
+        return
+    number = rng.randrange(len(topology.blocks))
+    block = topology.blocks[number]
+    added = Skip("add", rng.choice([None, *range(number + 1)]), scale=Scale("zero"))
+    blocks = list(topology.blocks)
+    blocks[number] = replace(block, skips=(*block.skips, added))
+    try:
+        other = replace(topology, blocks=tuple(blocks))
+    except TopologyError:
+        return
+    if topology.wiring.wires[number].vanishes:
+        return
+    one, two = build(topology).double().eval(), build(other).double().eval()
+    state = two.state_dict() | one.state_dict()
+    two.load_state_dict(state)
+    x = batch(topology, 2)
+    x = x.double() if x.is_floating_point() else x
+    assert torch.equal(one(x), two(x))
+
+
 def test_gates_start_open() -> None:
-    topology = Topology((1, 4, 4), Stem("conv3x3", 4), (Block("conv", 4, skip=Skip("gate")),), Head("classify"), 3)
+    topology = Topology((1, 4, 4), Stem("conv3x3", 4), (Block("conv", 4, skips=Skip("gate")),), Head("classify"), 3)
     assert (build(topology).blocks[0].join.conv.bias < 0).all()
 
 
@@ -149,7 +221,7 @@ def test_relu_follows_the_join_of_post_activation_units_only() -> None:
 
 
 def _one(op: str) -> Topology:
-    return Topology((1, 4, 4), Stem("conv3x3", 4), (Block(op, None, skip=Skip("add")),), Head("classify"), 3)
+    return Topology((1, 4, 4), Stem("conv3x3", 4), (Block(op, None, skips=Skip("add")),), Head("classify"), 3)
 
 
 @pytest.mark.parametrize("kind", JOINS)
@@ -157,7 +229,7 @@ def test_a_kept_output_is_not_changed_in_place(kind: str) -> None:
     """The bypass reads y[j] long after: no op on the way may write into it."""
     blocks = (
         *(Block(op, 8) for op in ("conv", "basic", "preact", "dense_layer", "mbconv")),
-        Block("conv", 8, skip=Skip(kind, 1)),
+        Block("conv", 8, skips=Skip(kind, 1)),
     )
     network = build(Topology((1, 4, 4), Stem("conv3x3", 8), blocks, Head("classify"), 3)).eval()
     seen: dict[str, torch.Tensor] = {}

@@ -52,7 +52,7 @@ def test_features_have_one_scale() -> None:
     space, rng = scripted.space(blocks=6), random.Random(0)
 
     def features(topology: Topology) -> dict[str, float]:
-        skips = sum(block.skip is not None for block in topology.blocks)
+        skips = sum(bool(block.skips) for block in topology.blocks)
         return {"large": 1e6 * skips, "constant": 3.0, "unknown": math.nan}
 
     domain = Topologies(space, features)

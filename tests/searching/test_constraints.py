@@ -35,7 +35,7 @@ def test_a_violation_is_trained_but_does_not_win(tmp_path: Path) -> None:
     session = Session(run, scripted.price, 100)
 
     def outcome(topology: Topology) -> TrialOutcome:
-        slow = topology.blocks[0].skip is not None
+        slow = bool(topology.blocks[0].skips)
         better = scripted.price(topology)["params"] / 2000 + 0.1 * slow  # the worst would win without constraints
         curve = [{"epoch": 1, "accuracy": better}]
         return TrialOutcome(curve, full_budget=True, measured={"latency": 0.006 if slow else 0.004})

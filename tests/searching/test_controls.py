@@ -16,6 +16,7 @@ from nas.study.attributes import recorded
 from nas.topology import Topology
 from tests.helpers import scripted
 from tests.helpers.sessions import trained, trials_of
+from tests.helpers.topologies import kind_of
 
 Make = Callable[..., Session]
 
@@ -29,7 +30,7 @@ def space(**search: Any) -> SearchSpace:
 
 def winning(topology: Topology) -> bool:
     """Return whether it is the planted best: four blocks, the first without a skip, the others with concat."""
-    return [block.skip and block.skip.kind for block in topology.blocks] == [None, "concat", "concat", "concat"]
+    return [kind_of(block) for block in topology.blocks] == ["none", "concat", "concat", "concat"]
 
 
 def searched(made: Session, count: int = 10**6) -> list[FrozenTrial]:
@@ -82,8 +83,8 @@ def test_controls_come_after_the_trials_and_do_not_count(session: Make) -> None:
     assert list(names)[:2] == ["plain", "resnet"]
     assert {name.removeprefix(f"trial {number}: ") for name in own} == {"every skip add", "no skips"}
     for name, topology in own.items():
-        kind = "add" if name.endswith("add") else None
-        assert [block.skip and block.skip.kind for block in topology.blocks] == [kind] * 4
+        kind = "add" if name.endswith("add") else "none"
+        assert [kind_of(block) for block in topology.blocks] == [kind] * 4
     assert [recorded(trial).get("baseline") for trial in trials[-2:]] == list(own)
     again = session(resume=True, trials=12)
     assert again.is_over

@@ -15,6 +15,7 @@ from nas.searching.session import Session
 from nas.study.attributes import recorded
 from tests.helpers import scripted
 from tests.helpers.sessions import trained, trials_of
+from tests.helpers.topologies import kind_of
 
 Make = Callable[..., Session]
 
@@ -79,7 +80,7 @@ def test_a_repeat_that_was_interrupted_is_resumed(session: Make) -> None:
 
 
 def adds(candidate: Candidate) -> int:
-    return sum(block.skip is not None and block.skip.kind == "add" for block in candidate.topology.blocks)
+    return sum(kind_of(block) == "add" for block in candidate.topology.blocks)
 
 
 def planted(session: Session, noise: float) -> list[Candidate]:

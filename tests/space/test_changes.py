@@ -36,7 +36,7 @@ def test_skips_are_removed_together() -> None:
     space = space_around(topology, "digits")
     assert space.without(topology, []) == topology
     left = space.without(topology, ["block02", "block09"])
-    assert [number for number, block in enumerate(left.blocks, 1) if block.skip is None] == [2, 9]
+    assert [number for number, block in enumerate(left.blocks, 1) if not block.skips] == [2, 9]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_space_around_a_network_holds_it(name: str, task: str) -> None:
     topology = references.get(name, input=known.input, outputs=known.outputs)
     space = space_around(topology, task)
     assert space.sample(_Encoded(space.encode(topology))).key == topology.key
-    skips = sum(block.skip is not None for block in topology.blocks)
+    skips = sum(bool(block.skips) for block in topology.blocks)
     assert len({change.place for change in space.skip_changes(topology)}) == skips
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -21,8 +24,9 @@ from nas.space.chain import Chain
 from nas.space.decisions import Choice, Range, explore
 from nas.space.language import Definition
 from nas.topology import Topology, references
-from nas.topology.block import Block, Head, Skip, Stem, options_of
+from nas.topology.block import Block, Head, Scale, Skip, Stem, options_of
 from nas.topology.topology import auto_bias
+from tests.helpers.topologies import kind_of, only_skip
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 NONE, ADD = {"kinds": "none"}, {"kinds": ["none", "add"]}
@@ -68,6 +72,9 @@ def skips(draw: st.DrawFn) -> dict[str, Any]:
         "add": {"shortcut": draw(some(["project", "pad"]))},
         "concat": {"growth": draw(some([0.5, 3, 0.25, 0.3]))},
         "gate": {"bias": draw(some(["auto", -2, -3.5, 1e-3]))},
+        "at_most": draw(st.sampled_from([1, 1, 1, 2])),
+        "scale": draw(some(["one", "zero", "channel=1e-6"])) if draw(st.booleans()) else "one",
+        "branch": draw(st.sampled_from(["one", "one", "learned"])),
         "long": {
             "join": draw(some(["add", "mul"] if same_shape else ["add", "concat", "gate"])),
             "reach": draw(st.sampled_from([nearest, [nearest, nearest + 1], [2, None]])),
@@ -222,7 +229,7 @@ def test_a_block_keeps_its_name_whatever_comes_before_it() -> None:
         optuna.trial.FixedTrial({"stage1.blocks": 3, "block02.skip": "none", "block03.skip": "none"} | last)
     )
     assert (len(shallow), len(deep)) == (3, 5)
-    assert shallow.blocks[-1].skip == deep.blocks[-1].skip == Skip("add", 1)
+    assert only_skip(shallow.blocks[-1]) == only_skip(deep.blocks[-1]) == Skip("add", 1)
 
 
 def test_a_long_skip_is_offered_only_where_it_always_has_a_source() -> None:
@@ -288,7 +295,7 @@ def test_growth_is_the_width_of_f_of_a_short_concat() -> None:
 def test_a_long_concat_keeps_the_width_of_f_unless_told_otherwise() -> None:
     stage = {"blocks": 2, "op": "basic", "width": 10}
     skips = {"kinds": "long", "long": {"join": "concat", "reach": 2}}
-    assert [(b.width, b.skip) for b in only(space(stage, skips=skips))] == [(10, None), (10, Skip("concat", 0))]
+    assert [(b.width, only_skip(b)) for b in only(space(stage, skips=skips))] == [(10, None), (10, Skip("concat", 0))]
     skips["long"] |= {"growth": 0.5}  # type: ignore[operator]
     assert [b.width for b in only(space(stage, skips=skips))] == [10, 5]
 
@@ -298,21 +305,21 @@ def test_the_bias_of_gates_is_chosen_and_an_automatic_one_follows_the_depth() ->
     chosen = space(stage, skips={"kinds": "gate", "gate": {"bias": ["auto", -4]}})
     params = {f"block{n:02}.gate.bias": "auto" for n in range(1, 31)}
     deep = chosen.sample(optuna.trial.FixedTrial({"stage1.blocks": 30} | params))
-    assert {options_of(block.skip)["bias"] for block in deep.blocks} == {"auto"}
-    assert {options_of(block.skip)["bias"] for block in deep.settled} == {auto_bias(30)} != {-2.0}
+    assert {options_of(only_skip(block))["bias"] for block in deep.blocks} == {"auto"}
+    assert {options_of(only_skip(block))["bias"] for block in deep.settled} == {auto_bias(30)} != {-2.0}
     assert chosen.encode(deep) == {"stage1.blocks": 30} | params
     short = chosen.sample(
         optuna.trial.FixedTrial({"stage1.blocks": 2, "block01.gate.bias": "auto", "block02.gate.bias": -4.0})
     )
-    assert [options_of(block.skip)["bias"] for block in short.settled] == [-2.0, -4.0]
+    assert [options_of(only_skip(block))["bias"] for block in short.settled] == [-2.0, -4.0]
     assert chosen.size() == 2**2 + 2**30
     assert chosen.encode(short.canonical()) == chosen.encode(short)
-    assert options_of(chosen.baselines(["highway"])["highway"].blocks[0].skip) == {"bias": "auto"}
+    assert options_of(only_skip(chosen.baselines(["highway"])["highway"].blocks[0])) == {"bias": "auto"}
 
 
 def test_an_op_that_keeps_the_width_ignores_width_and_growth() -> None:
     blocks = only(space({"blocks": 1, "op": "maxpool", "width": 10}, skips={"kinds": "concat"}))
-    assert blocks == (Block("maxpool", skip=Skip("concat")),)
+    assert blocks == (Block("maxpool", skips=Skip("concat")),)
 
 
 def test_the_stride_is_that_of_the_first_block() -> None:
@@ -322,7 +329,7 @@ def test_the_stride_is_that_of_the_first_block() -> None:
 def test_an_entry_may_settle_its_own_skip() -> None:
     stage = {"blocks": 1, "op": [{"op": "identity", "skip": "none"}, "basic"], "width": 4}
     searched = space(stage, skips={"kinds": ["add", "gate"]})
-    assert [(b.op, b.skip) for topology in searched.enumerate() for b in topology.blocks] == [
+    assert [(b.op, only_skip(b)) for topology in searched.enumerate() for b in topology.blocks] == [
         ("identity", None),
         ("basic", Skip("add")),
         ("basic", Skip("gate", options={"bias": "auto"})),
@@ -333,7 +340,7 @@ def test_the_skips_of_a_stage_change_those_of_the_space() -> None:
     skips = {"kinds": ["long", "none"], "long": {"join": "add", "reach": [2, 3]}}
     stage = {"blocks": 3, "op": "basic", "width": 4, "skips": {"long": {"reach": 3}}}
     searched = space(stage, skips=skips)
-    assert [topology.blocks[2].skip for topology in searched.enumerate()] == [Skip("add", 0), None]
+    assert [only_skip(topology.blocks[2]) for topology in searched.enumerate()] == [Skip("add", 0), None]
 
 
 def test_same_shape_offers_skips_only_where_the_shape_stays() -> None:
@@ -341,14 +348,14 @@ def test_same_shape_offers_skips_only_where_the_shape_stays() -> None:
     searched = space(*stages, skips={"kinds": ["none", "add"], "where": "same_shape"})
     for topology in searched.enumerate():
         first, second = topology.blocks
-        assert first.skip is None or (first.width, first.stride) == (4, 1)
+        assert only_skip(first) is None or (first.width, first.stride) == (4, 1)
         assert second.stride == 1
     assert searched.size() == 2 * 2 + 3 * 2  # the first block may be skipped in one of the four settings
 
 
 def test_encode_reads_equals() -> None:
     searched = space({"blocks": 2, "op": "basic", "width": 4}, skips=ADD)
-    block = Block("basic", None, skip=Skip("add", shortcut="pad"))  # as wide as its input, which is 4; pads nothing
+    block = Block("basic", None, skips=Skip("add", shortcut="pad"))  # as wide as its input, which is 4; pads nothing
     topology = Topology((1, 8, 8), Stem("conv3x3", 4), (block, Block("basic", 4)), Head("classify"), 10)
     params = searched.encode(topology)
     assert params == {"block01.skip": "add", "block02.skip": "none"}
@@ -364,8 +371,8 @@ def test_encode_reads_equals() -> None:
         {"head": Head("norm_classify")},
         {"blocks": (Block("basic", 4),)},
         {"blocks": (Block("basic", 4), Block("basic", 8))},
-        {"blocks": (Block("basic", 4), Block("basic", 4, skip=Skip("gate")))},
-        {"blocks": (Block("basic", 4), Block("basic", 4, skip=Skip("add", 0)))},
+        {"blocks": (Block("basic", 4), Block("basic", 4, skips=Skip("gate")))},
+        {"blocks": (Block("basic", 4), Block("basic", 4, skips=Skip("add", 0)))},
     ],
 )
 def test_what_is_no_point_is_refused(change: dict[str, Any]) -> None:
@@ -417,12 +424,12 @@ def test_baselines_are_the_chain_of_what_is_listed_first() -> None:
         search={"baselines": ["plain", "resnet", "densenet", "highway", "resnet8"]},
     )
     baselines = searched.baselines()
-    kinds = {name: [b.skip and b.skip.kind for b in topology.blocks] for name, topology in baselines.items()}
+    kinds = {name: [kind_of(b) for b in topology.blocks] for name, topology in baselines.items()}
     assert list(kinds) == ["plain", "resnet", "densenet", "highway", "resnet8"]
-    assert kinds["plain"] == [None, None, None]
-    assert kinds["resnet"] == ["add", "add", None]
-    assert kinds["densenet"] == ["concat", "concat", None]
-    assert kinds["highway"] == ["gate", "gate", None]
+    assert kinds["plain"] == ["none"] * 3
+    assert kinds["resnet"] == ["add", "add", "none"]
+    assert kinds["densenet"] == ["concat", "concat", "none"]
+    assert kinds["highway"] == ["gate", "gate", "none"]
     assert [b.width for b in baselines["densenet"].blocks] == [2, 2, None]
     assert [(b.op, b.stride) for b in baselines["plain"].blocks] == [("basic", 2), ("basic", 1), ("maxpool", 1)]
     assert baselines["resnet8"] == references.resnet(8, input=(1, 8, 8), outputs=10)
@@ -475,8 +482,8 @@ def test_a_topology_keeps_its_chain_with_another_skip_around_every_block() -> No
     searched = sized()
     for topology in itertools.islice(searched.enumerate(), 0, None, 97):
         added, plain = (searched.uniform(topology, kind) for kind in ("add", "none"))
-        assert {block.skip and block.skip.kind for block in added.blocks} == {"add"}
-        assert {block.skip for block in plain.blocks} == {None}
+        assert {kind_of(block) for block in added.blocks} == {"add"}
+        assert {block.skips for block in plain.blocks} == {()}
         assert searched.uniform(plain, "add") == added
         assert [block.op for block in added.blocks] == [block.op for block in topology.blocks]
 
@@ -491,3 +498,75 @@ def test_a_space_needs_neither_torch_nor_optuna() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd="/")
     assert done.stdout.strip() == "[]"
+
+
+# ------------------------------------------------------------------------------------------------- several skips
+
+
+SEVERAL = {"kinds": ["none", "add", "long"], "at_most": 3, "scale": ["one", "zero", "channel=1e-6"]}
+SEVERAL |= {"long": {"join": ["add", "mix"], "reach": [2, None]}, "branch": ["one", "channel"]}
+
+
+def test_a_block_has_several_skips_with_readable_parameters() -> None:
+    searched = space({"blocks": 4, "op": "basic", "width": 8}, skips=SEVERAL)
+    params = {f"block{n:02}.skip": "none" for n in (1, 2, 3)} | {
+        "block04.skip": "add",
+        "block04.scale": "one",
+        "block04.skip2": "long",
+        "block04.skip2.join": "add",
+        "block04.skip2.source": 1,
+        "block04.skip2.scale": "channel=1e-6",
+        "block04.skip3": "long",
+        "block04.skip3.join": "mix",
+        "block04.skip3.source": 0,
+        "block04.branch": "channel",
+    }
+    topology = searched.sample(optuna.trial.FixedTrial(params))
+    learned = Scale("channel", {"start": 1e-6})
+    assert topology.blocks[3].skips == (Skip("add"), Skip("add", 1, scale=learned), Skip("mix", 0))
+    assert topology.blocks[3].branch == Scale("channel")
+    assert searched.encode(topology) == params
+    assert Topology.from_dict(json.loads(json.dumps(topology.to_dict()))) == topology
+    assert topology.to_dict()["version"] == 2
+
+
+def test_the_size_of_a_space_of_several_skips_is_exact() -> None:
+    few = SEVERAL | {"branch": "one", "at_most": 2, "scale": ["one", "zero"]}
+    searched = space({"blocks": [2, 3], "op": "basic", "width": 8}, skips=few)
+    every = list(searched.enumerate())
+    assert searched.size() == len(every) == len({json.dumps(topology.to_dict()) for topology in every})
+    for topology in every[::37]:
+        assert searched.sample(optuna.trial.FixedTrial(searched.encode(topology))) == topology
+        encoded = searched.sample(optuna.trial.FixedTrial(searched.encode(topology.canonical())))
+        assert encoded.key == topology.key
+
+
+def test_the_macro_space_of_enas_is_counted_and_encoded() -> None:
+    """Each of 12 layers reads any of the earlier ones: 2^66 ways for the skips, had their order no meaning."""
+    skips = {"kinds": ["none", "long"], "at_most": 11, "long": {"join": "add", "reach": [2, None]}}
+    searched = space({"blocks": 12, "op": ["conv", "maxpool"], "choose": "block"}, skips=skips)
+    rng = random.Random(0)
+    plain = next(iter(searched.enumerate()))
+    for _ in range(20):
+        blocks = [
+            Block("conv", None, skips=[Skip("add", source) for source in range(number - 1) if rng.random() < 0.5])
+            for number in range(1, 13)
+        ]
+        topology = replace(plain, blocks=tuple(blocks))
+        assert searched.sample(optuna.trial.FixedTrial(searched.encode(topology))) == topology
+    assert searched.size() > 2**66
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("half", "must be one of one, zero, learned, channel, constant"),
+        ("zero=1", "is fixed: zero takes no number"),
+        ("channel=big", "channel.start must be a number"),
+        ("constant=1e9", "-1000 <= constant.value <= 1000"),
+        (3, "must be one of"),
+    ],
+)
+def test_a_wrong_scale_is_one_line(word: object, message: str) -> None:
+    with pytest.raises(SpaceError, match=re.escape(message)):
+        space({"blocks": 2, "op": "basic", "width": 8}, skips={"kinds": ["add"], "scale": [word]})

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from nas.topology import Topology, references
-from nas.topology.vocabulary import HEADS, JOINS, OPS, STEMS
+from nas.topology.vocabulary import HEADS, JOINS, OPS, SCALES, STEMS
 from tests.conftest import GOLDEN
 from tests.helpers.topologies import random_topology
 
@@ -38,16 +38,23 @@ def words_of(topologies: Iterable[dict[str, Any]]) -> set[str]:
         words |= {f"stem {data['stem']['op']}", f"head {data['head']['op']}"}
         for block in data["blocks"]:
             words.add(f"op {block['op']}")
-            if "skip" in block:
-                words.add(f"skip {block['skip']['kind']}")
+            for skip in block.get("skips", [block["skip"]] if "skip" in block else []):
+                words |= {f"skip {skip['kind']}", *_scales(skip.get("scale"))}
+            words |= {*_scales(block.get("branch")), *(["several skips"] if "skips" in block else [])}
     return words
 
 
+def _scales(scale: str | dict[str, Any] | None) -> list[str]:
+    return [] if scale is None else [f"scale {scale if isinstance(scale, str) else scale['kind']}"]
+
+
 VOCABULARY = {
+    "several skips",
     *(f"stem {name}" for name in STEMS),
     *(f"head {name}" for name in HEADS),
     *(f"op {name}" for name in OPS),
     *(f"skip {name}" for name in JOINS),
+    *(f"scale {name}" for name in SCALES),
 }
 
 

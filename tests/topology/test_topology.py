@@ -41,12 +41,12 @@ def test_canonical_is_a_fixed_point(rng: random.Random) -> None:
 def test_a_long_skip_from_the_own_input_is_a_short_one() -> None:
     block = Block("basic", 8)
     for kind in JOINS:
-        assert chain(block, replace(block, skip=Skip(kind, 1))) == chain(block, replace(block, skip=Skip(kind)))
+        assert chain(block, replace(block, skips=Skip(kind, 1))) == chain(block, replace(block, skips=Skip(kind)))
 
 
 def test_identity_blocks_vanish_and_sources_move() -> None:
-    short = chain(Block("conv", 8), Block("conv", 8, skip=Skip("add", 0)))
-    long = chain(Block("identity"), Block("conv", 8), Block("identity", 8), Block("conv", 8, skip=Skip("add", 1)))
+    short = chain(Block("conv", 8), Block("conv", 8, skips=Skip("add", 0)))
+    long = chain(Block("identity"), Block("conv", 8), Block("identity", 8), Block("conv", 8, skips=Skip("add", 1)))
     assert long.key == short.key
     assert long.canonical() == short.canonical()
 
@@ -56,36 +56,37 @@ def test_a_source_behind_a_vanished_block_is_the_own_input() -> None:
     behind = chain(Block("conv", 8), Block("identity"), Block("preact", 16, 2, Skip("add", 1)))
     direct = chain(Block("conv", 8), Block("preact", 16, 2, Skip("add")))
     assert behind.key == direct.key
-    assert behind.wiring.wires[2].short
-    assert behind.wiring.wires[2].align == direct.wiring.wires[1].align
+    assert behind.wiring.wires[2].bypasses[0].short
+    assert behind.wiring.wires[2].bypasses[0].align == direct.wiring.wires[1].bypasses[0].align
 
 
 def test_what_matters_is_kept_apart() -> None:
     block = Block("basic", 16, 2, Skip("add"))
     keys = {
         chain(block).key,
-        chain(replace(block, skip=None)).key,
-        chain(replace(block, skip=Skip("add", shortcut="pad"))).key,
-        chain(replace(block, skip=Skip("concat"))).key,
+        chain(replace(block, skips=())).key,
+        chain(replace(block, skips=Skip("add", shortcut="pad"))).key,
+        chain(replace(block, skips=Skip("concat"))).key,
         chain(replace(block, stride=1)).key,
         chain(replace(block, width=24)).key,
         chain(replace(block, op="preact")).key,
         chain(block, size=16).key,
-        chain(block, Block("identity", skip=Skip("add"))).key,  # 2y, not y
+        chain(block, Block("identity", skips=Skip("add"))).key,  # 2y, not y
     }
     assert len(keys) == 9
     assert (
-        chain(Block("basic", 8, skip=Skip("add", shortcut="pad"))).key == chain(Block("basic", 8, skip=Skip("add"))).key
+        chain(Block("basic", 8, skips=Skip("add", shortcut="pad"))).key
+        == chain(Block("basic", 8, skips=Skip("add"))).key
     )
 
 
 def test_describe_is_one_readable_line() -> None:
     topology = chain(
         Block("basic", 8),
-        Block("basic", 8, skip=Skip("add")),
+        Block("basic", 8, skips=Skip("add")),
         Block("conv", 16, 2, Skip("concat", 0)),
-        Block("conv", 16, skip=Skip("gate", 1)),
-        Block("conv", 16, skip=Skip("mul")),
+        Block("conv", 16, skips=Skip("gate", 1)),
+        Block("conv", 16, skips=Skip("mul")),
     )
     assert topology.describe() == "conv3x3 8 → basic 8: · + → conv/2 16: &@0 → conv 16: ~@1 ×"
     assert repr(topology).startswith("Topology(input=(1, 8, 8), stem=Stem(op='conv3x3', width=8")
@@ -94,7 +95,7 @@ def test_describe_is_one_readable_line() -> None:
 @pytest.mark.parametrize(
     ("blocks", "message"),
     [
-        ([Block("conv", 8, skip=Skip("add", 5))], r"block 1 \(conv\): a skip must start before its block.*source=5"),
+        ([Block("conv", 8, skips=Skip("add", 5))], r"block 1 \(conv\): a skip must start before its block.*source=5"),
         (
             [Block("conv", 8), Block("attention", 8)],
             r"block 2 \(attention\): it reads sequence features, but gets image",
@@ -102,7 +103,7 @@ def test_describe_is_one_readable_line() -> None:
         ([Block("maxpool", 16)], r"block 1 \(maxpool\): it keeps its input's width 8, but got width=16"),
         ([Block("transition", 8, 16)], r"block 1 \(transition\): 1 <= size"),
         ([Block("bottleneck", 10)], r"block 1 \(bottleneck\): expansion must divide the width 10"),
-        ([Block("conv", 60000, skip=Skip("concat")), Block("conv", 60000, skip=Skip("concat"))], r"block 2 .*width"),
+        ([Block("conv", 60000, skips=Skip("concat")), Block("conv", 60000, skips=Skip("concat"))], r"block 2 .*width"),
     ],
 )
 def test_impossible_chains_name_the_block(blocks: list[Block], message: str) -> None:
@@ -206,7 +207,7 @@ def test_hostile_dicts_name_the_block(seed: int) -> None:
         "topology",
         {},
         {"input": [1, 8, 8]},
-        chain().to_dict() | {"version": 2},
+        chain().to_dict() | {"version": 3},
         chain().to_dict() | {"blocks": {}},
         chain().to_dict() | {"blocks": [None]},
         chain().to_dict() | {"stem": None},

@@ -33,7 +33,7 @@ KINDS = ("add", "concat", "gate", "mul")
 TOPOLOGY = Topology(
     (1, 8, 8),
     Stem("conv3x3", 8, {"stride": 2}),
-    tuple(Block(op, 8, skip=Skip(kind)) for op, kind in zip(("conv", "basic", "preact", "conv"), KINDS, strict=True)),
+    tuple(Block(op, 8, skips=Skip(kind)) for op, kind in zip(("conv", "basic", "preact", "conv"), KINDS, strict=True)),
     Head("classify"),
     10,
 )

@@ -33,7 +33,7 @@ RECIPE = Recipe(epochs=2, batch_size=64)
 
 
 def topology(*kinds: str, op: str = "conv", width: int = 8, outputs: int = 10) -> Topology:
-    blocks = tuple(Block(op, width, skip=None if kind == "none" else Skip(kind)) for kind in kinds)
+    blocks = tuple(Block(op, width, skips=None if kind == "none" else Skip(kind)) for kind in kinds)
     return Topology((1, 8, 8), Stem("conv3x3", 8, {"stride": 2}), blocks, Head("classify"), outputs)
 
 

@@ -19,7 +19,7 @@ RECIPE = TASK.recipe.model_copy(update={"epochs": 1})
 
 
 def network(*kinds: str | None) -> Topology:
-    blocks = tuple(Block("basic", 4, skip=kind and Skip(kind)) for kind in kinds)
+    blocks = tuple(Block("basic", 4, skips=kind and Skip(kind)) for kind in kinds)
     return Topology(TASK.input, Stem("conv3x3", 4), blocks, Head("classify"), TASK.outputs)
 
 

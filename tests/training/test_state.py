@@ -24,15 +24,15 @@ from nas.training.evaluate import Evaluator
 
 EPOCHS = 3
 BLOCKS = (
-    Block("basic", 8, skip=Skip("add")),
-    Block("conv", 8, skip=Skip("gate")),
-    Block("preact", 8, skip=Skip("concat")),
+    Block("basic", 8, skips=Skip("add")),
+    Block("conv", 8, skips=Skip("gate")),
+    Block("preact", 8, skips=Skip("concat")),
 )
 SMALL = Topology((1, 8, 8), Stem("conv3x3", 8, {"stride": 2}), BLOCKS, Head("classify"), 10)
 ATTENTION = Topology(
     (1, 8, 8),
     Stem("patch", 16, {"patch": 2}),
-    (Block("attention", 16, skip=Skip("add")), Block("feed_forward", 16, skip=Skip("add"))),
+    (Block("attention", 16, skips=Skip("add")), Block("feed_forward", 16, skips=Skip("add"))),
     Head("class_token"),
     10,
 )
@@ -249,7 +249,7 @@ def test_a_checkpoint_that_does_not_fit_is_ignored(evaluator: Evaluator, foreign
 
 def test_a_checkpoint_of_another_topology_is_ignored(evaluator: Evaluator) -> None:
     """… even if it has the same tensors."""
-    other = dataclasses.replace(SMALL, blocks=(Block("basic", 8, skip=Skip("mul")), *SMALL.blocks[1:]))
+    other = dataclasses.replace(SMALL, blocks=(Block("basic", 8, skips=Skip("mul")), *SMALL.blocks[1:]))
     foreign, own = (stopped(evaluator, topology, 1) for topology in (other, SMALL))
     assert shapes(foreign) == shapes(own)
     assert follow(evaluator, SMALL, foreign) == [1, 2]

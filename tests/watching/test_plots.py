@@ -54,7 +54,7 @@ def planted_frame(space: SearchSpace) -> pd.DataFrame:
 
     trial = Drawn(random.Random(0))
     topologies = [space.sample(trial) for _ in range(60)]
-    values = [sum(block.skip is not None for block in one.blocks) / 20 for one in topologies]
+    values = [sum(bool(block.skips) for block in one.blocks) / 20 for one in topologies]
     frame = frame_of(topologies, values, params=1000.0, memory=10.0, flops=1.0)
     return frame.reindex(columns=[*search(1).columns]).assign(started=pd.NaT, ended=pd.NaT)
 

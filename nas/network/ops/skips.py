@@ -8,6 +8,7 @@ JOINS = {  # the hues follow Okabe and Ito 2008, which stay apart for every comm
     "add": {
         "module": "Add",
         "residual": True,
+        "commutes": True,
         "expression": "{f} + {s}",
         "baseline": "resnet",
         "symbol": "+",
@@ -48,6 +49,7 @@ JOINS = {  # the hues follow Okabe and Ito 2008, which stay apart for every comm
     },
     "mul": {
         "module": "Mul",
+        "commutes": True,
         "expression": "{f} * {s}",
         "symbol": "×",
         "formula": "F(x) · s",
@@ -56,6 +58,54 @@ JOINS = {  # the hues follow Okabe and Ito 2008, which stay apart for every comm
         "terminal": "magenta",
         "dash": "9 3 2 3",
         "strokes": ("━", "┃", "┏", "┓"),
+    },
+    "mix": {
+        "module": "Mix",
+        "arguments": "mix",
+        "together": True,
+        "options": {"normalise": {"default": False}},
+        "symbol": "∑",
+        "formula": "α₀·f + Σ αⱼ·sⱼ",
+        "light": "#7a6a00",
+        "dark": "#d8c64a",
+        "terminal": "bright_yellow",
+        "dash": "1 3",
+        "strokes": ("┄", "┆", "╭", "╮"),
+    },
+    "attend": {
+        "module": "Attend",
+        "arguments": "attend",
+        "together": True,
+        "symbol": "◎",
+        "formula": "Σ softmax(w·RMSNorm(s))ⱼ·sⱼ",
+        "light": "#8a3ffc",
+        "dark": "#be95ff",
+        "terminal": "bright_magenta",
+        "dash": "6 2 1 2 1 2",
+        "strokes": ("┈", "┊", "╭", "╮"),
+    },
+}
+
+SCALES = {
+    "zero": {"module": "Scale", "symbol": "0"},
+    "learned": {
+        "module": "Scale",
+        "arguments": "start",
+        "options": {"start": {"default": 1.0, "low": -1000, "high": 1000}},
+        "symbol": "α",
+    },
+    "channel": {
+        "module": "ChannelScale",
+        "arguments": "channels",
+        "options": {"start": {"default": 1e-5, "low": -1000, "high": 1000}},
+        "symbol": "γ",
+    },
+    "constant": {
+        "module": "Constant",
+        "arguments": "constant",
+        "options": {"value": {"default": 1.0, "low": -1000, "high": 1000, "words": ("auto",)}},
+        "expression": "{value} * {t}",
+        "symbol": "c",
     },
 }
 
@@ -128,6 +178,85 @@ class Mul(nn.Module):
 
     def forward(self, f: Tensor, s: Tensor, x: Tensor) -> Tensor:
         return f * s
+
+
+class Scale(nn.Module):
+    """α·t with one learned number α: ReZero (Bachlechner et al. 2020, arXiv:2003.04887) starts it at 0."""
+
+    def __init__(self, start: float = 0.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((1,), start))
+
+    def forward(self, t: Tensor) -> Tensor:
+        return self.weight * t
+
+
+class ChannelScale(nn.Module):
+    """γ·t with one learned number a channel: LayerScale (Touvron et al. 2021, arXiv:2103.17239)."""
+
+    def __init__(self, width: int, start: float = 1e-5, dim: int = 1) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((width, 1, 1) if dim == 1 else (width,), start))
+
+    def forward(self, t: Tensor) -> Tensor:
+        return self.weight * t
+
+
+class Constant(nn.Module):
+    """c·t with a fixed number c: DeepNorm (Wang et al. 2022, arXiv:2203.00555)."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, t: Tensor) -> Tensor:
+        return self.value * t
+
+
+class Mix(nn.Module):
+    """α₀·f + Σ αⱼ·sⱼ with learned numbers: DenseFormer (Pagliardini et al. 2024, arXiv:2402.02622).
+
+    It starts as f. With normalise=True the numbers are a softmax, of which the logit of f starts at 4, others at 0.
+    """
+
+    def __init__(self, sources: int, normalise: bool = False) -> None:
+        super().__init__()
+        self.normalise = normalise
+        self.weight = nn.Parameter(torch.zeros(1 + sources))
+        nn.init.constant_(self.weight[:1], 4.0 if normalise else 1.0)
+
+    def forward(self, f: Tensor, *sources: Tensor) -> Tensor:
+        weight = self.weight.softmax(0) if self.normalise else self.weight
+        first, *others = weight.unbind()
+        f = first * f
+        for other, s in zip(others, sources, strict=True):
+            f = f + other * s
+        return f
+
+
+class Attend(nn.Module):
+    """Σ aⱼ·sⱼ over f and its sources, a = softmax over j of w·RMSNorm(sⱼ), with a learned vector w that starts at 0.
+
+    The attention residuals of arXiv:2603.15031 (2026): every place of the features weighs the sources for itself.
+    """
+
+    def __init__(self, width: int, dim: int = 1) -> None:
+        super().__init__()
+        self.dim = dim
+        self.weight = nn.Parameter(torch.zeros((width, 1, 1) if dim == 1 else (width,)))
+
+    def forward(self, f: Tensor, *sources: Tensor) -> Tensor:
+        every = (f, *sources)
+        scores = [self._score(s) for s in every]
+        parts = torch.stack(scores).softmax(0).unbind()  # each (B, 1, H, W) or (B, T, 1)
+        y = parts[0] * f
+        for part, s in zip(parts[1:], sources, strict=True):
+            y = y + part * s
+        return y
+
+    def _score(self, s: Tensor) -> Tensor:
+        root = s.square().mean(self.dim, keepdim=True).add(1e-6).rsqrt()
+        return (self.weight * s).sum(self.dim, keepdim=True) * root
 
 
 class Gate(nn.Module):

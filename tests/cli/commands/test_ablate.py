@@ -17,7 +17,7 @@ from tests.helpers.command_line import Nas, check_mistake
 @pytest.fixture
 def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A network of two blocks with a skip, in a file."""
-    blocks = (Block("basic", 4, skip=Skip("add")), Block("basic", 4, skip=Skip("gate")))
+    blocks = (Block("basic", 4, skips=Skip("add")), Block("basic", 4, skips=Skip("gate")))
     made = Topology((1, 8, 8), Stem("conv3x3", 4), blocks, Head("classify"), 10)
     path = tmp_path / "two.json"
     path.write_text(json.dumps(made.to_dict()))

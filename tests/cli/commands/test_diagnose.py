@@ -14,7 +14,7 @@ from tests.helpers.command_line import Nas, check_mistake
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two networks of two blocks, in files."""
     for name, skip in (("residual", Skip("add")), ("plain", None)):
-        blocks = (Block("basic", 4, skip=skip), Block("basic", 4, skip=skip))
+        blocks = (Block("basic", 4, skips=skip), Block("basic", 4, skips=skip))
         made = Topology((1, 8, 8), Stem("conv3x3", 4), blocks, Head("classify"), 10)
         (tmp_path / f"{name}.json").write_text(json.dumps(made.to_dict()))
     monkeypatch.chdir(tmp_path)
