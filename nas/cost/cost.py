@@ -118,7 +118,8 @@ def _placed_modules(topology: Topology, batch: TensorSpec, recipe: Recipe) -> li
         places.append(tensors["y"])
         return PlacedModule(cost, tensors)
 
-    price = functools.partial(probe, precision=recipe.precision, memory=recipe.memory)
+    settings = {"precision": recipe.precision, "memory": recipe.memory, "drop_path": recipe.drop_path}
+    price = functools.partial(probe, **settings)
     modules = [add(price(plan.stem, batch, without=tied))]
     for block in plan.blocks:
         sources = list(dict.fromkeys(bypass.source for bypass in block.bypasses if not bypass.short))

@@ -192,13 +192,14 @@ def probe(
     *,
     precision: str = "float32",
     memory: str = "plain",
+    drop_path: float = 0.0,
     smoothing: float | None = None,
     without: tuple[str, ...] = (),
 ) -> ModuleCost:
     """Return the cost of a block, stem or head for one batch.
 
     x, sources         its input, and the sources of its long skips: the plan says their numbers, from 1
-    precision, memory  settings of the recipe
+    precision, memory, drop_path  settings of the recipe
     smoothing          if given, the part is followed by the cross-entropy with this label smoothing
     without            names of parameters that belong to another part
     """
@@ -206,6 +207,8 @@ def probe(
         module = channels_last(JoinedBlock(part) if isinstance(part, BlockPlan) else construct(part))
         if memory == "lean":
             make_lean(module)
+        if isinstance(module, JoinedBlock) and module.residual:
+            module.drop_path = drop_path
         bypasses = part.bypasses if isinstance(part, BlockPlan) else ()
         read = ["x" if bypass.short else f"s{bypass.source}" for bypass in bypasses]
         run = functools.partial(_forward, module, read, precision, smoothing)

@@ -64,8 +64,9 @@ class JoinPlan:
 class BlockPlan:
     """The calls of one block, y = after(join(… join(scale(norm(F(x))), s₁) …, sₙ)).
 
-    norm   the norm of F(x) before the first join: of peri-norm Transformers
-    scale  the factor on F(x)
+    norm      the norm of F(x) before the first join: of peri-norm Transformers (Kim et al. 2025, arXiv:2502.02732)
+    scale     the factor on F(x)
+    residual  whether F is a residual branch, which stochastic depth may leave out
     """
 
     transform: Call
@@ -73,6 +74,7 @@ class BlockPlan:
     scale: Call | None = None
     joins: tuple[JoinPlan, ...] = ()
     after: Call | None = None
+    residual: bool = False
 
     @property
     def bypasses(self) -> tuple[BypassPlan, ...]:
@@ -142,7 +144,10 @@ def _block(block: Block, wire: Wire) -> BlockPlan:
     norm = None
     if options_of(block).get("norm") == "peri":
         norm = Call("nn.LayerNorm", (wire.transformed.width,), (("eps", options_of(block)["eps"]),))
-    return BlockPlan(transform, norm, _scale(block.branch, wire.transformed), tuple(_joins(block, wire)), after)
+    residual = any(skip.residual for skip in block.skips)
+    return BlockPlan(
+        transform, norm, _scale(block.branch, wire.transformed), tuple(_joins(block, wire)), after, residual
+    )
 
 
 def _joins(block: Block, wire: Wire) -> Iterator[JoinPlan]:

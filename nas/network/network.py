@@ -19,6 +19,8 @@ class JoinedBlock(nn.Module):
     """One block with its skips: y = after(join(… join(scale(norm(F(x))), s₁) …, sₙ)).
 
     A bypass is s = scale(project(resize(source))). BlockPlan.calls says how the modules are named.
+
+    drop_path  the chance that a sample goes without F while the block is trained
     """
 
     def __init__(self, plan: BlockPlan) -> None:
@@ -28,6 +30,7 @@ class JoinedBlock(nn.Module):
         for name, call in plan.calls.items():
             setattr(self, name, construct(call))
         self._shared, self._plain = plan.shared, plan.norm is None and plan.scale is None
+        self.residual, self.drop_path = plan.residual, 0.0
         ways = iter(Way.of(bypass, number) for number, bypass in enumerate(plan.bypasses, 1))
         self._joins = [(JOINS[join.kind].together, [*islice(ways, len(join.bypasses))]) for join in plan.joins]
 
@@ -42,6 +45,8 @@ class JoinedBlock(nn.Module):
         if not self._plain:
             y = y if self.norm is None else self.norm(y)
             y = y if self.branch is None else self.branch(y)
+        if self.drop_path and self.training:
+            y = y * _kept(y, self.drop_path)
         for together, ways in self._joins:
             read = [self._bypass(way, activated if way.shared else sources[way.place], y) for way in ways]
             join = getattr(self, ways[0].join)
@@ -112,6 +117,23 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
+
+
+def set_drop_path(network: nn.Module, rate: float) -> None:
+    """Leave out residual branches at random while `network` is trained: stochastic depth.
+
+    The chance grows linearly with depth, from 0 at the first residual branch to `rate` at the last (Huang et al. 2016,
+    arXiv:1603.09382, as torchvision counts).
+    """
+    blocks = [block for block in network.modules() if isinstance(block, JoinedBlock) and block.residual]
+    for number, block in enumerate(blocks):
+        block.drop_path = rate * number / max(len(blocks) - 1, 1)
+
+
+def _kept(y: Tensor, rate: float) -> Tensor:
+    """Return a factor for each sample, (B, 1, …): 0 with the chance `rate`, otherwise 1 / (1 − rate)."""
+    kept = y.new_empty((len(y), *[1] * (y.ndim - 1)))
+    return kept.bernoulli_(1 - rate).div_(1 - rate)
 
 
 def build(topology: Topology, *, init: str = "he", device: torch.device | str = "cpu") -> Network:

@@ -52,6 +52,13 @@ class Recipe(BaseModel):
         description="weights of convolutions at the start: of He et al. 2015, or torch's own; zero_residual: He's, and "
         "0 for the norm that ends a residual branch (Goyal et al. 2017)",
     )
+    drop_path: Number = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="stochastic depth: the chance that a sample goes without the last residual branch; that of earlier "
+        "ones is smaller, linearly, and 0 for the first (Huang et al. 2016)",
+    )
     flip: bool = Field(default=False, strict=True, description="mirror half of the training images")
     translate: Whole = Field(
         default=0, ge=0, description="shift training images by up to this many pixels; reflection fills the border"

@@ -118,7 +118,7 @@ class Op:
         return SIZES[self.size_rule](size, stride, options)
 
     def follows(self, options: Options) -> str | None:
-        """Return σ, which follows the join: "relu", "norm" (a post-norm Transformer layer) or None."""
+        """Return σ, which follows the joins: "relu", "norm" (a post-norm Transformer layer) or None."""
         return "norm" if options.get("norm") == "post" else self.after
 
 

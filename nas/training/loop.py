@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from nas.errors import Diverged, TaskError
 from nas.network.lean import make_lean
+from nas.network.network import set_drop_path
 from nas.training.augment import augment
 from nas.training.capture import CapturedStep, StepGraph
 from nas.training.data import Batches
@@ -59,6 +60,7 @@ def train(
     state = state or TrainingState(network, task, recipe, data.device, seed=seed)
     if recipe.memory == "lean":
         make_lean(network)
+    set_drop_path(network, recipe.drop_path)
 
     def step(inputs: Tensor, targets: Tensor, rate: Tensor) -> Tensor:
         error, tally = _objective(network, inputs, targets, task, recipe, recipe.label_smoothing)

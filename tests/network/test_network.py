@@ -153,10 +153,10 @@ def test_formulas_of_joins_with_weights() -> None:
     shares = torch.tensor([4.0, 0.0, 0.0], dtype=torch.float64).softmax(0)
     torch.testing.assert_close(normalised(f, x, y), shares[0] * f + shares[1] * x + shares[2] * y)
     attend = Attend(3).double()
-    attend.weight.copy_(torch.randn(3, 1, 1))
+    attend.weight.copy_(torch.randn(3))
     every = torch.stack((f, x, y))
     normed = every / (every.square().mean(2, keepdim=True) + 1e-6).sqrt()
-    shares = (attend.weight * normed).sum(2, keepdim=True).softmax(0)
+    shares = (attend.weight[:, None, None] * normed).sum(2, keepdim=True).softmax(0)
     torch.testing.assert_close(attend(f, x, y), (shares * every).sum(0))
 
 

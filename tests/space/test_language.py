@@ -87,7 +87,7 @@ def test_the_resolved_space_is_plain_data_that_reads_back(tmp_path: Path) -> Non
         (
             "kinds:",
             "kind:",
-            f":9: skips.kind: is unknown here: it must be one of {', '.join(JOINS)}, kinds, long, at_most, scale, branch, wh",
+            f":9: skips.kind: is unknown here: it must be one of {', '.join(JOINS)}, kinds, long, at_most, scale",
         ),
         (
             "stride: 2",

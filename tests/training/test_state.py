@@ -101,9 +101,10 @@ def follow(evaluator: Evaluator, topology: Topology, checkpoint: bytes, seed: in
         ({"precision": "bf16"}, DIGITS, SMALL),
         ({"memory": "lean"}, DIGITS, SMALL),
         ({"optimizer": "adamw", "lr": 0.01, "memory": "lean"}, DIGITS, ATTENTION),
+        ({"drop_path": 0.3}, DIGITS, SMALL),
         ({"batch_size": 32, "translate": 1}, STREAMED, SMALL),
     ],
-    ids=["sgd", "clipped", "adamw", "augmented", "bf16", "lean", "attention", "streamed"],
+    ids=["sgd", "clipped", "adamw", "augmented", "bf16", "lean", "attention", "drop_path", "streamed"],
 )
 def test_a_training_goes_on_to_the_bit(changes: dict[str, Any], task: Task, topology: Topology) -> None:
     """… in another evaluator, where another network was trained before, after each of its epochs."""

@@ -196,10 +196,11 @@ class ChannelScale(nn.Module):
 
     def __init__(self, width: int, start: float = 1e-5, dim: int = 1) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.full((width, 1, 1) if dim == 1 else (width,), start))
+        self.dim = dim
+        self.weight = nn.Parameter(torch.full((width,), start))
 
     def forward(self, t: Tensor) -> Tensor:
-        return self.weight * t
+        return (self.weight[:, None, None] if self.dim == 1 else self.weight) * t
 
 
 class Constant(nn.Module):
@@ -243,7 +244,7 @@ class Attend(nn.Module):
     def __init__(self, width: int, dim: int = 1) -> None:
         super().__init__()
         self.dim = dim
-        self.weight = nn.Parameter(torch.zeros((width, 1, 1) if dim == 1 else (width,)))
+        self.weight = nn.Parameter(torch.zeros(width))
 
     def forward(self, f: Tensor, *sources: Tensor) -> Tensor:
         every = (f, *sources)
@@ -256,7 +257,8 @@ class Attend(nn.Module):
 
     def _score(self, s: Tensor) -> Tensor:
         root = s.square().mean(self.dim, keepdim=True).add(1e-6).rsqrt()
-        return (self.weight * s).sum(self.dim, keepdim=True) * root
+        weight = self.weight[:, None, None] if self.dim == 1 else self.weight
+        return (weight * s).sum(self.dim, keepdim=True) * root
 
 
 class Gate(nn.Module):
