@@ -7,7 +7,7 @@ LOWEST := .venv-lowest
 unexport PYTHONDONTWRITEBYTECODE  # without bytecode every process takes twice as long to import torch
 PYTEST = OMP_NUM_THREADS=1 $(RUN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help setup search test test-all test-lowest check format picture pictures bench-claims bench-cluster bench-cost bench-degradation bench-dispatch bench-engine bench-faults bench-network bench-noise bench-packing bench-proof bench-early-stopping bench-reading bench-samplers bench-watching fuzz gpu constraints clean
+.PHONY: help setup search test test-all test-lowest check format picture pictures bench-claims bench-cluster bench-cost bench-degradation bench-dispatch bench-engine bench-faults bench-frontier bench-network bench-noise bench-packing bench-proof bench-early-stopping bench-reading bench-samplers bench-watching fuzz gpu constraints clean
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -78,6 +78,9 @@ bench-faults: .venv/.ready  ## what a search survives: every fault at random mom
 
 bench-dispatch: .venv/.ready  ## what an instant candidate costs: plain Ray Tune and nas (two minutes)
 	@$(RUN)/python -m benchmarks.dispatch $(ARGS)
+
+bench-frontier: .venv/.ready  ## what newer skips add to a Transformer: factors, norms, means of all layers (40 minutes)
+	@$(RUN)/python -m benchmarks.claims --only f $(ARGS)
 
 bench-cluster: .venv/.ready  ## how full a search keeps the slots of a simulated cluster (a minute and more)
 	@$(RUN)/python -m benchmarks.cluster $(ARGS)

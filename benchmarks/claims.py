@@ -8,13 +8,16 @@ Claims      a  plain networks degrade with depth, residual ones do not (He et al
             d  a Transformer without residual connections trains worse, and the gap grows with depth
                (Vaswani et al. 2017; Dong et al. 2021, arXiv:2103.03404)
             e  a deep fully-connected network trains with highway gates and not without (Srivastava et al. 2015)
+            f  what newer skips add to a Transformer: a factor on each branch that starts at 0 (ReZero, SkipInit), one
+               for each channel (LayerScale), a norm behind each branch (peri-norm), a learned mean of all earlier
+               layers (DenseFormer), attention over them (attention residuals)
 Conditions  Each network is trained from every seed by one recipe for its claim, long enough that the form with skips
             has converged, and measured once, at the end, on the test split, which chose nothing: accuracy (a: error on
             the training split), mean IoU, bits per byte. What diverges counts as guessing. Networks start by
             nas.network.initialisation, some a second time with torch's own convolutions (`init: torch`). A seed is the
             same for all networks: what is compared is the paired difference, with its 95 % interval of Student's t.
 
-    python -m benchmarks.claims [--only a b c d e] [--seeds 5] [--processes 2]
+    python -m benchmarks.claims [--only a b c d e f] [--seeds 5] [--processes 2]
 """
 
 from __future__ import annotations
@@ -37,7 +40,8 @@ from nas.cost import measure
 from nas.errors import Diverged
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology, references
-from nas.topology.block import Block, Head, Skip, Stem
+from nas.topology.block import Block, Head, Scale, Skip, Stem
+from nas.topology.transformers import averaged
 from nas.training.evaluate import Evaluator
 
 Values = Mapping[str, list[float]]  # network → one figure a seed
@@ -105,10 +109,18 @@ def with_skip(topology: Topology, skip: Skip | None, op: str = "") -> Topology:
 
 def transformer(pairs: int, skip: Skip | None) -> Topology:
     """Pairs of attention and feed-forward over 64 bytes, 48 wide, pre-norm."""
-    attention = Block("attention", 48, skips=skip, options={"causal": True})
-    feed = Block("feed_forward", 48, skips=skip, options={"expansion": 2})
-    stem = Stem("token", 48, {"vocabulary": 256})
-    return Topology((64,), stem, (attention, feed) * pairs, Head("language_model"), 256)
+    return language_model(pair(skip) * pairs)
+
+
+def pair(skip: Skip | None = None, norm: str = "pre", branch: Scale | None = None) -> tuple[Block, Block]:
+    """Attention and feed-forward, 48 wide."""
+    attention = Block("attention", 48, 1, skip, {"causal": True, "norm": norm}, branch)
+    return attention, Block("feed_forward", 48, 1, skip, {"expansion": 2, "norm": norm}, branch)
+
+
+def language_model(blocks: Iterable[Block]) -> Topology:
+    """These blocks over 64 bytes, 48 wide."""
+    return Topology((64,), Stem("token", 48, {"vocabulary": 256}), tuple(blocks), Head("language_model"), 256)
 
 
 def twice(networks: Mapping[str, Topology], names: Iterable[str]) -> dict[str, Topology]:
@@ -120,7 +132,7 @@ TORCH = ", torch's init"
 DIGITS = {"input": (1, 8, 8), "outputs": 10}
 SCENES = {"input": (1, 48, 48), "outputs": 11}
 ADD = Skip("add")
-DEPTHS = {"a": (8, 20, 56), "d": (1, 3, 6), "e": (10, 20, 50, 100)}
+DEPTHS = {"a": (8, 20, 56), "d": (1, 3, 6), "e": (10, 20, 50, 100), "f": (6, 12)}
 
 
 def deep() -> Claim:
@@ -203,7 +215,28 @@ def fully_connected() -> Claim:
     return Claim("digits", recipe, networks, 0.1, parts)
 
 
-CLAIMS = {"b": deep, "c": long_skips, "d": transformers, "e": fully_connected}
+def frontier() -> Claim:
+    networks, parts = dict[str, Topology](), list[Comparison]()
+    for pairs in DEPTHS["f"]:
+        forms = {
+            "none": transformer(pairs, None),
+            "add": transformer(pairs, ADD),
+            "zero on each branch": language_model(pair(ADD, branch=Scale("zero")) * pairs),
+            "0.1 a channel": language_model(pair(ADD, branch=Scale("channel", {"start": 0.1})) * pairs),
+            "peri-norm": language_model(pair(ADD, "peri") * pairs),
+            "mix of all layers": language_model(averaged(pair(ADD), pairs, "mix")),
+            "attention over layers": language_model(averaged(pair(ADD), pairs, "attend")),
+        }
+        names = {form: f"{pairs} pairs, {form}" for form in forms}
+        networks |= {names[form]: topology for form, topology in forms.items()}
+        parts.append(Comparison(f"{pairs} pairs are worse without add", (names["none"],), (names["add"],)))
+        for form in [*forms][2:]:
+            better = f"{names[form]} is better than add"
+            parts.append(Comparison(better, (names["add"],), (names[form],)))
+    return Claim("pydoc", tasks.get("pydoc").recipe.model_copy(update={"epochs": 1}), networks, 8.0, tuple(parts))
+
+
+CLAIMS = {"b": deep, "c": long_skips, "d": transformers, "e": fully_connected, "f": frontier}
 
 
 @functools.cache
@@ -256,7 +289,7 @@ def compares(letter: str, pool: ProcessPoolExecutor, seeds: int) -> None:
     values: dict[str, list[float]] = {}
     for name, topology in claim.networks.items():
         values[name] = [job.result() for job in jobs[name]]
-        print(f"   {name:<32}{spread(values[name]):>16}{measure(topology).params:>12,} params", flush=True)
+        print(f"   {name:<40}{spread(values[name]):>16}{measure(topology).params:>12,} params", flush=True)
     _verdicts(values, *claim.parts)
 
 
@@ -266,7 +299,7 @@ def _verdicts(values: Values, *parts: Comparison) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=["a", *CLAIMS], default=["a", *CLAIMS])
+    parser.add_argument("--only", nargs="+", choices=["a", *CLAIMS], default=[*"abcde"])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--processes", type=int, default=2, help="of one thread each")
     options = parser.parse_args()

@@ -183,7 +183,10 @@ def _by_widths(block: Block, wire: Wire) -> Call:
     """Op(input width, width, stride=…, and the options that differ from their defaults)."""
     op, options = OPS[block.op], options_of(block)
     kwargs: Kwargs = (("stride", block.stride),) if block.stride != 1 else ()
-    if options.pop("norm", "pre") == "post":  # the norm follows the join, with its eps
+    if options.pop("norm", "pre") in (
+        "post",
+        "none",
+    ):  # F has no norm: it follows the joins, or is none
         del options["eps"]
         kwargs += (("norm", False),)
     return Call(op.module, (wire.input.width, wire.transformed.width), kwargs + _given(options, op.options))

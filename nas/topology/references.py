@@ -30,6 +30,13 @@ from nas.topology.chains import (
 )
 from nas.topology.geometry import Options
 from nas.topology.topology import Topology
+from nas.topology.transformers import (
+    attention_residuals,
+    deepnorm_transformer,
+    denseformer,
+    gpt2,
+    rezero_transformer,
+)
 
 # depth → layers of the four dense blocks, growth, width of the stem: table 1 of Huang et al. 2017
 DENSENETS = {
@@ -41,7 +48,6 @@ DENSENETS = {
 # layers, width, heads, and the width of the feed-forward layer over the width: table 1 of Dosovitskiy et al. 2021
 VITS = {"b": (12, 768, 12, 4), "l": (24, 1024, 16, 4), "h": (32, 1280, 16, 4)}
 # layers, width, heads: table 2 of Radford et al. 2019
-GPT2S = {"small": (12, 768, 12), "medium": (24, 1024, 16), "large": (36, 1280, 20), "xl": (48, 1600, 25)}
 
 
 def plain(depth: int, *, input: Image | None = None, outputs: int | None = None) -> Topology:
@@ -214,21 +220,6 @@ def vit_h_14(**ends: Any) -> Topology:
     return vit("h", 14, **ends)
 
 
-def gpt2(size: str = "small", *, input: tuple[int, ...] | None = None, outputs: int | None = None) -> Topology:
-    """Return GPT-2 of size small, medium, large or xl (Radford et al. 2019).
-
-    `input` is the context (T,), `outputs` the size of the vocabulary.
-    """
-    if size not in GPT2S:
-        raise TopologyError(expected("size of gpt2", size, GPT2S))
-    layers, width, heads = GPT2S[size]
-    vocabulary = outputs or 50257
-    attention = Block("attention", width, skips=ADD, options={"heads": heads, "causal": True})
-    feed = Block("feed_forward", width, skips=ADD, options={"activation": "gelu_tanh"})
-    stem = Stem("token", width, {"vocabulary": vocabulary})
-    return Topology(input or (1024,), stem, (attention, feed) * layers, Head("language_model"), vocabulary)
-
-
 def mobilenet_like(*, input: Image | None = None, outputs: int | None = None) -> Topology:
     """Return MobileNetV2's chain with ReLU in stem and last layer (Sandler et al. 2018, arXiv:1801.04381, table 2)."""
     table = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -264,7 +255,8 @@ REFERENCES: dict[str, Callable[..., Topology]] = {
     function.__name__: function
     for function in (
         *(plain, resnet, preact_resnet, wide_resnet, densenet, densenet_bc, highway, highway_conv, unet),
-        *(vit, vit_b_16, vit_b_32, vit_l_16, vit_l_32, vit_h_14, gpt2, mobilenet_like, nas_bench_macro),
+        *(vit, vit_b_16, vit_b_32, vit_l_16, vit_l_32, vit_h_14, mobilenet_like, nas_bench_macro),
+        *(gpt2, denseformer, attention_residuals, rezero_transformer, deepnorm_transformer),
     )
 }
 

@@ -11,7 +11,7 @@ OPS = {
         "options": {
             "heads": {"default": 4, "high": 256, "divides_width": True},
             "causal": {"default": False},
-            "norm": {"default": "pre", "choices": ("pre", "post", "peri")},
+            "norm": {"default": "pre", "choices": ("pre", "post", "peri", "none")},
             "eps": {"default": 1e-5, "low": 1e-12, "high": 1e-2},
         },
         "size_rule": "keep",
@@ -23,7 +23,7 @@ OPS = {
         "options": {
             "expansion": {"default": 4, "high": 64},
             "activation": {"default": "gelu", "choices": ("gelu", "gelu_tanh", "relu")},
-            "norm": {"default": "pre", "choices": ("pre", "post", "peri")},
+            "norm": {"default": "pre", "choices": ("pre", "post", "peri", "none")},
             "eps": {"default": 1e-5, "low": 1e-12, "high": 1e-2},
         },
         "size_rule": "keep",
