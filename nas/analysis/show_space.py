@@ -13,6 +13,7 @@ from rich.text import Text
 from nas import units
 from nas.analysis.marks import coloured, fitted, legend, marks
 from nas.space import OBJECTIVES, Objective
+from nas.space.skips import ONE
 from nas.topology.vocabulary import JOINS
 
 if TYPE_CHECKING:
@@ -71,11 +72,16 @@ def _skips(skips: Skips) -> Text:
             text.append(f"\n{kind}: growth ", "dim").append_text(_either(skips.growths(kind)))
         for name, values in skips.options(kind).items():
             text.append(f"\n{kind}: {name} ", "dim").append_text(_either(values))
-    if "long" in skips.kinds:
+    if "long" in skips.kinds or skips.at_most > 1:
         nearest, farthest = skips.long.reach
         reach = f"{nearest} … {farthest} blocks back" if farthest else f"{nearest} or more blocks back"
         joins = Text(" | ", "dim").join(Text(join, _style(join)) for join in skips.long.join)
         text.append("\nlong: ", "dim").append_text(joins).append(f", {reach}", "dim")
+    if skips.at_most > 1:
+        text.append(f"\nup to {skips.at_most} skips, after the first long ones", "dim")
+    for name, what in (("scale", "each s"), ("branch", "F(x)")):
+        if (words := getattr(skips, name)) != (ONE,):
+            text.append(f"\nfactor on {what}: ", "dim").append_text(_either(words))
     if skips.where != "any":
         text.append(f"\nwhere: {skips.where}", "dim")
     return text

@@ -204,7 +204,7 @@ class Chain:
         else:
             skip, growth = yield from _short(skips, place.name, kind, narrows=entry.sized)
         found = [skip]
-        while len(found) < skips.at_most and place.long and "long" in skips.kinds:
+        while len(found) < skips.at_most and place.long:
             name = f"{place.name}.skip{len(found) + 1}"
             if (yield from pick(name, ("none", "long"))) == "none":
                 break

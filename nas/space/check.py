@@ -17,7 +17,6 @@ from nas.space.chain import Chain, PlacedStage, Plain, Plan, narrowed
 from nas.space.decisions import explore
 from nas.space.faults import Fault, Path
 from nas.space.parts import BlockEntry
-from nas.space.skips import Skips
 from nas.topology import Topology
 from nas.topology.block import options_of
 from nas.topology.geometry import MAX_WIDTH, Shape
@@ -93,7 +92,7 @@ def _growths(placed: PlacedStage, entry: BlockEntry) -> Iterator[float | None]:
     for kind in kinds:
         if kind in JOINS and JOINS[kind].widens:
             yield from skips.growths(kind) if entry.sized else (None,)
-    if "long" in kinds and any(JOINS[join].widens for join in skips.long.join):
+    if _may_be_long(placed, entry) and any(JOINS[join].widens for join in skips.long.join):
         yield from skips.long.growth if skips.long.growth is not None and entry.sized else (None,)
 
 
@@ -140,16 +139,24 @@ def _widest(placed: PlacedStage, widest: int) -> int:
         for entry in placed.stage.op:
             for width in _widths(placed, entry):
                 full.append(width or 0)
-                gain += [(width or widest) if g is None else narrowed(width, g) for g in _growths(placed, entry)]
-        widest = max(*full, widest * _sources(placed.skips) + max(gain))
+                own = [(width or widest) if g is None else narrowed(width, g) for g in _growths(placed, entry)]
+                gain += [each + widest * (_sources(placed, entry) - 1) for each in own]
+        widest = max(*full, widest + max(gain))
         if widest > MAX_WIDTH:
             raise TopologyError(f"width <= {MAX_WIDTH} must hold, but with a concat in every block it is {widest}")
     return widest
 
 
-def _sources(skips: Skips) -> int:
-    """Return how many bypasses of a block may make it wider."""
-    return skips.at_most if "long" in skips.kinds and any(JOINS[join].widens for join in skips.long.join) else 1
+def _may_be_long(placed: PlacedStage, entry: BlockEntry) -> bool:
+    """Return whether a skip of such a block may be a long one."""
+    kinds = placed.kinds(placed.places[-1], entry)
+    return "long" in kinds or (placed.skips.at_most > 1 and kinds != ("none",))
+
+
+def _sources(placed: PlacedStage, entry: BlockEntry) -> int:
+    """Return how many bypasses of such a block may make it wider."""
+    widening = any(JOINS[join].widens for join in placed.skips.long.join)
+    return placed.skips.at_most if _may_be_long(placed, entry) and widening else 1
 
 
 def _widths(placed: PlacedStage, entry: BlockEntry) -> tuple[int | None, ...]:

@@ -39,7 +39,7 @@ def size(chain: Chain) -> int:
         for ways, made in _counted(functools.partial(chain.bypass, alone, BlockPlace("", False, long), label, number)):
             none, one = (none, one + ways) if made.skips else (none + ways, one)
         most, more = placed.skips.at_most, 0
-        if most > 1 and long and "long" in placed.skips.kinds:
+        if most > 1 and long:
             more = sum(ways for ways, _ in _counted(functools.partial(chain.further, placed, "", number)))
         total: int = none + one * sum(more**further for further in range(most))
         return total

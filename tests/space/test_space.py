@@ -541,6 +541,13 @@ def test_the_size_of_a_space_of_several_skips_is_exact() -> None:
         assert encoded.key == topology.key
 
 
+def test_further_skips_may_stand_beside_a_short_one_that_is_always_there() -> None:
+    skips = {"kinds": ["add"], "at_most": 2, "long": {"join": "add", "reach": [2, None]}}
+    searched = space({"blocks": 3, "op": "basic", "width": 8}, skips=skips)
+    assert searched.size() == len(list(searched.enumerate())) == 1 * 2 * 3
+    assert all(topology.blocks[2].skips[0] == Skip("add") for topology in searched.enumerate())
+
+
 def test_the_macro_space_of_enas_is_counted_and_encoded() -> None:
     """Each of 12 layers reads any of the earlier ones: 2^66 ways for the skips, had their order no meaning."""
     skips = {"kinds": ["none", "long"], "at_most": 11, "long": {"join": "add", "reach": [2, None]}}

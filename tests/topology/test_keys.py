@@ -26,6 +26,7 @@ REFERENCES = (
     *("densenet121", "densenet161", "densenet169", "densenet201", "densenet_40_12", "densenet_bc40", "densenet_bc100"),
     *("highway", "highway_conv11", "unet", "vit", "vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14"),
     *("gpt2", "gpt2_small", "gpt2_medium", "gpt2_large", "gpt2_xl", "mobilenet_like"),
+    *("denseformer", "denseformer_small_4", "attention_residuals", "rezero_transformer", "deepnorm_transformer"),
     *("nas_bench_macro_00000000", "nas_bench_macro_01201201", "nas_bench_macro_22222222"),
 )
 RANDOM = 200
