@@ -352,6 +352,7 @@ def _reads_patches(topology: Topology, options: dict[str, Scalar]) -> tuple[int,
 STEM_ARGUMENTS: dict[str, Callable[[Topology, dict[str, Scalar]], tuple[int, ...]]] = {  # by StemOp.shape_rule
     "convolved": _reads_channels,
     "pooled": _reads_channels,
+    "patchified": _reads_channels,
     "flat": _reads_numbers,
     "tokens": _reads_tokens,
     "patches": _reads_patches,

@@ -6,7 +6,9 @@ up-convolution of U-Net                     N(0, 2 / inputs of an output): Ronne
 linear, also as a stem                      N(0, gain² / inputs): He et al. 2015 with gain² = 2 for ReLU, 25/9 for tanh
 gate                                        0, so that T = sigmoid(bias) for every input; below 0 the bypass is open:
                                             Srivastava et al. 2015 (arXiv:1505.00387)
-convnext                                    N(0, 0.02²), layer scale 1e-6: Liu et al. 2022 (arXiv:2201.03545)
+convnext, downsample, patchify,             N(0, 0.02²), layer scale 1e-6: Liu et al. 2022 (arXiv:2201.03545)
+pool_norm_classify
+maps of a squeeze-and-excitation            N(0, 2 / outputs): He et al. 2015
 attention, feed_forward                     Glorot's uniform, as torch's MultiheadAttention (whose last map is torch's
                                             own) and ViT: Dosovitskiy et al. 2021 (arXiv:2010.11929)
   in a chain that reads tokens              N(0, 0.02²), and the map that ends a residual branch N(0, 0.02² / N), N the
@@ -18,8 +20,8 @@ norms                                       weight 1, bias 0
 everything else (the linear map of a shortcut, a convolution with a bias, other heads)      torch's own
 
 Biases are 0 where weights are not torch's own. The recipe's `init` chooses for convolutions without a bias, `he` or
-`torch`, and with `zero_residual` a residual branch that ends in a norm (basic, bottleneck, mbconv) starts it at 0, so
-that the branch adds nothing at first (Goyal et al. 2017, arXiv:1706.02677).
+`torch`, and with `zero_residual` a residual branch that ends in a norm (basic, bottleneck, grouped_bottleneck, mbconv,
+mbconv_se) starts it at 0, so that the branch adds nothing at first (Goyal et al. 2017, arXiv:1706.02677).
 """
 
 from __future__ import annotations

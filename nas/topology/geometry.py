@@ -102,6 +102,10 @@ def _patches(input: tuple[int, ...], width: int, options: Options) -> Shape:
     return Shape(width, (tokens,))
 
 
+def _patchified(input: tuple[int, ...], width: int, options: Options) -> Shape:
+    return Shape(width, _floor(_image(input), int(options["patch"]), options))
+
+
 def _tokens(input: tuple[int, ...], width: int, options: Options) -> Shape:
     if len(input) != 1:
         raise TopologyError(f"it reads a sequence of tokens (T,), but the input is {input}")
@@ -121,6 +125,7 @@ STEM_SHAPES: dict[str, StemRule] = {  # the width is 0 where the stem has none o
     "convolved": _convolved,
     "pooled": _pooled,
     "patches": _patches,
+    "patchified": _patchified,
     "tokens": _tokens,
     "flat": _flat,
     "input": _input,

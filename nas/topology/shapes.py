@@ -5,6 +5,7 @@ The network builder, the cost model and the exporter all read the result; nothin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -139,9 +140,10 @@ def transformed(block: Block, before: Shape) -> Shape:
         raise TopologyError(f"it keeps its input's width {before.width}, but got width={width}")
     after = Shape(width, op.size(before.size, block.stride, options_of(block)))
     _possible(after)
-    for name, value in options_of(block).items():
-        if op.options[name].divides_width and width % int(value):
-            raise TopologyError(f"{name} must divide the width {width}, but got {name}={value}")
+    parts = {name: int(value) for name, value in options_of(block).items() if op.options[name].divides_width}
+    if width % math.prod(parts.values()):
+        got = ", ".join(f"{name}={value}" for name, value in parts.items())
+        raise TopologyError(f"{' · '.join(parts)} must divide the width {width}, but got {got}")
     return after
 
 

@@ -27,7 +27,8 @@ class Option:
 
     words          words that may stand for a number
     odd            the value must be odd
-    divides_width  the value must divide the width of F(x): heads, or a bottleneck's expansion
+    divides_width  the value must divide the width of F(x): heads, or a bottleneck's expansion; of
+                   several options of an op the product must
     later          the option is younger than its op: at its default it is not written, so that keys stay what they were
     """
 

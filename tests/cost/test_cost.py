@@ -40,7 +40,7 @@ NETWORKS = {
     "unet": references.unet(input=(1, 32, 32), outputs=3),
     "vit": references.vit("b", 16, input=(3, 64, 64), outputs=10),
     "gpt2": references.gpt2(input=(16,), outputs=50257),
-    "post_norm": TINY["post_norm"],
+    **{name: TINY[name] for name in ("post_norm", "grouped", "squeezed", "convnext")},
 }
 
 

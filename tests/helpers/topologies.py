@@ -73,11 +73,27 @@ IMAGES = {
         Block("upconv", 4, skips=Skip("concat", 1)),
         Block("double_conv", 4, skips=Skip("add", 2)),
     ),
+    "grouped": (
+        Block("grouped_bottleneck", 8, 2, Skip("add"), {"expansion": 2, "groups": 2}),
+        Block("grouped_bottleneck", 8, skips=Skip("add"), options={"reduction": 4}),
+    ),
+    "squeezed": (
+        Block("mbconv_se", 4, skips=Skip("add"), options={"expansion": 2}),
+        Block("mbconv_se", 8, 2, options={"expansion": 1, "kernel": 5}),
+        Block("conv_norm_act", 8, options={"kernel": 1}),
+    ),
     "bilinear": (Block("conv", 4, 2), Block("upconv", 4, skips=Skip("add", 0), options={"up": "bilinear"})),
 }
 TINY = {  # a network of every family as small as can be
     **{name: Topology((3, 8, 8), Stem("conv3x3", 4), blocks, Head("classify"), 3) for name, blocks in IMAGES.items()},
     "pixels": Topology((3, 9, 9), Stem("conv7x7_pool", 4), IMAGES["residual"], Head("conv1x1"), 3),
+    "convnext": Topology(
+        (3, 8, 8),
+        Stem("patchify", 4, {"patch": 2}),
+        (Block("convnext", 4, skips=Skip("add")), Block("downsample", 8, 2), Block("convnext", 8, skips=Skip("add"))),
+        Head("pool_norm_classify"),
+        3,
+    ),
     "linear": Topology((5,), Stem("linear", 4), (Block("linear", 4, skips=Skip("add")),), Head("classify"), 3),
     **{name: SMALL[name] for name in ("vit", "gpt", "post_norm")},
 }

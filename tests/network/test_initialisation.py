@@ -136,7 +136,7 @@ def test_only_residual_branches_of_a_language_model_are_scaled_by_their_number()
     assert [found[-1].sigma for found in starts] == [0.02 / 3**0.5, 0.02 / 3**0.5, 0.02, 0.02, 0.02 / 3**0.5]
 
 
-@pytest.mark.parametrize("op", ["basic", "bottleneck", "mbconv"])
+@pytest.mark.parametrize("op", ["basic", "bottleneck", "grouped_bottleneck", "mbconv", "mbconv_se"])
 def test_zero_residual_makes_every_residual_block_pass_its_input(op: str) -> None:
     topology = chain(Skip("add"), None, Skip("concat"), Skip("gate"), op=op)
     network = build(topology, init="zero_residual").eval()

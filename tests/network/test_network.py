@@ -217,7 +217,7 @@ def test_gates_start_open() -> None:
 def test_relu_follows_the_join_of_post_activation_units_only() -> None:
     for op in OPS:
         plans = [plan.after for plan in blueprint(_one(op)).blocks] if OPS[op].layouts[0] == "image" else []
-        assert all((after is not None) == (op in ("basic", "bottleneck")) for after in plans)
+        assert all((after is not None) == (op in ("basic", "bottleneck", "grouped_bottleneck")) for after in plans)
 
 
 def _one(op: str) -> Topology:
@@ -228,7 +228,7 @@ def _one(op: str) -> Topology:
 def test_a_kept_output_is_not_changed_in_place(kind: str) -> None:
     """The bypass reads y[j] long after: no op on the way may write into it."""
     blocks = (
-        *(Block(op, 8) for op in ("conv", "basic", "preact", "dense_layer", "mbconv")),
+        *(Block(op, 8) for op in ("conv", "basic", "preact", "dense_layer", "mbconv", "mbconv_se", "conv_norm_act")),
         Block("conv", 8, skips=Skip(kind, 1)),
     )
     network = build(Topology((1, 4, 4), Stem("conv3x3", 8), blocks, Head("classify"), 3)).eval()

@@ -103,6 +103,10 @@ def test_describe_is_one_readable_line() -> None:
         ([Block("maxpool", 16)], r"block 1 \(maxpool\): it keeps its input's width 8, but got width=16"),
         ([Block("transition", 8, 16)], r"block 1 \(transition\): 1 <= size"),
         ([Block("bottleneck", 10)], r"block 1 \(bottleneck\): expansion must divide the width 10"),
+        (
+            [Block("grouped_bottleneck", 8, options={"expansion": 4, "groups": 4})],
+            r"expansion · groups must divide the width 8, but got expansion=4, groups=4",
+        ),
         ([Block("conv", 60000, skips=Skip("concat")), Block("conv", 60000, skips=Skip("concat"))], r"block 2 .*width"),
     ],
 )

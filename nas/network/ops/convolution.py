@@ -45,6 +45,14 @@ OPS = {
         "module": "ConvNeXt",
         "options": {"kernel": {"default": 7, "high": 31, "odd": True}, "expansion": {"default": 4, "high": 16}},
     },
+    "downsample": {"module": "Downsample", "size_rule": "floor"},
+    "conv_norm_act": {
+        "module": "ConvNormAct",
+        "options": {
+            "kernel": {"default": 3, "high": 31, "odd": True},
+            "activation": {"default": "silu", "choices": ("silu", "relu6")},
+        },
+    },
 }
 
 
@@ -164,3 +172,34 @@ class ConvNeXt(nn.Module):
         x = self.depthwise(x).permute(0, 2, 3, 1)  # (B, H/stride, W/stride, in_width)
         x = self.scale * self.project(F.gelu(self.expand(self.norm(x))))  # (B, H/stride, W/stride, width)
         return x.permute(0, 3, 1, 2)
+
+
+class Downsample(nn.Module):
+    """F(x) = conv(LN(x)), the windows of the convolution as large as the stride: ConvNeXt's layer between two stages.
+
+    Liu et al. 2022 (arXiv:2201.03545). Weights start at N(0, 0.02²).
+    """
+
+    def __init__(self, in_width: int, width: int, stride: int = 1) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(in_width, eps=1e-6)
+        self.conv = nn.Conv2d(in_width, width, stride, stride)
+        nn.init.normal_(self.conv.weight, std=0.02)
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(x.permute(0, 2, 3, 1))  # (B, H, W, in_width)
+        return self.conv(x.permute(0, 3, 1, 2))  # (B, width, H/stride, W/stride)
+
+
+class ConvNormAct(nn.Module):
+    """F(x) = a(BN(conv(x))), a k×k convolution: the first and the last layer of MobileNetV2 and of EfficientNet."""
+
+    def __init__(self, in_width: int, width: int, stride: int = 1, kernel: int = 3, activation: str = "silu") -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_width, width, kernel, stride, padding=kernel // 2, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+        self.activation = nn.ReLU6(inplace=True) if activation == "relu6" else nn.SiLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(self.norm(self.conv(x)))  # (B, width, H/stride, W/stride)

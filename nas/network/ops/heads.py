@@ -6,6 +6,7 @@ from torch.nn import functional as F
 HEADS = {
     "classify": {"modules": {"vector": "nn.Linear", "sequence": "ClassifySequence", "image": "Classify"}},
     "norm_classify": {"modules": {"image": "NormClassify"}},
+    "pool_norm_classify": {"modules": {"image": "PoolNormClassify"}},
     "conv1x1": {"modules": {"image": "Conv1x1"}, "output": "pixel"},
     "class_token": {
         "modules": {"sequence": "ClassToken"},
@@ -55,6 +56,20 @@ class NormClassify(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.norm(x), inplace=True)
         return self.linear(x.mean((2, 3)))  # (B, outputs)
+
+
+class PoolNormClassify(nn.Module):
+    """W · LN(mean over the pixels) + b: the head of ConvNeXt (Liu et al. 2022, arXiv:2201.03545); W ~ N(0, 0.02²)."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.linear = nn.Linear(width, outputs)
+        nn.init.normal_(self.linear.weight, std=0.02)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(self.norm(x.mean((2, 3))))  # (B, outputs)
 
 
 class Conv1x1(nn.Module):

@@ -10,7 +10,20 @@ STEMS = {
         "shape_rule": "convolved",
         "options": {"stride": {"default": 1, "high": 4}, "norm": {"default": True}},
     },
+    "conv_norm_act": {
+        "module": "ConvNormAct",
+        "shape_rule": "convolved",
+        "options": {
+            "stride": {"default": 1, "high": 4},
+            "activation": {"default": "silu", "choices": ("silu", "relu6")},
+        },
+    },
     "conv7x7_pool": {"module": "Conv7x7Pool", "shape_rule": "pooled"},
+    "patchify": {
+        "module": "Patchify",
+        "shape_rule": "patchified",
+        "options": {"patch": {"default": 4, "high": 256}},
+    },
     "patch": {
         "module": "Patch",
         "shape_rule": "patches",
@@ -56,6 +69,24 @@ class Conv7x7Pool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.norm(self.conv(x)), inplace=True)  # (B, width, H/2, W/2)
         return F.max_pool2d(x, 3, stride=2, padding=1)  # (B, width, H/4, W/4)
+
+
+class Patchify(nn.Module):
+    """LN(conv(x)), a patch of the image at every pixel of the features: the stem of ConvNeXt.
+
+    Liu et al. 2022 (arXiv:2201.03545). Weights start at N(0, 0.02²).
+    """
+
+    def __init__(self, in_width: int, width: int, patch: int = 4) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_width, width, patch, patch)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        nn.init.normal_(self.conv.weight, std=0.02)
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.conv(x).permute(0, 2, 3, 1))  # (B, H/patch, W/patch, width)
+        return x.permute(0, 3, 1, 2)
 
 
 class Patch(nn.Module):
