@@ -28,6 +28,7 @@ from nas.topology.chains import (
     dense_blocks,
     imagenet_resnet,
 )
+from nas.topology.convolutional_references import convnext, efficientnet, mobilenet_v2, regnet_y, resnext
 from nas.topology.geometry import Options
 from nas.topology.topology import Topology
 from nas.topology.transformers import (
@@ -257,8 +258,11 @@ REFERENCES: dict[str, Callable[..., Topology]] = {
         *(plain, resnet, preact_resnet, wide_resnet, densenet, densenet_bc, highway, highway_conv, unet),
         *(vit, vit_b_16, vit_b_32, vit_l_16, vit_l_32, vit_h_14, mobilenet_like, nas_bench_macro),
         *(gpt2, denseformer, attention_residuals, rezero_transformer, deepnorm_transformer),
+        *(convnext, resnext, mobilenet_v2, efficientnet, regnet_y),
     )
 }
+ONE_WORD = ("nas_bench_macro", "convnext", "efficientnet", "regnet_y")
+ARGUMENTS = re.compile(r"\(\w+(, *\w+)*\)|(_[a-z]+[0-9]*|_?[0-9]+[a-z]*)(_[a-z0-9]+)*")
 
 
 def get(name: str, *, input: tuple[int, ...] | None = None, outputs: int | None = None) -> Topology:
@@ -287,16 +291,21 @@ def known(name: str) -> bool:
 
 
 def _parse(name: str) -> tuple[Callable[..., Topology], list[int | str]]:
-    """Return the function and the positional arguments of `family`, `family18`, `family_18_10` or `family(18, 10)`."""
+    """Return the function and the positional arguments of `family`, `family18`, `family_18_10` or `family(18, 10)`.
+
+    The families of ONE_WORD take all that follows as one word.
+    """
     if name in REFERENCES:
         return REFERENCES[name], []
     for family in sorted(REFERENCES, key=len, reverse=True):  # the longest prefix is meant: densenet_bc, not densenet
         rest = name.removeprefix(family)
-        if rest != name and len(rest) <= 80 and re.fullmatch(r"\(\w+(, *\w+)*\)|(_[a-z]+|_?[0-9]+)(_[a-z0-9]+)*", rest):
-            return REFERENCES[family], [_argument(family, word) for word in re.findall(r"[^_(), ]+", rest)]
+        if rest != name and len(rest) <= 80 and ARGUMENTS.fullmatch(rest):
+            if family in ONE_WORD:
+                return REFERENCES[family], [rest.strip("_()")]
+            return REFERENCES[family], [_argument(word) for word in re.findall(r"[^_(), ]+", rest)]
     known = (*REFERENCES, *(f"resnet{depth}" for depth in RESNETS), *(f"densenet{depth}" for depth in DENSENETS))
     raise TopologyError(expected("a reference", name, known))
 
 
-def _argument(family: str, word: str) -> int | str:
-    return int(word) if word.isdecimal() and family != "nas_bench_macro" else word
+def _argument(word: str) -> int | str:
+    return int(word) if word.isdecimal() else word

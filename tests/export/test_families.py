@@ -15,7 +15,10 @@ from tests.helpers.exported import network
 from tests.helpers.topologies import SMALL, TINY
 
 torch.set_num_threads(1)
-FAMILIES = ["resnet20", "preact_resnet20", "densenet_bc40", "unet", "vit", "gpt", "highway", "mobilenet_like"]
+FAMILIES = [
+    *("resnet20", "preact_resnet20", "densenet_bc40", "unet", "vit", "gpt", "highway", "mobilenet_like"),
+    *("efficientnet", "regnet_y"),
+]
 IMAGES = [name for name in FAMILIES if len(SMALL[name].input) == 3]
 
 

@@ -20,6 +20,7 @@ NAMES = [
     *("preact_resnet20", "preact_resnet164", "wide_resnet28_10", "wide_resnet50_2", "mobilenet_like"),
     *("densenet121", "densenet169", "densenet201", "densenet161", "densenet40_12", "densenet_bc100_12"),
     *("highway", "highway_conv11", "unet", "vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "gpt2", "gpt2_medium"),
+    *("convnext_tiny", "resnext50_32x4d", "mobilenet_v2", "efficientnet_b0", "regnet_y_400mf"),
     "nas_bench_macro_01201201",
 ]
 
@@ -40,10 +41,13 @@ def test_every_reference_is_proven(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "resnet18",
+        *("resnet18", "efficientnet_b0"),
         *(
             pytest.param(name, marks=pytest.mark.slow)
-            for name in ("resnet50", "wide_resnet50_2", "densenet121", "densenet161", "vit_b_16", "vit_b_32")
+            for name in (
+                *("resnet50", "wide_resnet50_2", "densenet121", "densenet161", "vit_b_16", "vit_b_32"),
+                *("convnext_tiny", "resnext50_32x4d", "mobilenet_v2", "regnet_y_400mf"),
+            )
         ),
     ],
 )
@@ -55,7 +59,7 @@ def test_torchvisions_weights_give_torchvisions_logits(name: str, tmp_path: Path
         for value in (*theirs.parameters(), *theirs.buffers()):
             if value.dim() == 1:
                 value.add_(0.2 * torch.rand_like(value))
-    topology = references.get(name)
+    topology = references.get(name, input=(3, 224, 224))
     ours = network(topology, tmp_path).eval()
     ours.load_state_dict(rename_tensors(topology, from_torchvision(name, theirs.state_dict())), strict=True)
     with torch.no_grad():

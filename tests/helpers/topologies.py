@@ -52,6 +52,8 @@ SMALL = {
         5,
     ),
     "mobilenet_like": references.mobilenet_like(input=(3, 32, 32)),
+    "efficientnet": references.efficientnet("b0", input=(3, 32, 32)),
+    "regnet_y": references.regnet_y("400mf", input=(3, 32, 32)),
     "nas_bench_macro": references.nas_bench_macro("01201201"),
 }
 

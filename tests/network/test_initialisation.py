@@ -41,6 +41,11 @@ def small_head(name: str, module: nn.Module) -> float | None:
     return (3 * module.in_features) ** -0.5 / 0.01 if isinstance(module, nn.Linear) else None
 
 
+def head_by_inputs(name: str, module: nn.Module) -> float | None:
+    """σ of torch's linear map over that of U(−1/√outputs, 1/√outputs)."""
+    return (module.out_features / module.in_features) ** 0.5 if isinstance(module, nn.Linear) else None
+
+
 # what is meant to differ from torchvision: by which ratio of σ, and why
 DIFFERENCES: Mapping[str, tuple[Ratio, str]] = {
     "densenet121": (
@@ -51,6 +56,10 @@ DIFFERENCES: Mapping[str, tuple[Ratio, str]] = {
         lambda name, module: groups_forgotten(name, module) or small_head(name, module),
         "torch counts the outputs of all groups, so that a depthwise convolution starts √groups too small; the head of "
         "every image classifier is torch's own",
+    ),
+    "efficientnet_b0": (
+        lambda name, module: groups_forgotten(name, module) or head_by_inputs(name, module),
+        "as mobilenet_like",
     ),
 }
 THEIRS = {"mobilenet_like": "mobilenet_v2"}
@@ -66,7 +75,11 @@ def in_order(state: Mapping[str, Tensor], names: list[str]) -> dict[str, Tensor]
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet18", "densenet121", pytest.param("vit_b_16", marks=pytest.mark.slow), "mobilenet_like"]
+    "name",
+    [
+        *("resnet18", "densenet121", "mobilenet_like", "convnext_tiny", "efficientnet_b0"),
+        pytest.param("vit_b_16", marks=pytest.mark.slow),
+    ],
 )
 def test_networks_start_as_torchvisions(name: str) -> None:
     torch.manual_seed(0)
@@ -79,7 +92,7 @@ def test_networks_start_as_torchvisions(name: str) -> None:
         path, _, kind = key.rpartition(".")
         other = wanted[key]
         assert value.shape == other.shape, key
-        if name == "mobilenet_like" and key == "head.linear.bias":
+        if name in ("mobilenet_like", "efficientnet_b0") and key == "head.linear.bias":
             assert float(other.abs().max()) == 0 < float(value.detach().abs().max()) < HEAD_BIAS
             continue
         ratio = differs(key, ours.get_submodule(path)) if kind == "weight" else None

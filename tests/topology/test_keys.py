@@ -27,6 +27,11 @@ REFERENCES = (
     *("highway", "highway_conv11", "unet", "vit", "vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14"),
     *("gpt2", "gpt2_small", "gpt2_medium", "gpt2_large", "gpt2_xl", "mobilenet_like"),
     *("denseformer", "denseformer_small_4", "attention_residuals", "rezero_transformer", "deepnorm_transformer"),
+    *("convnext_tiny", "convnext_small", "convnext_base", "convnext_large"),
+    *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "mobilenet_v2"),
+    *("efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3", "efficientnet_b4"),
+    *("regnet_y_400mf", "regnet_y_800mf", "regnet_y_1_6gf", "regnet_y_3_2gf", "regnet_y_8gf", "regnet_y_16gf"),
+    "regnet_y_32gf",
     *("nas_bench_macro_00000000", "nas_bench_macro_01201201", "nas_bench_macro_22222222"),
 )
 RANDOM = 200

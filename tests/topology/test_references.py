@@ -1,12 +1,14 @@
 """The published networks, exactly: as many parameters as their authors count, and torchvision's function."""
 
 import json
+import re
 
 import pytest
 import torch
 import torchvision
 from optuna.trial import FixedTrial
 from torch import nn
+from torchvision.ops import StochasticDepth
 
 from nas.cost import measure
 from nas.errors import TopologyError
@@ -47,6 +49,26 @@ def parameters(name: str) -> int:
         ("gpt2_medium", 354_823_168),
         ("gpt2_xl", 1_557_611_200),
         ("mobilenet_like", 3_504_872),
+        ("convnext_tiny", 28_589_128),
+        ("convnext_small", 50_223_688),
+        ("convnext_base", 88_591_464),
+        ("convnext_large", 197_767_336),
+        ("resnext50_32x4d", 25_028_904),
+        ("resnext101_32x8d", 88_791_336),
+        ("resnext101_64x4d", 83_455_272),
+        ("mobilenet_v2", 3_504_872),
+        ("efficientnet_b0", 5_288_548),
+        ("efficientnet_b1", 7_794_184),
+        ("efficientnet_b2", 9_109_994),
+        ("efficientnet_b3", 12_233_232),
+        ("efficientnet_b4", 19_341_616),
+        ("regnet_y_400mf", 4_344_144),
+        ("regnet_y_800mf", 6_432_512),
+        ("regnet_y_1_6gf", 11_202_430),
+        ("regnet_y_3_2gf", 19_436_338),
+        ("regnet_y_8gf", 39_381_472),
+        ("regnet_y_16gf", 83_590_140),
+        ("regnet_y_32gf", 145_046_770),
     ],
 )
 def test_parameters_are_the_published_ones(name: str, count: int) -> None:
@@ -85,12 +107,52 @@ def test_function_is_torchvisions(name: str) -> None:
     torch.testing.assert_close(ours(x), theirs(x), rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "densenet121"])
-def test_gradients_are_torchvisions(name: str) -> None:
-    theirs = torchvision.models.get_model(name, weights=None).train()
-    ours = build(references.get(name)).train()
+def without_chance(model: nn.Module) -> nn.Module:
+    """Neither dropout nor stochastic depth, which are a recipe's and not a network's here."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout | StochasticDepth):
+            module.p = 0.0
+    return model
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("convnext_tiny", "resnext50_32x4d", "mobilenet_v2", "efficientnet_b0", "regnet_y_400mf"),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in (
+                *("convnext_small", "convnext_base", "resnext101_32x8d", "resnext101_64x4d"),
+                *("efficientnet_b1", "efficientnet_b2", "efficientnet_b3", "efficientnet_b4"),
+                *("regnet_y_800mf", "regnet_y_1_6gf", "regnet_y_3_2gf"),
+            )
+        ),
+    ],
+)
+@torch.no_grad()
+def test_function_is_torchvisions_on_small_images(name: str) -> None:
+    """With the statistics of data: with those of an untrained network every image has the same logits."""
+    torch.manual_seed(0)
+    theirs = without_chance(randomised(torchvision.models.get_model(name, weights=None))).double()
+    for module in theirs.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    x = torch.randn(8, 3, 64, 64, dtype=torch.float64)
+    theirs.train()(x)
+    theirs.eval()
+    ours = build(references.get(name, input=(3, 64, 64))).double().eval()
     ours.load_state_dict(from_torchvision(name, theirs.state_dict()))
-    x, y = torch.randn(2, 3, 64, 64), torch.tensor([1, 2])
+    logits = ours(x[:2])
+    assert (logits - theirs(x[:2])).abs().max() <= 1e-10
+    assert (logits[0] - logits[1]).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("name", ["resnet18", "densenet121", "convnext_tiny", "efficientnet_b0"])
+def test_gradients_are_torchvisions(name: str) -> None:
+    theirs = without_chance(randomised(torchvision.models.get_model(name, weights=None))).double().train()
+    ours = build(references.get(name)).double().train()
+    ours.load_state_dict(from_torchvision(name, theirs.state_dict()))
+    x, y = torch.randn(2, 3, 64, 64, dtype=torch.float64), torch.tensor([1, 2])
     for model in (ours, theirs):
         nn.functional.cross_entropy(model(x), y).backward()
     wanted = from_torchvision(name, {key: p.grad for key, p in theirs.named_parameters()})
@@ -128,6 +190,11 @@ def test_bilinear_unet_is_the_known_one() -> None:
         ("nas_bench_macro_333", "eight digits"),
         ("gpt2_huge", "size of gpt2 must be one of small, medium, large, xl"),
         ("wide_resnet50_3", "widen"),
+        ("convnext_huge", "size of convnext must be one of tiny, small, base, large"),
+        ("resnext18", "depth of resnext must be one of 50, 101, 152, but got '18'"),
+        ("resnext50_16x4d", "groups of resnext must be one of 32x4d, 32x8d, 64x4d"),
+        ("efficientnet_b9", "size of efficientnet must be one of b0, b1"),
+        ("regnet_y_1_7gf", "size of regnet_y must be one of .*did you mean '1_6gf'"),
         ("unet(64, 99)", "depth of unet"),
         ("resnet(18, 18)", "resnet takes"),
         ("resnet18; import os", "a reference must be one of"),
@@ -141,7 +208,11 @@ def test_what_does_not_exist_is_a_clear_error(name: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet20", "plain20", "densenet40_12", "preact_resnet20", "highway_conv", "unet(8, 2)"]
+    "name",
+    [
+        *("resnet20", "plain20", "densenet40_12", "preact_resnet20", "highway_conv", "unet(8, 2)"),
+        *("resnext50_32x4d", "mobilenet_v2", "efficientnet_b0", "regnet_y_400mf"),
+    ],
 )
 def test_references_fit_another_task(name: str) -> None:
     topology = references.get(name, input=(1, 16, 16), outputs=7)
@@ -150,7 +221,7 @@ def test_references_fit_another_task(name: str) -> None:
 
 def test_every_reference_cites_its_paper() -> None:
     for name, function in references.REFERENCES.items():
-        assert "et al. 20" in (function.__doc__ or "") or "Komodakis 2016" in (function.__doc__ or ""), name
+        assert re.search(r"(et al\.|& \w+) 20\d\d", function.__doc__ or ""), name
 
 
 def test_the_space_of_nas_bench_macro_is_the_published_one() -> None:
