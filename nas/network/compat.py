@@ -26,6 +26,7 @@ __all__ = [
     "gelu_saved",
     "layer_norm_saved",
     "memory_tracker",
+    "silu_saved",
     "storage_key",
 ]
 
@@ -103,6 +104,12 @@ def layer_norm_saved(node: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 def gelu_saved(node: Any) -> tuple[Tensor, str]:
     """Return (input, approximation: "none" or "tanh") of the GELU that the autograd node `node` made."""
     return node._saved_self, node._saved_approximate
+
+
+def silu_saved(node: Any) -> Tensor:
+    """Return the input of the SiLU that the autograd node `node` made."""
+    saved: Tensor = node._saved_self
+    return saved
 
 
 def memory_tracker() -> Any:

@@ -1,9 +1,10 @@
 """`memory: lean`: what is cheap to compute again is not kept for the backward pass.
 
 Between forward and backward a network keeps the inputs of its convolutions and linear maps. An input that came out of
-a normalisation, of a ReLU behind one or of a GELU follows, element by element, from something that is kept anyway:
-it is computed again when the backward pass asks for it. A dense layer then keeps the concatenation that it reads and
-the output of its bottleneck, and nothing in between. A batch's statistics are kept, so that running means move once.
+a normalisation, of a ReLU behind one, of a GELU or of a SiLU follows, element by element, from something that is kept
+anyway: it is computed again when the backward pass asks for it. A dense layer then keeps the concatenation that it
+reads and the output of its bottleneck, and nothing in between. A batch's statistics are kept, so that running means
+move once.
 
 Pleiss et al. 2017 (Memory-efficient implementation of DenseNets, arXiv:1707.06990) compute the concatenation again as
 well, Chen et al. 2016 (arXiv:1604.06174) whole segments with their convolutions; this costs less time.
@@ -21,7 +22,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 
 from nas.network import Network
-from nas.network.compat import batch_norm_saved, gelu_saved, layer_norm_saved, storage_key
+from nas.network.compat import batch_norm_saved, gelu_saved, layer_norm_saved, silu_saved, storage_key
 
 SMALLEST = torch.finfo(torch.float32).tiny  # an ε that changes no variance; torch refuses 0
 Node = Any  # of autograd: what made a tensor, and what it keeps for its own backward pass
@@ -147,10 +148,14 @@ def _gelu(node: Node) -> Recompute:
     return make
 
 
+def _silu(node: Node) -> Recompute:
+    return lambda: F.silu(silu_saved(node))
+
+
 VIEWS_AND_CASTS = {"ViewBackward0", "UnsafeViewBackward0", "ToCopyBackward0"}
 NORMS: dict[str, Callable[[Node], Recompute | None]] = {
     "NativeBatchNormBackward0": _batch_norm,
     "CudnnBatchNormBackward0": _batch_norm,
     "NativeLayerNormBackward0": _layer_norm,
 }
-RECOMPUTED = {**NORMS, "ReluBackward0": _relu, "GeluBackward0": _gelu}
+RECOMPUTED = {**NORMS, "ReluBackward0": _relu, "GeluBackward0": _gelu, "SiluBackward0": _silu}

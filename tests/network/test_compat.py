@@ -179,6 +179,11 @@ def test_a_gelu_saves_its_input_and_its_approximation(approximation: str) -> Non
     assert torch.equal(x, inputs) and found == approximation, "gelu_saved"
 
 
+def test_a_silu_saves_its_input() -> None:
+    inputs = torch.randn(5, requires_grad=True)
+    assert torch.equal(compat.silu_saved(node_of(F.silu(inputs))), inputs), "silu_saved"
+
+
 def test_relu_views_and_casts_are_known_by_their_names() -> None:
     x = torch.randn(4, 3, requires_grad=True)
     for output in (F.relu(x), x.view(12), x.to(torch.bfloat16), F.relu(x * 1, inplace=True)):
