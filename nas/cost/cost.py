@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from nas.cost.probe import ModuleCost, TensorSpec, probe
-from nas.network.blueprint import BlockPlan, BypassPlan, Call, blueprint
+from nas.network.blueprint import blueprint
+from nas.network.plans import BlockPlan, BypassPlan, Call
 from nas.space.objectives import predicted_objectives
 from nas.topology import Topology
 from nas.topology.vocabulary import HEADS, STEMS

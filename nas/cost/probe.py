@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nas.network.blueprint import BlockPlan, Call
 from nas.network.compat import FakeTensorMode, TorchDispatchMode, flop_formula, storage_key
 from nas.network.lean import make_lean
 from nas.network.modules import construct
 from nas.network.network import JoinedBlock
+from nas.network.plans import BlockPlan, Call
 
 Forward = Callable[..., Tensor]
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from nas.network.blueprint import BlockPlan, Blueprint, Call, numbered
+from nas.network.plans import BlockPlan, Blueprint, Call, numbered
 from nas.topology.vocabulary import JOINS, SCALES
 
 SLOTS = {  # attribute of a built block → slot

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from nas.export.block_groups import BlockGroup
 from nas.export.code_style import WIDTH, literal
-from nas.network.blueprint import Call
+from nas.network.plans import Call
 from nas.topology.vocabulary import OPS
 
 DEFAULTS = {"eps": 1e-5, "padding": 0}  # of the modules of torch

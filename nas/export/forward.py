@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from nas.export.block_groups import BlockGroup
 from nas.export.stem_and_head import BARE_STEMS
-from nas.network.blueprint import BlockPlan, Blueprint, Call, JoinPlan
+from nas.network.plans import BlockPlan, Blueprint, Call, JoinPlan
 from nas.topology import Topology
 from nas.topology.geometry import Shape
 from nas.topology.shapes import Bypass, Wire

@@ -23,7 +23,8 @@ from nas.export.stem_and_head import (
     output_shape,
     shape_text,
 )
-from nas.network.blueprint import Blueprint, blueprint
+from nas.network.blueprint import blueprint
+from nas.network.plans import Blueprint
 from nas.topology import Topology
 from nas.topology.block import Block
 from nas.topology.shapes import Wire

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nas.network.blueprint import Blueprint, Call
+from nas.network.plans import Blueprint, Call
 from nas.topology import Topology
 from nas.topology.block import options_of
 from nas.topology.vocabulary import HEADS, STEMS

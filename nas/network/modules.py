@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from nas.network import ops
-from nas.network.blueprint import Call
+from nas.network.plans import Call
 
 
 def _classes() -> Iterator[type[nn.Module]]:

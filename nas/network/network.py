@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from nas.network.blueprint import BlockPlan, BypassPlan, blueprint, numbered
+from nas.network.blueprint import blueprint
 from nas.network.initialisation import layer_starts
 from nas.network.modules import construct
+from nas.network.plans import BlockPlan, BypassPlan, numbered
 from nas.topology import Topology
 from nas.topology.vocabulary import HEADS, JOINS
 

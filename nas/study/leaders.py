@@ -82,7 +82,7 @@ class TrialScore:
 
 
 class Standing:
-    """How topologies compare, given their scores: who leads, and by how much as far as anybody can tell.
+    """A comparison of topologies by their scores: which of them lead, and what is expected of each.
 
     Topologies are compared by what is expected of their metric (nas.surrogate.expected), which is its value where no
     topology was evaluated with several seeds, and by the means of the other objectives over their seeds. The first
@@ -212,12 +212,12 @@ class TopologyScores:
 
     @property
     def standing(self) -> Standing:
-        """How the topologies compared when they were compared last; not all scores may be in it."""
+        """The comparison that was made last; the newest scores may not be in it."""
         return self.settled if self._count >= GROWTH * self._compared else self._standing
 
     @property
     def settled(self) -> Standing:
-        """How all topologies compare, with every score."""
+        """The comparison of all topologies, with every score."""
         if self._compared < self._count:
             self._compare()
         return self._standing

@@ -44,7 +44,7 @@ def denseformer(
 
 
 def attention_residuals(size: str = "small", *, input: Context | None = None, outputs: int | None = None) -> Topology:
-    """Return a Transformer with attention over depth after every layer (arXiv:2603.15031, 2026).
+    """Return a Transformer with attention over depth after every layer (Yin et al. 2026, arXiv:2603.15031).
 
     Every position weighs the outputs of all layers before it, and the embedding, for itself.
     """

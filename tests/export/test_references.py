@@ -21,7 +21,7 @@ NAMES = [
     *("densenet121", "densenet169", "densenet201", "densenet161", "densenet40_12", "densenet_bc100_12"),
     *("highway", "highway_conv11", "unet", "vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "gpt2", "gpt2_medium"),
     *("convnext_tiny", "resnext50_32x4d", "mobilenet_v2", "efficientnet_b0", "regnet_y_400mf"),
-    "nas_bench_macro_01201201",
+    *("denseformer", "attention_residuals", "rezero_transformer", "deepnorm_transformer", "nas_bench_macro_01201201"),
 ]
 
 

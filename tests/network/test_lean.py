@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from nas import tasks
 from nas.cost.probe import CostTracker, channels_last
 from nas.network import Network, build
-from nas.network.blueprint import Call
 from nas.network.compat import FakeTensorMode
 from nas.network.lean import make_lean
 from nas.network.network import construct
 from nas.network.onednn import safe_onednn
+from nas.network.plans import Call
 from nas.tasks.recipe import Recipe
 from nas.topology import Topology, references
 from nas.training.evaluate import Evaluator

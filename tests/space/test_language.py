@@ -102,8 +102,8 @@ def test_the_resolved_space_is_plain_data_that_reads_back(tmp_path: Path) -> Non
             ":6: network.stages[2].op[2].kernl: is no option of mbconv: it must be one of width, skip, ",
         ),
         ("op: basic,", "op: basik,", ":5: network.stages[1].op: must be one of identity, conv, double_conv, "),
-        ("classify", "clasify", ":7: network.head: must be one of classify, norm_classify, conv1x1, "),
-        ("conv3x3", "conv3", ":3: network.stem.op: must be one of conv3x3, conv7x7_pool, patch, "),
+        ("classify", "clasify", ":7: network.head: must be one of classify, norm_classify, "),
+        ("conv3x3", "conv3", ":3: network.stem.op: must be one of conv3x3, conv_norm_act, "),
         ("task: digits", "task: digit", ":1: task: task must be one of breast_cancer"),
         ("epochs", "epoch", ":13: train.epoch: is unknown here: it must be one of epochs, batch_size, "),
         (

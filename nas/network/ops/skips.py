@@ -238,7 +238,7 @@ class Mix(nn.Module):
 class Attend(nn.Module):
     """Σ aⱼ·sⱼ over f and its sources, a = softmax over j of w·RMSNorm(sⱼ), with a learned vector w that starts at 0.
 
-    The attention residuals of arXiv:2603.15031 (2026): every place of the features weighs the sources for itself.
+    Every place of the features weighs the sources for itself (attention residuals, Yin et al. 2026, arXiv:2603.15031).
     """
 
     def __init__(self, width: int, dim: int = 1) -> None:
