@@ -232,10 +232,13 @@ class SessionSearcher(NotPickled, Searcher):
                 training.kill()
 
     def must_stop(self) -> bool:
-        """Return whether the search is to stop, also while Tune does not call: then Ray may be lost."""
-        if self.cluster.lost is not None and self.error is None:
-            self.fail(RunError(self.cluster.lost))
+        """Return whether the search is to stop, also while Tune does not call: then Ray may be lost.
+
+        A signal that a person or a batch system sends to every process ends Ray as well: that is no error.
+        """
         self.stopped = self.stopped or self.stop_reason()
+        if self.cluster.lost is not None and self.stopped is None:
+            self.fail(RunError(self.cluster.lost))
         return self.stopped is not None
 
     def fail(self, error: Exception) -> None:

@@ -174,3 +174,14 @@ def test_a_candidate_alone_on_the_largest_device_that_is_left_has_failed(tmp_pat
         hit.suggest(str(int(number) + 1))
     hit.session.close()
     assert "FAIL" in [trial.state.name for trial in hit.session.run.study.get_trials()]
+
+
+@pytest.mark.parametrize("reason", [None, "interrupted"])
+def test_ray_that_goes_once_the_search_is_stopped_is_no_error(tmp_path: Path, reason: str | None) -> None:
+    """A batch system sends its signal to the processes of Ray as well."""
+    machine = Machine(Device(4, GIB, GIB // 3), 1, True, 4, {"node 0": 4})
+    made = searcher(tmp_path, machine, stop_reason=lambda: reason)
+    made.cluster.watch = SimpleNamespace(elastic=False, lost="Ray's head node does not answer any more", nodes={})
+    assert made.must_stop()
+    assert (made.error is None) == (reason is not None)
+    made.session.close()
