@@ -41,13 +41,11 @@ def topology_table(topology: Topology, costs: Costs | None = None, *, width: int
     for number, (block, wire) in enumerate(zip(topology.settled, topology.wiring.wires, strict=True), 1):
         if wire.output.size != nodes[number - 1].size:
             table.add_section()
-        row = (
-            _op(block, shared.get(block.op, {})),
-            _shapes(wire.input, wire.output, brief),
-            _skip(block, wire),
-            _align(wire),
-        )
-        table.add_row(str(number), *row, *priced[number])
+        first, *others = _skips(block, wire)
+        row = _op(block, shared.get(block.op, {})), _shapes(wire.input, wire.output, brief)
+        table.add_row(str(number), *row, *first, *priced[number])
+        for further in others:
+            table.add_row("", "", "", *further)
     table.add_section()
     head = Text(str(topology.outputs), "default")
     table.add_row("", _op(topology.head), _shapes(nodes[-1], None, brief).append_text(head), "", "", *priced[-1])
@@ -126,12 +124,14 @@ def _shape(shape: Shape, brief: bool) -> str:
     return str(shape)
 
 
-def _skip(block: Block, wire: Wire) -> Text:
-    """Return the skips of a block, one on each line, with the factor on F(x) before them."""
-    lines = [_one_skip(skip, bypass) for skip, bypass in zip(block.skips, wire.bypasses, strict=True)]
+def _skips(block: Block, wire: Wire) -> list[tuple[Text, Text]]:
+    """Return each skip of a block and what aligns it, and before them the factor on F(x) if there is one."""
+    rows = [
+        (_one_skip(skip, bypass), _align(bypass.align)) for skip, bypass in zip(block.skips, wire.bypasses, strict=True)
+    ]
     if block.branch is not None:
-        lines.insert(0, Text(f"{_scale(block.branch)}·F(x)", "dim"))
-    return Text("\n").join(lines) if lines else Text("·", "dim")
+        rows.insert(0, (Text(f"{_scale(block.branch)} · F(x)", "dim"), Text("")))
+    return rows or [(Text("·", "dim"), Text(""))]
 
 
 def _one_skip(skip: Skip, bypass: Bypass) -> Text:
@@ -149,10 +149,6 @@ def _scale(scale: Scale) -> str:
     return " ".join(filter(None, [scale.kind, _written(own)]))
 
 
-def _align(wire: Wire) -> Text:
-    return Text("\n").join(_one_align(bypass.align) for bypass in wire.bypasses)
-
-
-def _one_align(align: Align) -> Text:
+def _align(align: Align) -> Text:
     plain = align.resize is None and align.project is None
     return Text(str(align), "dim" if plain else "")
