@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection
 
 from nas.errors import TopologyError, expected
-from nas.topology.block import Block, Stem
-from nas.topology.chains import ADD, IMAGENET, RESNETS, Image, classifier
+from nas.topology.block import Block, Skip, Stem
+from nas.topology.chains import ADD, CIFAR, IMAGENET, RESNETS, Image, classifier
 from nas.topology.geometry import Options
 from nas.topology.topology import Topology
 
@@ -30,6 +31,16 @@ MOBILENET_V2 = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
+# the ops of a layer, by their number: appendix of Pham et al. 2018
+ENAS_OPS: tuple[tuple[str, Options], ...] = (
+    ("conv", {"kernel": 3}),
+    ("separable_conv", {"kernel": 3}),
+    ("conv", {"kernel": 5}),
+    ("separable_conv", {"kernel": 5}),
+    ("avgpool", {"kernel": 3}),
+    ("maxpool", {"kernel": 3}),
+)
+ENAS_WIDTH = 36
 # expansion, kernel, stride, width, blocks of the stages: table 1 of Tan & Le 2019
 EFFICIENTNET = (
     (1, 3, 1, 16, 1),
@@ -147,3 +158,30 @@ def _eights(width: float) -> int:
 def _check_name(what: str, name: object, known: Collection[str]) -> None:
     if not isinstance(name, str) or name not in known:
         raise TopologyError(expected(what, name, known))
+
+
+def enas_macro(arc: str, *, input: Image | None = None, outputs: int | None = None) -> Topology:
+    """Return a network of the macro space of ENAS (Pham et al. 2018, arXiv:1802.03268), 36 wide.
+
+    arc  one word for each layer: the number of its op in ENAS_OPS, and for each layer before the one in front of it a 1
+         where that is read too, `enas_macro_0_5_21_301`. What a layer reads is concatenated, and goes through a 1×1
+         convolution.
+
+    The resolution is halved after each third of the layers, by the first op behind; what comes from before is averaged.
+    """
+    blocks: list[Block] = []
+    ends: list[int] = []
+    rows = str(arc).split("_")
+    for number, row in enumerate(rows):
+        if not re.fullmatch(rf"[0-5][01]{{{max(number - 1, 0)}}}", row):
+            rule = f"an op, 0 to 5, and {max(number - 1, 0)} bits"
+            raise TopologyError(f"layer {number + 1} of enas_macro must be {rule}, but got {row!r}"[:200])
+        read = [end for end, bit in zip(ends, row[1:], strict=False) if bit == "1"]
+        if read:
+            blocks.append(Block("identity", skips=[Skip("concat", source) for source in read]))
+            blocks.append(Block("conv", ENAS_WIDTH, options={"kernel": 1}))
+        op, options = ENAS_OPS[int(row[0])]
+        halves = number in (len(rows) // 3, 2 * len(rows) // 3) and number > 0
+        blocks.append(Block(op, None if "pool" in op else ENAS_WIDTH, 2 if halves else 1, options=options))
+        ends.append(len(blocks))
+    return classifier(input or CIFAR, Stem("conv3x3", ENAS_WIDTH), blocks, "classify", outputs or 10)

@@ -28,7 +28,7 @@ from nas.topology.chains import (
     dense_blocks,
     imagenet_resnet,
 )
-from nas.topology.convolutional_references import convnext, efficientnet, mobilenet_v2, regnet_y, resnext
+from nas.topology.convolutional_references import convnext, efficientnet, enas_macro, mobilenet_v2, regnet_y, resnext
 from nas.topology.geometry import Options
 from nas.topology.topology import Topology
 from nas.topology.transformers import (
@@ -258,10 +258,10 @@ REFERENCES: dict[str, Callable[..., Topology]] = {
         *(plain, resnet, preact_resnet, wide_resnet, densenet, densenet_bc, highway, highway_conv, unet),
         *(vit, vit_b_16, vit_b_32, vit_l_16, vit_l_32, vit_h_14, mobilenet_like, nas_bench_macro),
         *(gpt2, denseformer, attention_residuals, rezero_transformer, deepnorm_transformer),
-        *(convnext, resnext, mobilenet_v2, efficientnet, regnet_y),
+        *(convnext, resnext, mobilenet_v2, efficientnet, regnet_y, enas_macro),
     )
 }
-ONE_WORD = ("nas_bench_macro", "convnext", "efficientnet", "regnet_y")
+ONE_WORD = ("nas_bench_macro", "enas_macro", "convnext", "efficientnet", "regnet_y")
 ARGUMENTS = re.compile(r"\(\w+(, *\w+)*\)|(_[a-z]+[0-9]*|_?[0-9]+[a-z]*)(_[a-z0-9]+)*")
 
 

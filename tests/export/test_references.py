@@ -22,6 +22,7 @@ NAMES = [
     *("highway", "highway_conv11", "unet", "vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "gpt2", "gpt2_medium"),
     *("convnext_tiny", "resnext50_32x4d", "mobilenet_v2", "efficientnet_b0", "regnet_y_400mf"),
     *("denseformer", "attention_residuals", "rezero_transformer", "deepnorm_transformer", "nas_bench_macro_01201201"),
+    "enas_macro_0_5_21_301_4100_20011",
 ]
 
 

@@ -130,9 +130,11 @@ def test_exported_files_carry_their_topology(cases: list[Case]) -> None:
 
 
 @pytest.mark.slow
-def test_three_hundred_random_networks(tmp_path: Path) -> None:
-    cases = written(sample(300, seed=2), tmp_path)
+def test_five_hundred_random_networks(tmp_path: Path) -> None:
+    cases = written(sample(500, seed=2), tmp_path)
     verify_all(cases)
+    tool("ruff", "check", "--isolated", "--select=E,F,W,I,UP,B,C4,SIM,RET,PTH,PIE", "--ignore=E501", tmp_path)
+    tool("ruff", "format", "--isolated", "--check", tmp_path)
     tool("ruff", "check", "--isolated", tmp_path)
     tool("ruff", "format", "--isolated", "--check", tmp_path)
     tool("mypy", "--config-file=", f"--cache-dir={tmp_path / 'cache'}", *(case.path for case in cases))

@@ -32,6 +32,7 @@ REFERENCES = (
     *("efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3", "efficientnet_b4"),
     *("regnet_y_400mf", "regnet_y_800mf", "regnet_y_1_6gf", "regnet_y_3_2gf", "regnet_y_8gf", "regnet_y_16gf"),
     "regnet_y_32gf",
+    "enas_macro_0_5_21_301_4100_20011",
     *("nas_bench_macro_00000000", "nas_bench_macro_01201201", "nas_bench_macro_22222222"),
 )
 RANDOM = 200

@@ -231,3 +231,16 @@ def test_the_space_of_nas_bench_macro_is_the_published_one() -> None:
     for code in ("22212220", "00000000", "12012012"):
         topology = references.nas_bench_macro(code)
         assert space.sample(FixedTrial(space.encode(topology))).key == topology.key
+
+
+def test_a_macro_network_of_enas_reads_what_its_arc_says() -> None:
+    """Rows with the bits of the layers before the last one; the resolution is halved after each third."""
+    topology = references.get("enas_macro_0_5_21_301_4100_20011")
+    described = "conv3x3 36 → conv 36: · → maxpool: · → identity: &@1 → conv 36: · → conv/2 36: ·"
+    assert topology.describe().startswith(described)
+    reads = [[skip.source for skip in block.skips] for block in topology.blocks if block.op == "identity"]
+    assert reads == [[1], [2], [1], [5, 8]]
+    assert [shape.size for shape in topology.wiring.nodes][-1] == (8, 8)
+    for wrong in ("enas_macro_6", "enas_macro_0_1_2", "enas_macro_0_1_22", "enas_macro"):
+        with pytest.raises(TopologyError, match="enas_macro"):
+            references.get(wrong)

@@ -32,6 +32,16 @@ OPS = {
         "arguments": "window",
         "keeps_width": True,
     },
+    "avgpool": {
+        "module": "nn.AvgPool2d",
+        "options": {"kernel": {"default": 3, "high": 31}},
+        "arguments": "window",
+        "keeps_width": True,
+    },
+    "separable_conv": {
+        "module": "SeparableConv",
+        "options": {"kernel": {"default": 3, "high": 31, "odd": True}},
+    },
     "mbconv": {
         "module": "MBConv",
         "options": {
@@ -66,6 +76,19 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.norm(self.conv(x)), inplace=True)
+
+
+class SeparableConv(nn.Module):
+    """F(x) = ReLU(BN(1x1(depthwise k×k(x)))): a depthwise separable convolution (Chollet 2017, arXiv:1610.02357)."""
+
+    def __init__(self, in_width: int, width: int, stride: int = 1, kernel: int = 3) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(in_width, in_width, kernel, stride, kernel // 2, groups=in_width, bias=False)
+        self.pointwise = nn.Conv2d(in_width, width, 1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.norm(self.pointwise(self.depthwise(x))), inplace=True)
 
 
 class DoubleConv(nn.Module):
