@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from nas.topology import Topology
 from nas.topology.geometry import Scalar
 
 SKIP = "skip"
+FURTHER = re.compile(r"\.skip\d+")
 
 
 class SkipChange(NamedTuple):
@@ -30,8 +32,9 @@ class SkipChange(NamedTuple):
 def skip_changes(chain: Chain, params: Mapping[str, Scalar]) -> Iterator[tuple[str, str, str, Ends]]:
     """Yield (place, before, after, the ends after it) of every change of the skip of one block that has one.
 
-    It becomes each kind that its space allows but `long`. What else the new kind has to decide is what the file lists
-    first; all other decisions stay.
+    It becomes each kind that its space allows but `long`; with `none` in its place, further skips of the block go as
+    well, and are named in `before`. What else the new kind has to decide is what the file lists first; all other
+    decisions stay.
     """
     asked: dict[str, Choice] = {}
 
@@ -43,9 +46,11 @@ def skip_changes(chain: Chain, params: Mapping[str, Scalar]) -> Iterator[tuple[s
     drive(chain.walk(), note)
     for name, decision in asked.items():
         before, place = str(params[name]), name.partition(".")[0]
+        further = [str(kind) for other, kind in params.items() if FURTHER.fullmatch(other.removeprefix(place))]
         for after in decision.values:
             if before != "none" and after not in (before, "long"):
-                yield place, before, str(after), drive(chain.walk(), _deciding(params, name, after))
+                told = before if after != "none" else ", ".join([before, *(kind for kind in further if kind != "none")])
+                yield place, told, str(after), drive(chain.walk(), _deciding(params, name, after))
 
 
 def _deciding(params: Mapping[str, Scalar], name: str, value: Scalar) -> Callable[[Decision], Scalar]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from optuna.trial import FixedTrial
 
 from nas import tasks
 from nas.errors import SpaceError
@@ -75,3 +76,15 @@ class _Encoded:
 
     def suggest_int(self, name: str, low: int, high: int) -> object:
         return self.params[name]
+
+
+def test_without_its_first_skip_a_block_has_no_further_ones() -> None:
+    network = {"stem": {"op": "conv3x3", "width": 8}, "stages": [{"blocks": 3, "op": "basic", "width": 8}]}
+    skips = {"kinds": ["none", "add", "gate"], "at_most": 2, "long": {"join": "add"}}
+    space = SearchSpace.from_dict({"task": "digits", "network": network | {"head": "classify"}, "skips": skips})
+    skip = {"block01.skip": "none", "block02.skip": "none", "block03.skip": "add", "block03.skip2": "long"}
+    topology = space.sample(FixedTrial(skip | {"block03.skip2.source": 0}))
+    after = {(change.before, change.after): change.topology.blocks[2].skips for change in space.skip_changes(topology)}
+    assert after.keys() == {("add, long", "none"), ("add", "gate")}
+    assert after["add, long", "none"] == ()
+    assert [one.kind for one in after["add", "gate"]] == ["gate", "add"]
