@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.surrogate.points import Point
-from nas.surrogate.process import FloatArray
+
+if TYPE_CHECKING:
+    from nas.surrogate.process import FloatArray
 
 MISMATCH = 1 / math.sqrt(2)  # the value in the column of a category, so that ‖x − x'‖² = 1 for two categories
 

@@ -11,22 +11,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from nas.surrogate import replicates
 from nas.surrogate.columns import Columns
-from nas.surrogate.marginal import Data, marginal
 from nas.surrogate.points import Point
-from nas.surrogate.process import FloatArray
 from nas.surrogate.threads import one_thread
+
+if TYPE_CHECKING:
+    from nas.surrogate.process import FloatArray
 
 MOST = 200  # the most points of a model: the best, and others from the whole course of the search
 FAR = 2  # values farther below the median than so many times the lead of the best over it count as if they were there
-QUANTILES = ndtri((np.arange(32) + 0.5) / 32)  # of N(0, 1), each as probable as another
+QUANTILES = np.array([NormalDist().inv_cdf((n + 0.5) / 32) for n in range(32)])  # of N(0, 1), each as probable
 LEVEL = 0.95
+DEVIATIONS = NormalDist().inv_cdf((1 + LEVEL) / 2)  # half the width of an interval of LEVEL, in standard deviations
 SETTLED = 0.01  # an improvement below this share of the noise's standard deviation settles nothing
 FEW = 4  # values of a point that are judged together: under much noise, one alone hardly ever changes the best point
 
@@ -63,7 +66,7 @@ class Expected:
     @property
     def half_width(self) -> FloatArray:
         """Half the width of the interval about each mean that holds f with probability LEVEL, (n,)."""
-        return float(ndtri((1 + LEVEL) / 2)) * self.deviation
+        return DEVIATIONS * self.deviation
 
     @property
     def best(self) -> int:
@@ -76,7 +79,7 @@ class Expected:
         for place in np.flatnonzero(self.modelled == point):
             variance[self.modelled] -= 2 * self.covariance[place]
         variance[point] = 0
-        width = float(ndtri((1 + LEVEL) / 2)) * np.sqrt(np.maximum(variance, 0))
+        width = DEVIATIONS * np.sqrt(np.maximum(variance, 0))
         return self.mean[point] - self.mean, width
 
     def not_separated(self) -> NDArray[np.bool_]:
@@ -138,6 +141,8 @@ def expected(point: Callable[[int], Point], values: Sequence[FloatArray]) -> Exp
     rows, group = columns.rows(points), columns.group
     if not rows.size:  # no topology can be read: their values are all that is known
         rows, group = np.zeros((len(y), 1)), np.zeros(1, np.intp)
+    from nas.surrogate.marginal import Data, marginal  # late: what has no noise needs no scipy
+
     with one_thread():
         found = marginal(Data(rows, group, y, pooled.count[chosen], squares, pooled.degrees))
     noise = scale**2 * found.noise

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.surrogate.process import FloatArray
+if TYPE_CHECKING:
+    from nas.surrogate.process import FloatArray
 
 FEW = 1  # degrees of freedom at which the pooled variance and PRIOR count alike
 PRIOR = 0.02  # variance of the noise before replicates, as a share of that of the means

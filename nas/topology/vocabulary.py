@@ -8,7 +8,8 @@ new op is one file. They are read from the text of these files (`declared`): kno
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -287,9 +288,10 @@ def _literal(path: Path, table: str) -> dict[str, dict[str, Any]]:
     return {}
 
 
-def _assignments(path: Path) -> Iterator[ast.Assign]:
+@functools.lru_cache(maxsize=64)  # every table looks through every file
+def _assignments(path: Path) -> tuple[ast.Assign, ...]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    return (node for node in tree.body if isinstance(node, ast.Assign))
+    return tuple(node for node in tree.body if isinstance(node, ast.Assign))
 
 
 def _options_made(fields: Mapping[str, Any]) -> dict[str, Any]:
