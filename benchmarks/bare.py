@@ -28,6 +28,7 @@ DEFAULTS = {  # nas.tasks.recipe.Recipe's
     "cutout": 0,
     "precision": "float32",
     "memory": "plain",
+    "drop_path": 0.0,
     "augmentation": (),
 }
 

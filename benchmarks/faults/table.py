@@ -150,6 +150,8 @@ def copy(victim: Victim, around: Surroundings) -> None:
     said = subprocess.run(
         [*victim.command("--resume", RUN), *around.options], cwd=there, env=victim.environment, capture_output=True
     )
+    if said.returncode == 0 and not victim.runs:
+        return  # the search had ended before the copy looked
     if said.returncode != 2 or b"is being searched by process" not in said.stderr:
         victim.ends.append((said.returncode or 1, f"{said.stderr.decode()}\na copy was not refused"))
 
