@@ -54,6 +54,7 @@ def _tune(searcher: SessionSearcher, evaluate: MakeEvaluator, scratch: Path) -> 
     """Run Tune, which writes its files into `scratch`."""
     machine, session = searcher.cluster.machine, searcher.session
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(MOST_PENDING)
+    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"  # the study is the record: a state of Tune's own may fill a disk
     trainable = tune.with_parameters(CandidateTrainable, evaluate=evaluate, machine=machine)
     with contextlib.suppress(RayLost):
         tune.Tuner(
