@@ -186,7 +186,10 @@ class TopologyScores:
         self._append(score)
         standing = self.standing
         if self._compared < self._count and self._may_lead(score, standing):
-            self._contenders.add(score.key)
+            if standing.has_repeats and standing.expected.noise:
+                self._contenders.add(score.key)
+            else:
+                self._compare()  # it does lead, and others may not any more
         return score.key in self._keys
 
     def _append(self, score: TrialScore) -> None:
