@@ -78,7 +78,7 @@ def _skips(skips: Skips) -> Text:
         joins = Text(" | ", "dim").join(Text(join, _style(join)) for join in skips.long.join)
         text.append("\nlong: ", "dim").append_text(joins).append(f", {reach}", "dim")
     if skips.at_most > 1:
-        text.append(f"\nup to {skips.at_most} skips, after the first long ones", "dim")
+        text.append(f"\nup to {skips.at_most} skips, further ones are long", "dim")
     for name, what in (("scale", "each s"), ("branch", "F(x)")):
         if (words := getattr(skips, name)) != (ONE,):
             text.append(f"\nfactor on {what}: ", "dim").append_text(_either(words))

@@ -57,15 +57,15 @@ class ModuleCost:
     the part saves for its backward pass; `saved_bytes` counts all others. Peaks are above the memory in use when a pass
     begins, and include temporaries and results of the pass.
 
-    params      the number of parameters
-    flops       multiply-adds of the forward pass (of the whole batch)
-    uncounted   ops of the forward pass that torch has no formula for
-    weights     parameters and buffers
-    gradients   the gradients of the parameters
-    output      y
-    output_bytes     the storage of y; 0 where it is that of x
-    forward_peak     peak of the forward pass
-    inference_peak   the same in evaluation, without gradients
+    params            the number of parameters
+    flops             multiply-adds of the forward pass (of the whole batch)
+    uncounted         ops of the forward pass that torch has no formula for
+    weights           parameters and buffers
+    gradients         the gradients of the parameters
+    output            y
+    output_bytes      the storage of y; 0 where it is that of x
+    forward_peak      peak of the forward pass
+    inference_peak    the same in evaluation, without gradients
     backward_peaks    peak of the backward pass, the gradient of y included, while these shared tensors were released
     shared_bytes      the storages of the shared tensors
     source_gradients  those of the gradients of s1, s2, …, which live until the backward pass arrives at their source
@@ -198,10 +198,11 @@ def probe(
 ) -> ModuleCost:
     """Return the cost of a block, stem or head for one batch.
 
-    x, sources         its input, and the sources of its long skips: the plan says their numbers, from 1
-    precision, memory, drop_path  settings of the recipe
-    smoothing          if given, the part is followed by the cross-entropy with this label smoothing
-    without            names of parameters that belong to another part
+    x, sources  its input, and the sources of its long skips: the plan says their numbers, from 1
+    smoothing   if given, the part is followed by the cross-entropy with this label smoothing
+    without     names of parameters that belong to another part
+
+    The others are settings of the recipe.
     """
     with FakeTensorMode():
         module = channels_last(JoinedBlock(part) if isinstance(part, BlockPlan) else construct(part))

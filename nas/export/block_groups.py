@@ -24,7 +24,7 @@ SLOTS = {  # attribute of a built block → slot
     "scale": "beta",
     "after": "norm",
 }
-NUMBERED = re.compile(r"([a-z]+)(\d*)")
+NUMBERED = re.compile(r"([a-z]+)(\d*)")  # the name of a module or of a slot, with the number of its skip
 PERIODS = (1, 2, 3, 4)
 SHORTEST = 3  # the smallest number of blocks that are written as a loop
 
@@ -57,8 +57,8 @@ class BlockGroup:
         """Return the name of the attribute that holds the modules of the slot."""
         if len(self.plans) > 1:
             return f"{slot}{'es' if slot.endswith('x') else 's'}{self.first}_{self.last}"
-        kind, mark, number = slot.partition("_")
-        return f"{kind}{self.first}{mark}{number}"
+        name, number = _split(slot)
+        return f"{name}{self.first}" + (f"_{number}" if number else "")
 
     @property
     def is_sequence(self) -> bool:
@@ -72,20 +72,22 @@ def exported_modules(plan: BlockPlan) -> Modules:
 
 
 def slots_of(plan: BlockPlan) -> dict[str, str]:
-    """Return the attribute of every exported module in a built block → its slot: `project2` → `project_2`."""
-    kinds = {"join": ""}
-    number = 1
-    for join in plan.joins:
-        kinds[numbered("join", number)] = join.kind
-        number += len(join.bypasses)
+    """Return the attribute of every exported module in a built block → its slot: `scale2` → `beta2`."""
+    kinds = {numbered("join", join.first): join.kind for join in plan.joins}
     slots = {}
     for name, call in plan.calls.items():
-        found = NUMBERED.fullmatch(name)
-        assert found is not None
-        slot = kinds[name] if found[1] == "join" else SLOTS.get(found[1], "")
-        if slot and not _is_expression(slot, call):
-            slots[name] = slot + (f"_{found[2]}" if found[2] else "")
+        inner, number = _split(name)
+        slot = kinds.get(name) or SLOTS.get(inner)
+        if slot is not None and not _is_expression(slot, call):
+            slots[name] = slot + number
     return slots
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return a name and the number behind it, which is empty for the first skip."""
+    found = NUMBERED.fullmatch(name)
+    assert found is not None
+    return found[1], found[2]
 
 
 def _is_expression(slot: str, call: Call) -> bool:
@@ -123,10 +125,9 @@ def _line(plan: BlockPlan) -> tuple[str, ...]:
     if far or len(plan.bypasses) > 1 or plan.transform.name == "nn.Identity":
         return ()
     calls = {name: call for name, call in plan.calls.items() if name != "transform"}
-    fixed = {
-        name: call if name in ("scale", "branch") and not call.args else Call(call.name) for name, call in calls.items()
-    }
-    return ("line", *(f"{name} {call}" for name, call in fixed.items()))
+    constants = {rule.module for rule in SCALES.values() if rule.expression}  # their numbers stand in the line
+    kept = (call if call.name in constants else Call(call.name) for call in calls.values())
+    return ("line", *(f"{name} {call}" for name, call in zip(calls, kept, strict=True)))
 
 
 def _repeated(blocks: Sequence[Modules]) -> tuple[int, int]:

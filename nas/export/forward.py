@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from nas.export.block_groups import BlockGroup
 from nas.export.stem_and_head import BARE_STEMS
-from nas.network.plans import BlockPlan, Blueprint, Call, JoinPlan
+from nas.network.plans import BlockPlan, Blueprint, Call, JoinPlan, numbered
 from nas.topology import Topology
 from nas.topology.geometry import Shape
 from nas.topology.shapes import Bypass, Wire
@@ -97,24 +97,20 @@ def _value(plan: BlockPlan, wire: Wire, names: Mapping[str, str]) -> tuple[list[
         f = f"{names['block']}.body(a)"
     f = f"{names['subnorm']}({f})" if plan.norm else f
     f = _scaled(plan.scale, names.get("alpha"), f)
-    number = 1
     for join in plan.joins:
-        if number > 1:
+        if join.first > 1:
             before.append(Line(f, "f"))
             f = "f"
-        lines, f, read = _bypasses(join, number, wire, names, f)
+        lines, f, read = _bypasses(join, wire, names, f)
         before += lines
-        f = _joined(join, names.get(_slot(join.kind, number)), f, read, wire)
-        number += len(join.bypasses)
+        f = _joined(join, names.get(numbered(join.kind, join.first)), f, read, wire)
     return before, _after(plan, names, f)
 
 
-def _bypasses(
-    join: JoinPlan, first: int, wire: Wire, names: Mapping[str, str], f: str
-) -> tuple[list[Line], str, list[str]]:
+def _bypasses(join: JoinPlan, wire: Wire, names: Mapping[str, str], f: str) -> tuple[list[Line], str, list[str]]:
     """Return the lines that resize the bypasses of a join, the name of f after them, and the bypasses as code."""
     before, read = list[Line](), list[str]()
-    for number, bypass in enumerate(join.bypasses, first):
+    for number, bypass in zip(join.numbers, join.bypasses, strict=True):
         s = "a" if bypass.shared else "x" if bypass.short else f"y{bypass.source}"
         if bypass.resize:
             if f not in ("x", "f"):
@@ -124,13 +120,9 @@ def _bypasses(
             before.append(Line(_resized(s, f, wire.bypasses[number - 1]), name))
             s = name
         if bypass.project:
-            s = f"{names[_slot('project', number)]}({s})"
-        read.append(_scaled(bypass.scale, names.get(_slot("beta", number)), s))
+            s = f"{names[numbered('project', number)]}({s})"
+        read.append(_scaled(bypass.scale, names.get(numbered("beta", number)), s))
     return before, f, read
-
-
-def _slot(name: str, number: int) -> str:
-    return name if number == 1 else f"{name}_{number}"
 
 
 def _scaled(scale: Call | None, name: str | None, value: str) -> str:

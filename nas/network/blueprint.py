@@ -53,7 +53,7 @@ def _joins(block: Block, wire: Wire) -> Iterator[JoinPlan]:
         call = JOINS_CALLED[JOINS[join.skip.kind].arguments](join)
         given = _given(options_of(join.skip), JOINS[join.skip.kind].options)
         call = replace(call, kwargs=call.kwargs + given)
-        yield JoinPlan(join.skip.kind, call, tuple(map(partial(_bypass, block), skips, bypasses)))
+        yield JoinPlan(join.skip.kind, call, tuple(map(partial(_bypass, block), skips, bypasses)), place + 1)
         place += len(skips)
 
 
@@ -78,10 +78,7 @@ def _by_widths(block: Block, wire: Wire) -> Call:
     """Op(input width, width, stride=…, and the options that differ from their defaults)."""
     op, options = OPS[block.op], options_of(block)
     kwargs: Kwargs = (("stride", block.stride),) if block.stride != 1 else ()
-    if options.pop("norm", "pre") in (
-        "post",
-        "none",
-    ):  # F has no norm: it follows the joins, or is none
+    if options.pop("norm", "pre") in ("post", "none"):  # F has no norm: it follows the joins, or there is none
         del options["eps"]
         kwargs += (("norm", False),)
     return Call(op.module, (wire.input.width, wire.transformed.width), kwargs + _given(options, op.options))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
@@ -32,8 +31,7 @@ class JoinedBlock(nn.Module):
             setattr(self, name, construct(call))
         self._shared, self._plain = plan.shared, plan.norm is None and plan.scale is None
         self.residual, self.drop_path = plan.residual, 0.0
-        ways = iter(Way.of(bypass, number) for number, bypass in enumerate(plan.bypasses, 1))
-        self._joins = [(JOINS[join.kind].together, [*islice(ways, len(join.bypasses))]) for join in plan.joins]
+        self._joins = [(JOINS[join.kind].together, [*map(Way.of, join.bypasses, join.numbers)]) for join in plan.joins]
 
     def forward(self, x: Tensor, *sources: Tensor) -> Tensor:
         """Return y, given x and the source of every skip."""

@@ -41,11 +41,21 @@ class BypassPlan:
 
 @dataclass(frozen=True, slots=True)
 class JoinPlan:
-    """The call of one join, f = join(f, s₁, …), and the bypasses that it reads: several for a kind that mixes them."""
+    """The call of one join, f = join(f, s₁, …).
+
+    bypasses  that it reads: several for a kind that mixes them
+    first     the number of its first skip among those of the block, from 1
+    """
 
     kind: str
     call: Call
     bypasses: tuple[BypassPlan, ...]
+    first: int = 1
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of its skips."""
+        return range(self.first, self.first + len(self.bypasses))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +91,11 @@ class BlockPlan:
         Those of the first skip are `resize`, `project`, `scale` and `join`, those of the second `resize2` and so on.
         """
         calls = {"transform": self.transform, "norm": self.norm, "branch": self.scale}
-        number = 1
         for join in self.joins:
-            first = number
-            for bypass in join.bypasses:
+            for number, bypass in zip(join.numbers, join.bypasses, strict=True):
                 own = {"resize": bypass.resize, "project": bypass.project, "scale": bypass.scale}
                 calls |= {numbered(name, number): call for name, call in own.items()}
-                number += 1
-            calls[numbered("join", first)] = join.call
+            calls[numbered("join", join.first)] = join.call
         calls["after"] = self.after
         return {name: call for name, call in calls.items() if call is not None}
 

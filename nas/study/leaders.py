@@ -170,7 +170,8 @@ class TopologyScores:
     """The scores of all trials, grouped by canonical key.
 
     To compare all of them for each new one would take longer with every trial, so that they are compared once there are
-    GROWTH times as many as at the last time. Until then, a trial counts as a leader if it may be one.
+    GROWTH times as many as at the last time, or a trial leads and nothing is noise. Until then, under noise, a trial
+    counts as a leader if it may be one.
     """
 
     def __init__(self, scores: Iterable[TrialScore] = ()) -> None:

@@ -107,10 +107,12 @@ class Block:
 
     @property
     def joins(self) -> tuple[tuple[Skip, ...], ...]:
-        """The skips of each join: one, or consecutive ones of a kind that joins several sources at once."""
+        """The skips of each join: one, or consecutive ones, alike in kind and options, that are joined at once."""
         found: list[list[Skip]] = []
         for skip in self.skips:
-            if found and JOINS[skip.kind].together and found[-1][-1].kind == skip.kind:
+            last = found[-1][-1] if found else None
+            alike = last is not None and (last.kind, last.options) == (skip.kind, skip.options)
+            if alike and JOINS[skip.kind].together:
                 found[-1].append(skip)
             else:
                 found.append([skip])

@@ -15,10 +15,9 @@ from nas.errors import TopologyError, expected
 from nas.topology.block import MAX_BLOCKS, MAX_SKIPS, Block, Head, Scale, Skip, Stem, options_of
 from nas.topology.geometry import MAX_SIZE, MAX_WIDTH
 from nas.topology.shapes import Wiring, infer
-from nas.topology.vocabulary import HEADS, JOINS, NONE, OPS, SCALES, STEMS, HeadOp, Op, StemOp
+from nas.topology.vocabulary import JOINS, NONE, SCALES
 
 VERSION, NEWEST = 1, 2  # 2 where a block has several skips, or a scale
-TABLES: Mapping[type, Mapping[str, Op | StemOp | HeadOp]] = {Stem: STEMS, Block: OPS, Head: HEADS}
 OPEN = 2.0  # the sum of T over all gates of a deep network at the start
 
 
@@ -69,8 +68,8 @@ class Topology:
 
         Identity blocks that change no shape vanish and sources move with them; a width that an op would keep
         is written out; a shortcut that aligns nothing has no kind; consecutive skips whose order does not matter are
-        sorted. Nothing else is merged: a wrong merge would
-        be a wrong result, a missed one costs a training. An `auto` becomes the number that it stands for.
+        sorted. Nothing else is merged: a wrong merge would be a wrong result, a missed one costs a training. An `auto`
+        becomes the number that it stands for.
         """
         return self._canonical
 
@@ -258,11 +257,7 @@ def _part(part: Stem | Block | Head) -> dict[str, Any]:
             data["skips"] = [_skip(skip) for skip in part.skips]
         if part.branch is not None:
             data["branch"] = _scale(part.branch)
-    known = TABLES[type(part)][part.op].options
-    said = {
-        key: value for key, value in options_of(part).items() if not known[key].later or value != known[key].default
-    }
-    return data | said
+    return data | options_of(part)
 
 
 def _skip(skip: Skip) -> dict[str, Any]:

@@ -28,9 +28,8 @@ class Option:
 
     words          words that may stand for a number
     odd            the value must be odd
-    divides_width  the value must divide the width of F(x): heads, or a bottleneck's expansion; of
-                   several options of an op the product must
-    later          the option is younger than its op: at its default it is not written, so that keys stay what they were
+    divides_width  the value must divide the width of F(x): heads, or a bottleneck's expansion; of several options of an
+                   op the product must
     """
 
     default: Scalar
@@ -40,7 +39,6 @@ class Option:
     words: tuple[str, ...] = ()
     odd: bool = False
     divides_width: bool = False
-    later: bool = False
 
     def check(self, name: str, value: object) -> Scalar:
         """Return the value if it is allowed, a whole number as a float where the default is one.
@@ -188,10 +186,11 @@ class Join:
     arguments    how the class is called: a name of nas.network.blueprint.JOINS_CALLED
     options      the options of the join
     expression   the join as Python code of f, s and dim (the dimension of the channels), for the exported file;
-                 None for a join with parameters, which stays a module called with (f, s, x)
+                 None for a join with parameters, which stays a module called with (f, s, x), or as `together` says
     aligns       "shape": s gets the shape of f, by a shortcut where they differ; "size": s only gets the size of f,
                  and the widths add up
-    together     consecutive skips of this kind are one join, called with (f, s₁, …, sₙ) and with weights of its own
+    together     consecutive skips of this kind with the same options are one join, called with (f, s₁, …, sₙ), and it
+                 has weights of its own
     commutes     the order of consecutive skips of this kind does not matter
     residual     whether y is s and what F adds to it, so that F is a residual branch
     baseline     the name of the baseline that has this skip around every block
@@ -239,7 +238,7 @@ class ScaleRule:
     options      the options of the factor
     expression   the product as Python code of t and of the options, for the exported file; None for a class with
                  parameters
-    symbol       what stands for the kind before the symbol of a skip
+    symbol       one character that stands for the kind in a line of text
     """
 
     module: str

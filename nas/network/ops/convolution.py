@@ -42,15 +42,6 @@ OPS = {
         "module": "SeparableConv",
         "options": {"kernel": {"default": 3, "high": 31, "odd": True}},
     },
-    "mbconv": {
-        "module": "MBConv",
-        "options": {
-            "kernel": {"default": 3, "high": 31, "odd": True},
-            "expansion": {"default": 6, "high": 16},
-            "activation": {"default": "relu", "choices": ("relu", "relu6")},
-        },
-        "last_norm": "project.1",
-    },
     "convnext": {
         "module": "ConvNeXt",
         "options": {"kernel": {"default": 7, "high": 31, "odd": True}, "expansion": {"default": 4, "high": 16}},
@@ -132,46 +123,6 @@ class UpConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.up(self.fit(x))  # (B, width, H·scale, W·scale)
-
-
-class MBConv(nn.Module):
-    """F(x) = BN(1x1(a(BN(depthwise k×k(a(BN(1x1(x)))))))): an inverted bottleneck, expansion times wide inside.
-
-    Sandler et al. 2018 (MobileNetV2, arXiv:1801.04381). expansion=1 has no first convolution.
-    """
-
-    def __init__(
-        self,
-        in_width: int,
-        width: int,
-        stride: int = 1,
-        kernel: int = 3,
-        expansion: int = 6,
-        activation: str = "relu",
-    ) -> None:
-        super().__init__()
-        middle = in_width * expansion
-        self.expand: nn.Module = nn.Identity()
-        if expansion != 1:
-            self.expand = nn.Sequential(
-                nn.Conv2d(in_width, middle, 1, bias=False),
-                nn.BatchNorm2d(middle),
-                self._activation(activation),
-            )
-        self.depthwise = nn.Sequential(
-            nn.Conv2d(middle, middle, kernel, stride, padding=kernel // 2, groups=middle, bias=False),
-            nn.BatchNorm2d(middle),
-            self._activation(activation),
-        )
-        self.project = nn.Sequential(nn.Conv2d(middle, width, 1, bias=False), nn.BatchNorm2d(width))
-
-    @staticmethod
-    def _activation(name: str) -> nn.Module:
-        return nn.ReLU6(inplace=True) if name == "relu6" else nn.ReLU(inplace=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.depthwise(self.expand(x))  # (B, in_width·expansion, H/stride, W/stride)
-        return self.project(x)
 
 
 class ConvNeXt(nn.Module):

@@ -1,9 +1,18 @@
-"""Units with grouped convolutions or with squeeze-and-excitation: ResNeXt, RegNet, EfficientNet."""
+"""Inverted bottlenecks of MobileNetV2 and EfficientNet, and grouped ones of ResNeXt and RegNet."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 OPS = {
+    "mbconv": {
+        "module": "MBConv",
+        "options": {
+            "kernel": {"default": 3, "high": 31, "odd": True},
+            "expansion": {"default": 6, "high": 16},
+            "activation": {"default": "relu", "choices": ("relu", "relu6")},
+        },
+        "last_norm": "project.1",
+    },
     "grouped_bottleneck": {
         "module": "GroupedBottleneck",
         "options": {
@@ -81,7 +90,47 @@ class GroupedBottleneck(nn.Module):
         return self.norm3(self.conv3(self.se(x)))
 
 
-class MBConvSE(nn.Module):
+class MBConv(nn.Module):
+    """F(x) = BN(1x1(a(BN(depthwise k×k(a(BN(1x1(x)))))))): an inverted bottleneck, expansion times wide inside.
+
+    Sandler et al. 2018 (MobileNetV2, arXiv:1801.04381). expansion=1 has no first convolution.
+    """
+
+    def __init__(
+        self,
+        in_width: int,
+        width: int,
+        stride: int = 1,
+        kernel: int = 3,
+        expansion: int = 6,
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        middle = in_width * expansion
+        self.expand: nn.Module = nn.Identity()
+        if expansion != 1:
+            self.expand = nn.Sequential(
+                nn.Conv2d(in_width, middle, 1, bias=False),
+                nn.BatchNorm2d(middle),
+                self._activation(activation),
+            )
+        self.depthwise = nn.Sequential(
+            nn.Conv2d(middle, middle, kernel, stride, padding=kernel // 2, groups=middle, bias=False),
+            nn.BatchNorm2d(middle),
+            self._activation(activation),
+        )
+        self.project = nn.Sequential(nn.Conv2d(middle, width, 1, bias=False), nn.BatchNorm2d(width))
+
+    @staticmethod
+    def _activation(name: str) -> nn.Module:
+        return nn.ReLU6(inplace=True) if name == "relu6" else nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.depthwise(self.expand(x))  # (B, in_width·expansion, H/stride, W/stride)
+        return self.project(x)
+
+
+class MBConvSE(MBConv):
     """F(x) = BN(1x1(SE(a(BN(depthwise k×k(a(BN(1x1(x))))))))): an inverted bottleneck with squeeze-and-excitation.
 
     EfficientNet (Tan & Le 2019, arXiv:1905.11946): expansion times wide inside, squeezed to in_width/reduction
@@ -98,22 +147,8 @@ class MBConvSE(nn.Module):
         activation: str = "silu",
         reduction: int = 4,
     ) -> None:
-        super().__init__()
-        middle = in_width * expansion
-        self.expand: nn.Module = nn.Identity()
-        if expansion != 1:
-            self.expand = nn.Sequential(
-                nn.Conv2d(in_width, middle, 1, bias=False),
-                nn.BatchNorm2d(middle),
-                self._activation(activation),
-            )
-        self.depthwise = nn.Sequential(
-            nn.Conv2d(middle, middle, kernel, stride, padding=kernel // 2, groups=middle, bias=False),
-            nn.BatchNorm2d(middle),
-            self._activation(activation),
-        )
-        self.se = SqueezeExcitation(middle, max(1, in_width // reduction), activation)
-        self.project = nn.Sequential(nn.Conv2d(middle, width, 1, bias=False), nn.BatchNorm2d(width))
+        super().__init__(in_width, width, stride, kernel, expansion, activation)
+        self.se = SqueezeExcitation(in_width * expansion, max(1, in_width // reduction), activation)
 
     @staticmethod
     def _activation(name: str) -> nn.Module:
