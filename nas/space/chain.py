@@ -264,14 +264,14 @@ def _placed(stages: Sequence[Stage], skips: Skips) -> Iterator[PlacedStage]:
 
 
 def _only(placed: PlacedStage, kind: str) -> PlacedStage:
-    """Return the stage with this kind of skip for every block that had a choice."""
+    """Return the stage with this kind of skip alone for every block that had a choice."""
     entries = tuple(
         entry.model_copy(update={"skip": (kind,)}) if len(entry.skip or ()) > 1 else entry for entry in placed.stage.op
     )
     stage = placed.stage.model_copy(update={"op": entries})
     settled = placed.stage.skips is not None and len(placed.skips.kinds) == 1
     plain = {name: (ONE,) for name in ("scale", "branch") if ONE in getattr(placed.skips, name)}
-    skips = placed.skips if settled else placed.skips.model_copy(update={"kinds": (kind,), **plain})
+    skips = placed.skips if settled else placed.skips.model_copy(update={"kinds": (kind,), "at_most": 1, **plain})
     return replace(placed, stage=stage, skips=skips)
 
 

@@ -577,3 +577,13 @@ def test_the_macro_space_of_enas_is_counted_and_encoded() -> None:
 def test_a_wrong_scale_is_one_line(word: object, message: str) -> None:
     with pytest.raises(SpaceError, match=re.escape(message)):
         space({"blocks": 2, "op": "basic", "width": 8}, skips={"kinds": ["add"], "scale": [word]})
+
+
+def test_the_own_chain_of_a_topology_has_one_skip_a_block() -> None:
+    searched = space({"blocks": 4, "op": "basic", "width": 8}, skips=SEVERAL)
+    skips = {f"block{n:02}.skip": "none" for n in (1, 2, 3)} | {"block04.skip": "add", "block04.scale": "zero"}
+    further = {"block04.skip2": "long", "block04.skip2.join": "add", "block04.skip2.source": 1}
+    last = {"block04.skip2.scale": "one", "block04.skip3": "none", "block04.branch": "channel"}
+    topology = searched.sample(optuna.trial.FixedTrial(skips | further | last))
+    assert [block.skips for block in searched.uniform(topology, "add").blocks] == [(Skip("add"),)] * 4
+    assert all(block.branch is None for block in searched.uniform(topology, "add").blocks)
