@@ -34,12 +34,14 @@ def _skips(topology: Topology) -> str:
         return "None has a skip."
     total, far = Counter(arc.kind for arc in drawn), Counter(arc.kind for arc in drawn if arc.span > 1)
     each = [f"{total[kind]} {kind}{_far(far[kind], total[kind])}" for kind in JOINS if total[kind]]
-    whose = (
-        "Every block has a skip"
-        if len(drawn) == len(topology)
-        else f"{len(drawn)} of them {'has' if len(drawn) == 1 else 'have'} a skip"
-    )
-    return f"{whose}: {listed(each)}."
+    with_skips = sum(bool(block.skips) for block in topology.blocks)
+    several = " or several" if len(drawn) > with_skips else ""
+    whose = "Every block has" if with_skips == len(topology) else f"{with_skips} of them {_have(with_skips)}"
+    return f"{whose} a skip{several}: {listed(each)}."
+
+
+def _have(count: int) -> str:
+    return "has" if count == 1 else "have"
 
 
 def _far(far: int, total: int) -> str:

@@ -166,3 +166,9 @@ def test_words() -> None:
     assert in_words(references.get("vit_b_16")) == (
         "24 blocks (attention and feed_forward) at 197 tokens. Every block has a skip: 24 add."
     )
+
+
+def test_words_count_blocks_and_not_skips() -> None:
+    several = chain([[Skip("add")], [Skip("add"), Skip("add", 0)], []])
+    assert "2 of them have a skip or several: 3 add (1 long)." in in_words(several)
+    assert "Every block has a skip: 2 add." in in_words(chain([Skip("add"), Skip("add")]))
