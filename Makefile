@@ -5,8 +5,7 @@ RUN := .venv/bin
 ARGS ?=
 LOWEST := .venv-lowest
 unexport PYTHONDONTWRITEBYTECODE  # without bytecode every process takes twice as long to import torch
-# three at a time on two cores: those that start a Ray wait for a third of their time
-PYTEST = OMP_NUM_THREADS=1 $(RUN)/pytest -n 3 --dist loadscope --no-loadscope-reorder
+PYTEST = OMP_NUM_THREADS=1 $(RUN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .PHONY: help setup search test test-all test-lowest check format picture pictures bench-claims bench-cluster bench-cost bench-degradation bench-dispatch bench-engine bench-faults bench-frontier bench-network bench-noise bench-packing bench-proof bench-early-stopping bench-reading bench-samplers bench-watching fuzz gpu constraints clean
 
