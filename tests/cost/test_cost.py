@@ -228,14 +228,14 @@ def test_saved_activations_are_those_of_real_tensors(name: str) -> None:
     assert priced == pytest.approx(sum(saved.values()), rel=2e-3)  # counters and single numbers aside
 
 
-@pytest.mark.parametrize("name", ["resnet18", "vit_b_16", "convnext_tiny", "efficientnet_b0"])
+@pytest.mark.parametrize("name", ["resnet18", "vit_b_16"])
 def test_memory_agrees_with_torchs_tracker(name: str) -> None:
     topology = references.get(name)
     assert measure(topology, Recipe(batch_size=32)).memory == pytest.approx(tracked(topology, 32), rel=0.01)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["resnet50", "densenet121", "unet"])
+@pytest.mark.parametrize("name", ["resnet50", "densenet121", "unet", "convnext_tiny", "efficientnet_b0"])
 def test_memory_of_large_networks_agrees_with_torchs_tracker(name: str) -> None:
     topology = references.get(name)
     began = time.perf_counter()
